@@ -1,0 +1,80 @@
+"""What the policy says of an action, with everything needed to explain it and to run it."""
+
+from dataclasses import dataclass
+
+from aiosd.policy.program import Opaque, Program
+from aiosd.types import Facet, RunAs, Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAction:
+    """A shell line proposed to run in `cwd` (absolute). `run_as` root can only make the verdict stricter."""
+
+    line: str
+    cwd: str
+    run_as: RunAs = RunAs.USER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileAction:
+    """A file tool proposed for an absolute `path`: `read_file`, `write_file`, `edit_file`, `glob` or `grep`."""
+
+    tool: str
+    path: str
+    writes: bool
+
+
+Action = CommandAction | FileAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRef:
+    """The rule that spoke: its pattern or name, the tier it gives, and where it is written (line 1 is the first).
+
+    What no file says (an unmatched command, a limit) has `file` "" and line 0.
+    """
+
+    name: str
+    tier: Tier
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The verdict for one simple command (or one file action): its text as a person would write it."""
+
+    text: str
+    tier: Tier
+    reason: str
+    rules: tuple[RuleRef, ...]
+    facets: frozenset[Facet] = frozenset()
+    suggest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The tier of a whole action: the strictest of its parts.
+
+    `program` is what `auto_allow` and `notify` execute; None for an opaque line and for file tools. `opaque` says why
+    a line is outside the language. `run_as` is root when any part asked for root (`sudo` stripped, or the request).
+    `facets` holds one set for each pipeline of `program`, in order. `line` is the line without such a leading `sudo`.
+    """
+
+    tier: Tier
+    reason: str
+    parts: tuple[Part, ...]
+    line: str = ""
+    program: Program | None = None
+    opaque: Opaque | None = None
+    run_as: RunAs = RunAs.USER
+    facets: tuple[frozenset[Facet], ...] = ()
+
+    @property
+    def rules(self) -> tuple[RuleRef, ...]:
+        """The rules that gave the tier, each once."""
+        seen: dict[RuleRef, None] = {}
+        for part in self.parts:
+            if part.tier is self.tier:
+                seen.update(dict.fromkeys(part.rules))
+        return tuple(seen)
