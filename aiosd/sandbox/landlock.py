@@ -1,0 +1,35 @@
+"""The Landlock scope of a sandbox: no signal and no abstract socket reaches out of it, where the kernel can say so.
+
+The second wall: the first is the sandbox's own pid and network namespace. Scope only, as a ruleset that handles any
+file right would forbid the mounts that bubblewrap still has to make.
+
+Source: landlock(7), linux/landlock.h.
+"""
+
+import ctypes
+import struct
+
+_CREATE_RULESET, _RESTRICT_SELF = 444, 446
+_CREATE_RULESET_VERSION = 1
+_SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1, 2
+_SCOPE_ABI = 6
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def read_abi(libc: ctypes.CDLL) -> int:
+    """The kernel's Landlock version; 0 where there is none or it is switched off."""
+    return max(int(libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)), 0)
+
+
+def restrict_scope(libc: ctypes.CDLL) -> bool:
+    """Shut this process and its children in; False where the kernel cannot (before 6.12).
+
+    Raises OSError where it could and did not.
+    """
+    if read_abi(libc) < _SCOPE_ABI:
+        return False
+    attributes = struct.pack("QQQ", 0, 0, _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL)
+    ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
+    if ruleset < 0 or libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.syscall(_RESTRICT_SELF, ruleset, 0):
+        raise OSError(ctypes.get_errno(), "Landlock scope")
+    return True

@@ -1,0 +1,180 @@
+"""The launcher: the one piece that may run with full rights, and only until it has become bubblewrap.
+
+It reads one record from the socket on descriptor 0, checks it, and then: makes the identity user namespace (so that
+owners read true), takes the user's groups and uid, sets the Landlock scope, plans the masks as that user, and executes
+bubblewrap with the worker in it, which goes on with the same socket. Without root (`drop` false) it cannot map other
+owners: bubblewrap makes a plain user namespace, and everybody else's files show as nobody's.
+
+The record is a marshalled dict from the guard, which is trusted; it is checked all the same, as what is wrong here
+would be wrong as root. Descriptors by SCM_RIGHTS: the system-call filter, the worker's byte-code.
+
+Source: user_namespaces(7), bwrap(1), prctl(2), capabilities(7).
+"""
+
+from __future__ import annotations
+
+import _socket
+import ctypes
+import marshal
+import os
+import resource
+import sys
+
+from aiosd.sandbox.landlock import restrict_scope
+from aiosd.sandbox.masks import plan_masks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RECORD_VERSION = 1
+_MSG_CMSG_CLOEXEC = 0x40000000
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+_CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD = 3, 4, 5, 6
+_FIELDS = {
+    "version": int,
+    "parent": int,
+    "drop": bool,
+    "uid": int,
+    "gid": int,
+    "groups": tuple,
+    "bwrap": str,
+    "interpreter": str,
+    "arguments": tuple,
+    "masks": tuple,
+    "direct_masks": bool,
+    "rebuild": bool,
+}
+
+# The worker's modules are made from the byte-code on descriptor 3, under their own names, and the last one is run.
+BOOT = """
+posix.closerange(3, 64)
+null = posix.open("/dev/null", posix.O_RDWR)
+posix.dup2(null, 2)
+posix.close(null)
+for name in ("aiosd", "aiosd.sandbox", "aiosd.sandbox.expand", "aiosd.sandbox.worker"):
+    made = sys.modules[name] = type(sys)(name)
+    if name in codes:
+        exec(codes[name], made.__dict__)
+made.main(codes["aiosd.sandbox.file_tools"])
+"""
+_START = "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])"
+
+
+class _RefusedError(Exception):
+    """The record or the kernel says no; the message goes to the guard by standard error."""
+
+
+def main() -> None:
+    """Become the sandbox of one record. Returns never; a failure is one line on standard error and status 78."""
+    try:
+        _launch()
+    except (_RefusedError, OSError, ValueError) as exc:
+        sys.stderr.write(f"launch: {exc}\n")
+        sys.stderr.flush()
+    os._exit(78)
+
+
+def _launch() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
+    data, ancillary, _flags, _address = control.recvmsg(1 << 20, 64, _MSG_CMSG_CLOEXEC)
+    fds = [int.from_bytes(part[i : i + 4], "little") for _, _, part in ancillary for i in range(0, len(part), 4)]
+    record = _check(marshal.loads(data), fds)  # noqa: S302 - from the guard
+    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    if os.getppid() != record["parent"]:
+        raise _RefusedError("the guard has gone")
+    filter_fd, code_fd = (os.dup(fd) for fd in fds)
+    namespace_fd = -1
+    if record["drop"]:
+        namespace_fd = _make_identity_namespace(libc, record["uid"], record["gid"])
+        os.setgroups(record["groups"])
+        os.setresgid(record["gid"], record["gid"], record["gid"])
+        os.setresuid(record["uid"], record["uid"], record["uid"])
+        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a change of uid clears it
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o022)
+    os.chdir("/")
+    restrict_scope(libc)
+    masks, rebuilt = plan_masks(record["masks"], direct=record["direct_masks"], rebuild=record["rebuild"])
+    control.send(b"\0".join((b"rebuilt", *map(os.fsencode, rebuilt))))
+    control.detach()
+    arguments = [
+        *(("--userns", str(_NAMESPACE_FD)) if record["drop"] else ("--unshare-user",)),
+        *record["arguments"],
+        *masks,
+        *("--seccomp", str(_FILTER_FD)),
+    ]
+    _place({filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD})
+    command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START)
+    os.execve(record["bwrap"], ("bwrap", "--args", str(_ARGUMENTS_FD), "--", *command), {"PATH": "/usr/bin:/bin"})
+
+
+def _check(record: object, fds: list[int]) -> dict[str, Any]:
+    if not isinstance(record, dict) or record.get("version") != RECORD_VERSION:
+        raise _RefusedError("not a record of this version")
+    if set(record) != set(_FIELDS) or any(type(record[name]) is not kind for name, kind in _FIELDS.items()):
+        raise _RefusedError("a field is missing, unknown or of the wrong type")
+    if len(fds) != 2:
+        raise _RefusedError("two descriptors are needed")
+    if record["drop"] == (os.getuid() != 0):
+        raise _RefusedError("only root can, and root must, become another user")
+    if record["drop"] and (record["uid"] <= 0 or record["gid"] <= 0 or 0 in record["groups"]):
+        raise _RefusedError("no sandbox is root's")
+    if not all(isinstance(text, str) for text in (*record["arguments"], *record["masks"])):
+        raise _RefusedError("arguments and masks are text")
+    return record
+
+
+def _make_identity_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> int:
+    """A user namespace owned by `uid` in which every id of ours is itself; its descriptor."""
+    ready, tell_ready = os.pipe()
+    mapped, tell_mapped = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(tell_mapped)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            if libc.unshare(_CLONE_NEWUSER) == 0:
+                os.write(tell_ready, b"1")
+                os.read(mapped, 1)
+                status = 0
+            else:
+                os.write(tell_ready, bytes([0, ctypes.get_errno() & 0xFF]))
+        finally:
+            os._exit(status)
+    try:
+        os.close(tell_ready)
+        answer = os.read(ready, 2)
+        if answer != b"1":
+            reason = os.strerror(answer[1]) if len(answer) == 2 else "the child ended"
+            raise _RefusedError(f"user namespaces are not available to uid {uid}: {reason}")
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/self/{name}", encoding="ascii") as own:
+                ranges = [line.split() for line in own]
+            with open(f"/proc/{child}/{name}", "w", encoding="ascii") as theirs:
+                theirs.write("".join(f"{first} {first} {count}\n" for first, _outside, count in ranges))
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
+    finally:
+        os.close(tell_mapped)
+        os.close(ready)
+        os.close(mapped)
+        os.waitpid(child, 0)
+
+
+def _memory(arguments: list[str]) -> int:
+    fd = os.memfd_create("arguments")
+    os.write(fd, b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _place(wanted: dict[int, int]) -> None:
+    """Put each descriptor at its number, whatever numbers they have now."""
+    high = {os.dup2(fd, 100 + target): target for fd, target in wanted.items() if fd >= 0}
+    for fd, target in high.items():
+        os.dup2(fd, target, inheritable=True)
+    os.closerange(max(wanted.values()) + 1, 1 << 20)  # whatever was inherited, too

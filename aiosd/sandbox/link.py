@@ -1,0 +1,260 @@
+"""The guard's end of one sandbox: starts the launcher, waits for the worker, passes actions, ends it.
+
+It promises that a link that was started is ended by `end`, and that then no process of the sandbox is left: the
+sandbox is a pid namespace, its first process dies with bubblewrap, and bubblewrap with the guard. What it reads from
+the worker is a few numbers; a worker that says anything else is ended.
+"""
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import marshal
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiosd.sandbox.launch import BOOT, RECORD_VERSION
+from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap
+from aiosd.sandbox.seccomp import render_filter
+
+_START_DEADLINE_S = 20.0
+_END_DEADLINE_S = 5.0
+_MODULES = ("aiosd.sandbox.expand", "aiosd.sandbox.worker", "aiosd.sandbox.file_tools")
+
+
+class SandboxError(Exception):
+    """The sandbox could not be made, or was lost; the message names what failed. Nothing ran, or it has been ended."""
+
+
+class WorkingDirectoryError(SandboxError):
+    """The action's working directory cannot be entered inside the sandbox."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose rights a sandbox has. `drop` is true where the guard is root and has to become them."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    user: str
+    home: str
+    drop: bool
+
+
+class Link:
+    """One sandbox. `start` it, then one action at a time."""
+
+    def __init__(self, profile: Profile, identity: Identity, host: HostFacts, *, masks: tuple[str, ...] = ()) -> None:
+        self.profile = profile
+        self.identity = identity
+        self._host = host
+        self._masks = masks
+        self._packets: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._exited = asyncio.Event()
+        self._actions = 0
+        self._watched: dict[str, int] = {}
+        self._pid = self._pidfd = self._errors = -1
+        self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+
+    async def start(self) -> None:
+        """Make the sandbox and wait until its worker is ready; SandboxError (or ProfileError) if it cannot be."""
+        record = self._render_record()
+        filter_fd = _memory(render_filter(self.profile.sockets, machine=self._host.machine))
+        code_fd = _memory(_worker_code())
+        try:
+            self._spawn_launcher()
+            socket.send_fds(self._control, [marshal.dumps(record)], [filter_fd, code_fd])
+            async with asyncio.timeout(_START_DEADLINE_S):
+                await self._await_ready()
+        except TimeoutError as exc:
+            await self.end()
+            raise SandboxError(f"not ready after {_START_DEADLINE_S:.0f} s") from exc
+        except BaseException:
+            await self.end()
+            raise
+        finally:
+            os.close(filter_fd)
+            os.close(code_fd)
+
+    def _render_record(self) -> dict[str, Any]:
+        read_only = self.profile.name is ProfileName.READ_ONLY
+        home = self.identity.home
+        secrets = tuple(f"{home}/{name}" for name in HOME_SECRETS) if read_only and home not in ("", "/") else ()
+        return {
+            "version": RECORD_VERSION,
+            "parent": os.getpid(),
+            "drop": self.identity.drop,
+            "uid": self.identity.uid,
+            "gid": self.identity.gid,
+            "groups": self.identity.groups,
+            "bwrap": self._host.bwrap,
+            "interpreter": self._host.interpreter,
+            "arguments": render_bwrap(self.profile, self._host),
+            "masks": () if self.profile.sees_white_list else self._masks + secrets,
+            "direct_masks": self._host.direct_masks,
+            "rebuild": read_only,
+        }
+
+    def _spawn_launcher(self) -> None:
+        self._errors, tell_errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        root = str(Path(__file__).parents[2])
+        code = f"import sys;sys.path.insert(0,{root!r});from aiosd.sandbox.launch import main;main()"
+        try:
+            self._pid = os.posix_spawn(
+                self._host.interpreter,
+                [self._host.interpreter, "-I", "-S", "-X", "utf8", "-c", code],
+                {"PATH": "/usr/bin:/bin"},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, self._theirs.fileno(), 0),
+                    (os.POSIX_SPAWN_DUP2, null, 1),
+                    (os.POSIX_SPAWN_DUP2, tell_errors, 2),
+                ],
+                setsigmask=(),
+            )
+        finally:
+            self._theirs.close()
+            os.close(tell_errors)
+            os.close(null)
+        self._pidfd = os.pidfd_open(self._pid)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._control.fileno(), self._on_packet)
+        loop.add_reader(self._pidfd, self._on_exit)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
+        return not self._exited.is_set()
+
+    @property
+    def stale(self) -> bool:
+        """Whether a folder whose names were copied into the view has changed since."""
+        return any(_changed_at(path) != changed for path, changed in self._watched.items())
+
+    async def run(self, packet: tuple[Any, ...], fds: tuple[int, int, int]) -> int:
+        """Do one action, `packet` being what follows its id; its exit status (128 + n for a signal).
+
+        Raises WorkingDirectoryError, or SandboxError when the worker was lost, in which case the sandbox is ended.
+        Cancelling kills the action and waits for its end.
+        """
+        self._actions += 1
+        identity = self._actions
+        kind, *rest = packet
+        try:
+            socket.send_fds(self._control, [marshal.dumps((kind, identity, *rest))], list(fds))
+        except OSError as exc:
+            await self.end()
+            raise SandboxError(f"the worker is lost: {exc.strerror}") from exc
+        try:
+            return await self._await_exit(identity)
+        except asyncio.CancelledError:
+            try:
+                async with asyncio.timeout(_END_DEADLINE_S):
+                    self._control.send(marshal.dumps(("kill", identity)))
+                    await self._await_exit(identity)
+            except (TimeoutError, OSError, SandboxError):
+                await self.end()
+            raise
+
+    async def end(self) -> None:
+        """End the sandbox and everything in it, and wait until it is gone."""
+        if self._control.fileno() < 0:
+            return
+        self._theirs.close()
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_DEADLINE_S):
+                    await self._exited.wait()
+                    while await self._packets.get() is not None:  # the worker's end closes with its namespace
+                        pass
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._control.fileno())
+            loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+        self._control.close()
+        if self._errors >= 0:
+            os.close(self._errors)
+
+    async def _await_ready(self) -> None:
+        rebuilt = await self._packets.get()
+        ready = await self._packets.get() if rebuilt is not None else None
+        if rebuilt is None or ready != b"ready":
+            await self._exited.wait()
+            with contextlib.suppress(BlockingIOError):
+                text = os.read(self._errors, 4096).decode("utf-8", "replace").strip()
+                raise SandboxError(text.splitlines()[-1] if text else "the launcher ended without a word")
+            raise SandboxError("the launcher ended without a word")
+        for path in rebuilt.split(b"\0")[1:]:
+            name = os.fsdecode(path)
+            self._watched[name] = _changed_at(name)
+
+    async def _await_exit(self, identity: int) -> int:
+        while True:
+            packet = await self._packets.get()
+            words = packet.split() if packet is not None else []
+            match words:
+                case [b"exit", said, status] if said == str(identity).encode() and status.isdigit():
+                    return int(status)
+                case [b"cwd", said, number] if said == str(identity).encode() and number.isdigit():
+                    raise WorkingDirectoryError(os.strerror(int(number)))
+                case _:
+                    self._packets.put_nowait(None)
+                    await self.end()
+                    raise SandboxError("the worker was lost" if packet is None else "the worker spoke out of turn")
+
+    def _on_packet(self) -> None:
+        try:
+            packet = self._control.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        self._packets.put_nowait(packet or None)
+        if not packet:
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
+
+    def _on_exit(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.waitpid(self._pid, 0)
+        self._exited.set()
+
+
+@functools.cache
+def _worker_code() -> bytes:
+    """The byte-code of the worker's modules, as `launch` hands it over."""
+    codes = {"": compile(BOOT, "<boot>", "exec")}
+    for name in _MODULES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        codes[name] = spec.loader.get_code(name)  # type: ignore[union-attr] # every loader of source files has it
+    return marshal.dumps(codes)
+
+
+def _memory(data: bytes) -> int:
+    fd = os.memfd_create("aios", os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
+
+
+def default_interpreter() -> str:
+    """The interpreter to run launcher and worker: this one, without a virtual environment around it."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))

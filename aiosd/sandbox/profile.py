@@ -1,0 +1,250 @@
+"""What a sandbox shows and shares, as data, and the bubblewrap arguments that make it so. Pure.
+
+A profile follows from a verdict (and never from a request): `read_only` with its observing facets, or `user`, in which
+an approved action runs with what its user may do anyway. Every profile has its own pid namespace, also where it shows
+the host's processes: what cannot be named cannot be signalled or traced, on every kernel, and the whole tree ends with
+its first process. What the launcher alone can know (descriptors, the user namespace, masks) it adds itself.
+
+Order matters to bubblewrap: the last mount wins.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiosd.sandbox.seccomp import SocketPolicy
+from aiosd.types import Facet
+
+_TMPFS_BYTES = 256 * 1024 * 1024
+_PRIVATE = ("/tmp", "/var/tmp")  # empty and writable in the read-only profile
+
+# What of /run the read-only profile shows; nothing else of it, sockets least of all.
+_RUN_ALWAYS = ("/run/udev/data", "/run/systemd/resolve/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
+_RUN_OF_FACET = {
+    Facet.JOURNAL: ("/run/log/journal",),
+    Facet.LOGINS: (
+        "/run/utmp",
+        "/run/systemd/sessions",
+        "/run/systemd/users",
+        "/run/systemd/seats",
+        "/run/systemd/machines",
+    ),
+}
+# The system bus has a view of its own, a white list: a read-only mount does not stop a connect(2) to a socket.
+_BUS_FOLDERS = ("/usr", "/etc", "/sys")
+_BUS_LINKS = (("usr/bin", "/bin"), ("usr/sbin", "/sbin"), ("usr/lib", "/lib"), ("usr/lib64", "/lib64"))
+_BUS_RUN = (
+    "/run/systemd/system",
+    "/run/systemd/units",
+    "/run/systemd/transient",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+    "/run/systemd/sessions",
+    "/run/systemd/users",
+    "/run/systemd/seats",
+    "/run/systemd/machines",
+    "/run/udev/data",
+    "/run/log/journal",
+    "/run/utmp",
+    "/var/log/journal",
+)
+_BUS_SOCKET = "/run/dbus/system_bus_socket"
+
+# Secrets of a user, below the home folder, that the read-only profile hides.
+HOME_SECRETS = (
+    ".ssh",
+    ".gnupg",
+    ".password-store",
+    ".local/share/keyrings",
+    ".local/share/kwalletd",
+    ".pki",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker/config.json",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/hub",
+    ".config/rclone",
+    ".config/op",
+    ".config/syui/ai",
+    ".netrc",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".pgpass",
+    ".my.cnf",
+    ".vault-token",
+    ".mozilla",
+    ".thunderbird",
+    ".config/google-chrome",
+    ".config/chromium",
+    ".config/BraveSoftware",
+    ".bash_history",
+    ".zsh_history",
+    ".local/share/fish/fish_history",
+    ".python_history",
+    ".psql_history",
+    ".mysql_history",
+    ".node_repl_history",
+)
+
+
+class ProfileName(StrEnum):
+    """How an action is confined."""
+
+    READ_ONLY = "read-only"
+    USER = "user"
+
+
+class ProfileError(Exception):
+    """The profile cannot be built here; the message says why. Nothing runs in a lesser one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One kind of sandbox. `keep` is a folder below /tmp that stays visible: a working directory there."""
+
+    name: ProfileName
+    facets: frozenset[Facet] = frozenset()
+    keep: str = ""
+
+    @property
+    def sockets(self) -> SocketPolicy:
+        """Which sockets a process in it may make."""
+        if self.name is ProfileName.USER:
+            return SocketPolicy.INTERNET
+        if Facet.BUS in self.facets:
+            return SocketPolicy.UNIX
+        return SocketPolicy.NETLINK if Facet.SOCKETS in self.facets else SocketPolicy.NONE
+
+    @property
+    def sees_white_list(self) -> bool:
+        """Whether its view holds listed folders only, no home among them."""
+        return Facet.BUS in self.facets
+
+    def describe(self) -> str:
+        """In words, for a card and the record."""
+        if self.name is ProfileName.USER:
+            return "sandbox 'user': files and network as the user, no new privileges, own process tree"
+        seen = f", sees the host's {' and '.join(sorted(self.facets))}" if self.facets else ""
+        return f"sandbox 'read-only': no file of the host can change, no network, secrets hidden{seen}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """What the host lets a sandbox have, as probed at the guard's start.
+
+    `bwrap` is bubblewrap's path; `direct_masks` says that its version may mount below folders a user can write (0.12);
+    `fresh_proc` that a new /proc can be mounted (not in every container); `bus_proxy` is the filtering proxy's socket,
+    "" where there is none; `interpreter` is the Python that runs launcher and worker, `extra` where else it lies.
+    """
+
+    bwrap: str
+    direct_masks: bool
+    fresh_proc: bool
+    machine: str
+    interpreter: str
+    extra: tuple[str, ...] = ()
+    bus_proxy: str = ""
+
+
+def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
+    """The arguments for `profile`, but for descriptors, masks and the command."""
+    # fmt: off
+    shared = [
+        "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+        "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv",
+    ]
+    # fmt: on
+    if profile.name is ProfileName.USER:
+        return (*shared, "--bind", "/", "/", "--dev", "/dev", *_proc(fresh=host.fresh_proc))
+    if Facet.BUS in profile.facets:
+        if Facet.SOCKETS in profile.facets:
+            raise ProfileError("the system bus and the host's sockets cannot be seen from one sandbox; ask separately")
+        return (*shared, "--unshare-net", *_bus_view(host))
+    out = [*shared, *(() if Facet.SOCKETS in profile.facets else ("--unshare-net",))]
+    out += ["--ro-bind", "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev"]
+    out += _proc(fresh=host.fresh_proc and Facet.PROCESSES not in profile.facets)
+    for folder in _PRIVATE:
+        out += _tmpfs(folder)
+    if profile.keep:
+        out += ["--ro-bind", profile.keep, profile.keep]
+    out += _tmpfs("/run")
+    for path in (*_RUN_ALWAYS, *(path for facet in sorted(profile.facets) for path in _RUN_OF_FACET.get(facet, ()))):
+        out += ["--ro-bind-try", path, path]
+    return (*out, "--remount-ro", "/run")
+
+
+def private_folder(path: str) -> bool:
+    """Whether `path` lies in a folder that the read-only profile replaces by an empty one."""
+    return path.startswith(tuple(f"{folder}/" for folder in _PRIVATE))
+
+
+def _bus_view(host: HostFacts) -> list[str]:
+    if not host.bus_proxy:
+        raise ProfileError("this machine has no system bus to ask (it does not run systemd)")
+    out: list[str] = []
+    for folder in (*_BUS_FOLDERS, *host.extra):
+        out += ["--ro-bind", folder, folder]
+    for target, link in _BUS_LINKS:
+        out += ["--symlink", target, link]
+    out += ["--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev", *_proc(fresh=False)]
+    for folder in ("/run", "/var", "/tmp"):
+        out += _tmpfs(folder)
+    for path in _BUS_RUN:
+        out += ["--ro-bind-try", path, path]
+    out += ["--ro-bind", host.bus_proxy, _BUS_SOCKET]
+    return [*out, "--remount-ro", "/run", "--remount-ro", "/var", "--remount-ro", "/"]
+
+
+def _proc(*, fresh: bool) -> list[str]:
+    """/proc, read-only always: /proc/1/mem of the worker and /proc/sys are not to be written."""
+    return ["--proc", "/proc", "--remount-ro", "/proc"] if fresh else ["--ro-bind", "/proc", "/proc"]
+
+
+def _tmpfs(path: str) -> list[str]:
+    mode = "0755" if path in ("/run", "/var") else "1777"
+    return ["--perms", mode, "--size", str(_TMPFS_BYTES), "--tmpfs", path]
+
+
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TERM": "dumb",
+    "TMPDIR": "/tmp",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "SYSTEMD_PAGER": "",
+    "SYSTEMD_PAGERSECURE": "1",
+    "SYSTEMD_COLORS": "0",
+    "LESSSECURE": "1",
+    "NO_COLOR": "1",
+}
+# Observing: configuration found in a folder must not choose programs, and root's systemctl must take the bus.
+_READ_ONLY_ENVIRONMENT = {
+    "SYSTEMCTL_FORCE_BUS": "1",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_CONFIG_COUNT": "5",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "core.hooksPath",
+    "GIT_CONFIG_VALUE_1": "/dev/null",
+    "GIT_CONFIG_KEY_2": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_2": "explicit",
+    "GIT_CONFIG_KEY_3": "protocol.ext.allow",
+    "GIT_CONFIG_VALUE_3": "never",
+    "GIT_CONFIG_KEY_4": "core.pager",
+    "GIT_CONFIG_VALUE_4": "cat",
+}
+
+
+def render_environment(profile: Profile, *, user: str, home: str) -> tuple[tuple[str, str], ...]:
+    """A command's whole environment, built from nothing, sorted by name."""
+    values = {**_ENVIRONMENT, "USER": user, "LOGNAME": user, "HOME": home, "SHELL": "/bin/bash"}
+    if profile.name is ProfileName.READ_ONLY:
+        values |= _READ_ONLY_ENVIRONMENT
+    return tuple(sorted(values.items()))

@@ -1,0 +1,282 @@
+"""The worker: pid 1 of a sandbox, which starts what the guard has decided, one action at a time.
+
+Runs under `python -I -S` with a handful of built-in modules, because every session waits for its start. The guard hands
+over this module's byte-code by descriptor, so nothing is read from a path that a user could change.
+
+It promises: what runs is exactly the argv lists of the packet, with the environment of the packet and the three
+descriptors that came with it; when an action is over, by whatever way, no process of it is left (it owns the pid
+namespace: `kill(-1)`). It decides nothing, and the guard believes nothing it says but an exit status.
+
+Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin, stdout, stderr by SCM_RIGHTS):
+`("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`.
+Packets to the guard (ASCII): `ready`, `exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
+
+Source: kill(2), pid_namespaces(7), posix_spawn(3), unix(7).
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import _signal  # type: ignore[import-not-found] # signal itself, without the enums that cost 2 ms
+import _socket
+import marshal
+import posix
+import select
+
+from aiosd.sandbox.expand import CannotStartError, expand_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any
+
+_CONTROL = 0
+_MSG_CMSG_CLOEXEC = 0x40000000
+_PR_SET_DUMPABLE = 4
+_MAX_PACKET = 256 * 1024
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+
+
+def main(tools: CodeType) -> None:
+    """Serve packets until the guard closes the socket; the kernel then ends the whole namespace."""
+    if posix.getpid() != 1:
+        posix._exit(70)  # kill(-1) below would reach processes that are not ours
+    _make_undumpable()
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _CONTROL)
+    woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+    _signal.signal(_signal.SIGCHLD, lambda *_: None)
+    _signal.set_wakeup_fd(wake)
+    for number in (_signal.SIGINT, _signal.SIGTERM):
+        _signal.signal(number, _signal.SIG_IGN)
+    worker = _Worker(control, woken, tools)
+    control.send(b"ready")
+    while worker.serve_one():
+        pass
+
+
+def _make_undumpable() -> None:
+    """No process of the same user may trace this one or look into it. The full ctypes costs six times as much."""
+    libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # None is this process, as in dlopen(3)
+    _ctypes.call_function(_ctypes.dlsym(libc, "prctl"), (_PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+class _Worker:
+    def __init__(self, control: _socket.socket, woken: int, tools: CodeType) -> None:
+        self._control = control
+        self._woken = woken
+        self._tools = tools
+        self._poll = select.poll()
+        self._poll.register(_CONTROL, select.POLLIN)
+        self._poll.register(woken, select.POLLIN)
+
+    def serve_one(self) -> bool:
+        packet, fds = self._receive()
+        if packet is None:
+            return False
+        kind, identity = packet[0], packet[1]
+        if kind == "kill":
+            return True  # its action is over already
+        try:
+            if len(fds) != 3:
+                self._control.send(f"lost {identity}".encode())
+                return True
+            cwd = packet[-2]
+            try:
+                posix.chdir(cwd)
+            except OSError as exc:
+                self._control.send(f"cwd {identity} {exc.errno}".encode())
+                return True
+            try:
+                waiting, statuses = self._start(packet, fds)
+            finally:
+                while fds:
+                    posix.close(fds.pop())
+            if not self._wait(identity, waiting, statuses):
+                return False
+            self._end_everything()
+            self._control.send(f"exit {identity} {_pipefail(statuses)}".encode())
+            return True
+        finally:
+            for fd in fds:
+                posix.close(fd)
+
+    def _receive(self) -> tuple[Any, list[int]]:
+        data, ancillary, _flags, _address = self._control.recvmsg(_MAX_PACKET, 256, _MSG_CMSG_CLOEXEC)
+        fds: list[int] = []
+        for _level, _type, payload in ancillary:
+            fds += [int.from_bytes(payload[i : i + 4], "little") for i in range(0, len(payload), 4)]
+        return (marshal.loads(data) if data else None), fds
+
+    def _start(self, packet: Any, fds: list[int]) -> tuple[dict[int, int], list[int]]:
+        """Start what the packet says: pid → index of the stage, and the statuses known by now (-1: runs)."""
+        if packet[0] == "tool":
+            _, _, name, arguments, _, environment = packet
+            pid = self._fork_tool(name, arguments, dict(environment), fds)
+            return {pid: 0}, [-1]
+        _, _, stages, _, environment = packet
+        waiting: dict[int, int] = {}
+        statuses = [-1] * len(stages)
+        upstream = fds[0]
+        for index, (words, redirects) in enumerate(stages):
+            last = index == len(stages) - 1
+            below, down = (-1, fds[1]) if last else posix.pipe2(posix.O_CLOEXEC)
+            started = _spawn(words, redirects, dict(environment), (upstream, down, fds[2]))
+            if started < 0:
+                statuses[index] = -started
+            else:
+                waiting[started] = index
+            if not last:
+                posix.close(down)
+            if upstream != fds[0]:
+                posix.close(upstream)
+            upstream = below
+        return waiting, statuses
+
+    def _fork_tool(self, name: str, arguments: Any, environment: dict[str, str], fds: list[int]) -> int:
+        pid = posix.fork()
+        if pid:
+            return pid
+        status = 70
+        try:
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+            for target, fd in enumerate(fds):
+                posix.dup2(fd, target)
+            namespace: dict[str, Any] = {"__name__": "file_tools"}
+            exec(self._tools, namespace)  # noqa: S102 - our own byte-code, from the guard
+            status = namespace["run"](name, arguments, environment)
+        finally:
+            posix._exit(status)
+
+    def _wait(self, identity: int, waiting: dict[int, int], statuses: list[int]) -> bool:
+        """Wait for the stages; False when the guard has gone meanwhile."""
+        while waiting:
+            alive = True
+            for fd, _event in self._poll.poll():
+                if fd == self._woken:
+                    posix.read(self._woken, 512)
+                    continue
+                packet, fds = self._receive()
+                for stray in fds:
+                    posix.close(stray)
+                alive = packet is not None
+                if packet is None or packet[:2] == ("kill", identity):
+                    self._kill_all()
+            _reap(waiting, statuses)
+            if not alive:
+                return False
+        return True
+
+    def _end_everything(self) -> None:
+        """End what the action left behind: background children, daemons of any session."""
+        self._kill_all()
+        while True:
+            try:
+                posix.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+    def _kill_all(self) -> None:
+        try:
+            posix.kill(-1, _signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def _reap(waiting: dict[int, int], statuses: list[int]) -> None:
+    while True:
+        try:
+            pid, raw = posix.waitpid(-1, posix.WNOHANG)
+        except ChildProcessError:
+            pid = 0
+            if waiting:  # cannot be: a stage is ours until it was waited for
+                waiting.clear()
+        if pid == 0:
+            return
+        index = waiting.pop(pid, None)
+        if index is not None:
+            code = posix.waitstatus_to_exitcode(raw)
+            statuses[index] = code if code >= 0 else 128 - code
+
+
+def _pipefail(statuses: list[int]) -> int:
+    for status in reversed(statuses):
+        if status != 0:
+            return status & 0xFF
+    return 0
+
+
+def _spawn(words: Any, redirects: Any, environment: dict[str, str], standard: tuple[int, int, int]) -> int:
+    """Start one simple command: its pid, or minus the status it fails with."""
+    table = dict(enumerate(standard))
+    opened: list[int] = []
+    try:
+        try:
+            argv = expand_words(words, environment)
+            for redirect in redirects:
+                _redirect(redirect, table, opened, environment)
+            program = _find(argv[0], environment.get("PATH", ""))
+        except CannotStartError as exc:
+            _say(standard[2], exc.args[0])
+            return -int(exc.args[1])
+        actions: list[Any] = [(posix.POSIX_SPAWN_DUP2, fd, target) for target, fd in sorted(table.items())]
+        try:
+            return posix.posix_spawn(
+                program,
+                argv,
+                environment,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGTERM, _signal.SIGCHLD),
+            )
+        except OSError as exc:
+            _say(standard[2], f"{argv[0]}: {posix.strerror(exc.errno or 0)}")
+            return -_NOT_RUNNABLE
+    finally:
+        for fd in opened:
+            posix.close(fd)
+
+
+def _say(fd: int, text: str) -> None:
+    try:
+        posix.write(fd, f"aios: {text}\n".encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
+
+
+def _find(name: str, path: str) -> str:
+    if "/" in name:
+        if not posix.access(name, posix.F_OK):
+            raise CannotStartError(f"{name}: No such file or directory", _NOT_FOUND)
+        return name
+    for folder in path.split(":"):
+        candidate = f"{folder}/{name}"
+        if posix.access(candidate, posix.X_OK) and posix.stat(candidate).st_mode & 0o170000 == 0o100000:
+            return candidate
+    raise CannotStartError(f"{name}: command not found", _NOT_FOUND)
+
+
+def _redirect(redirect: Any, table: dict[int, int], opened: list[int], environment: dict[str, str]) -> None:
+    kind, fd = redirect[0], redirect[1]
+    if kind == "discard":
+        opened.append(posix.open("/dev/null", posix.O_WRONLY | posix.O_CLOEXEC))
+        table[fd] = opened[-1]
+    elif kind == "duplicate":
+        source = redirect[2]
+        if source not in table:
+            raise CannotStartError(f"{source}: Bad file descriptor", 1)
+        table[fd] = table[source]
+    else:
+        names = expand_words((redirect[2],), environment)
+        name = names[0]
+        try:
+            if len(names) != 1:
+                raise CannotStartError(f"{redirect[2][0]}: ambiguous redirect", 1)
+            flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
+            opened.append(posix.open(name, flags))
+            if posix.fstat(opened[-1]).st_mode & 0o170000 != 0o100000:
+                raise CannotStartError(f"{name}: not a regular file", 1)
+        except OSError as exc:
+            raise CannotStartError(f"{name}: {posix.strerror(exc.errno or 0)}", 1) from exc
+        table[0] = opened[-1]
