@@ -1,0 +1,2 @@
+from aiosd.policy.recogniser import recognise
+from aiosd.policy.program import Program

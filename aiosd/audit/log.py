@@ -1,0 +1,213 @@
+"""The guard's own log: JSON lines, each chained to the one before by SHA-256, stored before the act.
+
+It promises: `append` returns when the record is in the file (and on the disk, with `durable`), or raises AuditError,
+in which case the file is as it was and nothing may run. `verify` finds a line that was changed, taken out or put in.
+Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
+"""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiosd.audit.records import Kind, Record, render_record
+from aiosd.types import JsonObject
+
+_SEGMENT_BYTES = 16 * 1024 * 1024
+_NAME = re.compile(r"audit-(\d{8})\.jsonl")
+_NO_HASH = "0" * 64
+
+
+class AuditError(Exception):
+    """The record cannot be written or read; without it nothing runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which records: empty fields do not narrow. `since` and `until` are UTC in RFC 3339, as records carry them."""
+
+    session: str = ""
+    tier: str = ""
+    uid: int | None = None
+    since: str = ""
+    until: str = ""
+    limit: int = 100
+
+
+class AuditLog:
+    """The log in one folder (0700, the guard's). One process appends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._boot = _read_boot_id()
+        self._sequence = 0
+        self._hash = _NO_HASH
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            segments = self._segments()
+            self._index = segments[-1][0] if segments else 1
+            self._fd = self._open_segment(self._index)
+            self._resume([path for _, path in segments])
+        except OSError as exc:
+            raise AuditError(f"{exc.filename or folder}: {exc.strerror}") from exc
+
+    def close(self) -> None:
+        """Close the current segment."""
+        os.close(self._fd)
+
+    def append(self, record: Record, *, durable: bool) -> JsonObject:
+        """Store one record; as it stands in the log. AuditError if it is not stored."""
+        entry: JsonObject = {
+            "seq": self._sequence + 1,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "boot": self._boot,
+            **render_record(record),
+            "prev": self._hash,
+        }
+        digest = _hash_entry(entry)
+        line = _dump({**entry, "hash": digest}).encode() + b"\n"
+        try:
+            if os.fstat(self._fd).st_size >= _SEGMENT_BYTES:
+                self._roll()
+            self._write_line(line)
+            if durable:
+                os.fdatasync(self._fd)
+        except OSError as exc:
+            raise AuditError(f"the record cannot be written: {exc.strerror}") from exc
+        self._sequence += 1
+        self._hash = digest
+        return {**entry, "hash": digest}
+
+    def read(self, query: Query) -> list[JsonObject]:
+        """The newest records that match, oldest first."""
+        found: list[JsonObject] = []
+        for _index, path in reversed(self._segments()):
+            for line in reversed(_read_lines(path)):
+                entry = _parse(line)
+                if entry is None:
+                    continue
+                if query.since and str(entry["at"]) < query.since:
+                    return found[::-1]
+                if _wanted(entry, query):
+                    found.append(entry)
+                    if len(found) >= query.limit:
+                        return found[::-1]
+        return found[::-1]
+
+    def unfinished(self) -> list[JsonObject]:
+        """The actions that were allowed and of whose end nothing is recorded."""
+        ended: set[tuple[str, str]] = set()
+        found: list[JsonObject] = []
+        for _index, path in reversed(self._segments()):
+            for line in reversed(_read_lines(path)):
+                entry = _parse(line)
+                match entry:
+                    case {"kind": Kind.STARTED}:
+                        return found[::-1]
+                    case {"kind": Kind.DONE, "session": session, "call": call}:
+                        ended.add((str(session), str(call)))
+                    case {"kind": Kind.DECIDED, "decision": "allowed" | "approved", "session": session, "call": call}:
+                        if entry is not None and (str(session), str(call)) not in ended:
+                            found.append(entry)
+        return found[::-1]
+
+    def verify(self) -> list[str]:
+        """What is wrong with the chain, in words, with file and line; empty when it is whole."""
+        problems: list[str] = []
+        previous, sequence = _NO_HASH, 0
+        for _index, path in self._segments():
+            for number, line in enumerate(_read_lines(path), 1):
+                where = f"{path.name}:{number}"
+                entry = _parse(line)
+                if entry is None:
+                    problems.append(f"{where}: not a record (torn by a crash, or altered)")
+                    continue
+                stated = entry.pop("hash", "")
+                if _hash_entry(entry) != stated:
+                    problems.append(f"{where}: record {entry.get('seq')} was altered")
+                if entry.get("prev") != previous or entry.get("seq") != sequence + 1:
+                    problems.append(f"{where}: record {entry.get('seq')} does not follow record {sequence}")
+                previous, sequence = str(stated), int(str(entry.get("seq", 0)))
+        if sequence != self._sequence:
+            problems.append(f"the newest record is {sequence}, {self._sequence} were written")
+        return problems
+
+    def _resume(self, paths: list[Path]) -> None:
+        for path in reversed(paths):
+            lines = _read_lines(path)
+            if lines and not path.read_bytes().endswith(b"\n"):
+                os.write(self._fd, b"\n")  # torn by a crash: it stays as evidence, on a line of its own
+            for line in reversed(lines):
+                entry = _parse(line)
+                if entry is not None:
+                    self._sequence, self._hash = int(str(entry["seq"])), str(entry["hash"])
+                    return
+
+    def _segments(self) -> list[tuple[int, Path]]:
+        found = []
+        for path in self._folder.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match:
+                found.append((int(match[1]), path))
+        return sorted(found)
+
+    def _open_segment(self, index: int) -> int:
+        path = self._folder / f"audit-{index:08d}.jsonl"
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def _roll(self) -> None:
+        fresh = self._open_segment(self._index + 1)
+        os.close(self._fd)
+        self._fd = fresh
+        self._index += 1
+
+    def _write_line(self, line: bytes) -> None:
+        size = os.fstat(self._fd).st_size
+        written = -1
+        try:
+            written = os.write(self._fd, line)
+        finally:
+            if written != len(line):
+                os.ftruncate(self._fd, size)
+        if written != len(line):
+            raise OSError(28, os.strerror(28))  # a short write: the disk is full
+
+
+def _wanted(entry: JsonObject, query: Query) -> bool:
+    if query.uid is not None and entry.get("uid") != query.uid:
+        return False
+    if query.session and entry.get("session") != query.session:
+        return False
+    if query.until and str(entry["at"]) > query.until:
+        return False
+    return not query.tier or entry.get("tier") == query.tier
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
+
+
+def _parse(line: bytes) -> JsonObject | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "seq" in entry and "hash" in entry and "at" in entry else None
+
+
+def _hash_entry(entry: JsonObject) -> str:
+    return hashlib.sha256(_dump(entry).encode()).hexdigest()
+
+
+def _dump(entry: JsonObject) -> str:
+    return json.dumps(entry, ensure_ascii=True, separators=(",", ":"))
+
+
+def _read_boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+    except OSError:
+        return ""

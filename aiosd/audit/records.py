@@ -1,0 +1,151 @@
+"""The records: what the guard writes down of every action, and under which message id the journal knows each kind.
+
+A record is flat: names to text, numbers and lists of text, so that it reads the same as a line of the log and as fields
+of the journal. Text that came from a model or a command is cut and redacted here, on the way in.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from aiosd.audit.redact import redact
+from aiosd.types import JsonObject, RunAs, Tier
+
+_MAX_TEXT = 2048
+
+
+class Kind(StrEnum):
+    """The kinds of record. Their message ids never change."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    DECIDED = "decided"
+    DONE = "done"
+
+    @property
+    def message_id(self) -> str:
+        """The journal's MESSAGE_ID of this kind."""
+        return _MESSAGE_IDS[self]
+
+
+_MESSAGE_IDS = {
+    Kind.STARTED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40101",
+    Kind.STOPPED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40102",
+    Kind.DECIDED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40103",
+    Kind.DONE: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40104",
+}
+
+
+class Decision(StrEnum):
+    """What became of a proposal before anything ran."""
+
+    ALLOWED = "allowed"  # by policy
+    APPROVED = "approved"  # by a person
+    DENIED = "denied"  # by policy or by a person
+    UNANSWERED = "unanswered"  # nobody answered in time
+    REFUSED = "refused"  # could not be confined
+    CANCELLED = "cancelled"  # whoever asked went away
+
+
+class Outcome(StrEnum):
+    """How an action that was allowed ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    LOST = "lost"  # the guard itself ended first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The guard has started: its version and whether it is the system's or standalone."""
+
+    version: str
+    mode: str
+
+    kind = Kind.STARTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The guard ended in order."""
+
+    reason: str
+
+    kind = Kind.STOPPED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A proposal was decided; an allowed one runs after this is stored. `approver` is a uid, -1 where nobody answered.
+
+    `action` is the command line, or the file tool with its path; `digest` is over its exact bytes, as it may be cut.
+    """
+
+    session: str
+    call: str
+    uid: int
+    user: str
+    tool: str
+    action: str
+    digest: str
+    cwd: str
+    run_as: RunAs
+    tier: Tier
+    decision: Decision
+    confinement: str
+    rules: tuple[str, ...]
+    reason: str
+    approval: str = ""
+    approver: int = -1
+
+    kind = Kind.DECIDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """An allowed action has ended. `status` is the exit status, -1 where there is none."""
+
+    session: str
+    call: str
+    uid: int
+    user: str
+    tier: Tier
+    outcome: Outcome
+    status: int
+    duration_ms: int
+    output_bytes: int
+    truncated: bool
+    reason: str = ""
+
+    kind = Kind.DONE
+
+
+Record = Started | Stopped | Decided | Done
+
+
+def render_record(record: Record) -> JsonObject:
+    """The record as names and values, redacted and cut, `kind` first."""
+    out: JsonObject = {"kind": record.kind.value}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, str):
+            out[field.name] = _cut(redact(str(value)))
+        elif isinstance(value, tuple):
+            out[field.name] = [_cut(redact(text)) for text in value[:16]]
+        else:
+            out[field.name] = value
+    return out
+
+
+def digest_text(text: str) -> str:
+    """SHA-256 of the exact bytes of an action, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return text
+    return f"{text[:_MAX_TEXT]}… [{len(text) - _MAX_TEXT} more characters]"

@@ -1,0 +1,71 @@
+"""The guard's own settings: the `[guard]` table of the configuration, checked with the standard library.
+
+The one definition of these keys: aiosd shows them too, and cannot change them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from aiosd.errors import ConfigError
+from aiosd.layers import check_keys, read_layers
+from aiosd.types import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """Limits that no request can widen.
+
+    `timeout_s` is a command's time when the proposal names none, `max_timeout_s` the most it can name;
+    `output_bytes` is how much of a command's output is passed on; `approval_wait_s` how long a person has to answer;
+    `policy_dirs` the administrator's policy folders, after the vendor's; `observe_user` whose rights a session of root
+    observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
+    `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket.
+    """
+
+    timeout_s: int = 60
+    max_timeout_s: int = 600
+    output_bytes: int = 1024 * 1024
+    approval_wait_s: int = 300
+    policy_dirs: tuple[str, ...] = ("/etc/aios/policy.d",)
+    observe_user: str = "aios-observe"
+    worker_idle_s: int = 20
+    spare_workers: int = 3
+    connections_per_user: int = 64
+
+
+_MINIMUM = {"worker_idle_s": 0, "spare_workers": 0}
+
+
+def load_guard_settings(folders: Iterable[Path], environment: Mapping[str, str]) -> GuardSettings:
+    """The `[guard]` table of all layers. Raises ConfigError naming file and key; other tables are aiosd's."""
+    prefix = "guard."
+    found = {key: setting for key, setting in read_layers(folders, environment).items() if key.startswith(prefix)}
+    check_keys(found, (prefix + field.name for field in fields(GuardSettings)))
+    values: dict[str, JsonValue | tuple[str, ...]] = {}
+    for key, setting in found.items():
+        try:
+            values[key.removeprefix(prefix)] = parse_guard_value(key.removeprefix(prefix), setting.value)
+        except ValueError as exc:
+            raise ConfigError(f"{setting.origin}: {key} {exc}", hint=f"correct {key}") from exc
+    settings = GuardSettings(**values)  # type: ignore[arg-type] # each was checked above against its default's type
+    if settings.timeout_s > settings.max_timeout_s:
+        raise ConfigError("guard.timeout_s is over guard.max_timeout_s", hint="lower the one or raise the other")
+    return settings
+
+
+def parse_guard_value(name: str, value: JsonValue) -> JsonValue | tuple[str, ...]:
+    """A value of the type that `name` has by default; ValueError says what it must be."""
+    default = getattr(GuardSettings(), name)
+    if isinstance(default, tuple):
+        if not isinstance(value, list) or not all(isinstance(item, str) and item.startswith("/") for item in value):
+            raise ValueError("must be a list of absolute paths")
+        return tuple(str(item) for item in value)
+    if isinstance(default, int):
+        least = _MINIMUM.get(name, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"must be a whole number of at least {least}")
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be text")
+    return value

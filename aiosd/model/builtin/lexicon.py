@@ -1,0 +1,399 @@
+"""From what a person typed to segments whose meaning is known or known to be unknown.
+
+Owns normalising (width, case, kana, Japanese without spaces), the dictionary lookup and the forgiveness of typos. What the
+meanings amount to is `understand`'s; which words mean what is data (`intents/*.toml`).
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Script = Literal["latin", "kanji", "katakana", "hiragana"]
+Kind = Literal["word", "name", "path", "place", "option", "number", "odd", "quoted"]
+
+KNOWN_NAME = "known_name"  # the concept of a service that is known without a hint
+
+_LONGEST_EXPRESSION = 4  # words in one English expression
+_MOST_TYPOS = 16  # unknown words of one question that are compared with the dictionary: bounds the time
+_QUOTES = {"`": "`", '"': '"', "'": "'", "「": "」", "『": "』", "“": "”", "‘": "’"}
+_BREAKS = frozenset(" \t\r\n\"'`()[]{}<>|「」『』“”‘’【】〈〉《》、。・〜")
+_UNITS = frozenset(("", "b", "k", "m", "g", "t", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib"))
+_EDGES = ".,;:!?…"
+_NAME_MARKS = frozenset("._@:+-\\")
+_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
+_QUALITY = ((7, 0.85), (5, 0.75), (4, 0.65))  # what a word with a typo still counts, by the length of the right word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One piece of a question. `start` and `end` are positions in what the person typed.
+
+    `value` is the piece as it may be used (NFKC, case kept; a path between quotes exactly as written, a place as its
+    path). `weight` is how much it matters, 0 for filler; `quality` how surely it was read, 1 without a typo.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    value: str
+    weight: float
+    concepts: frozenset[str] = frozenset()
+    quality: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """A text made comparable, and where each of its characters stood: `at` has one entry more than `text`."""
+
+    text: str
+    at: tuple[int, ...]
+
+
+def fold(raw: str) -> Folded:
+    """NFKC and case folding, character by character, so that positions survive; a long-vowel mark that ends a
+    katakana word is dropped, as people write サーバ and サーバー alike."""
+    text: list[str] = []
+    at: list[int] = []
+    i = 0
+    while i < len(raw):
+        end = i + 1
+        while end < len(raw) and (raw[end] in "ﾞﾟ" or unicodedata.combining(raw[end])):
+            end += 1
+        for char in unicodedata.normalize("NFKC", raw[i:end]).casefold():
+            text.append(char)
+            at.append(i)
+        i = end
+    kept = [
+        k
+        for k, char in enumerate(text)
+        if not (char == "ー" and k and _is_katakana(text[k - 1]) and not (k + 1 < len(text) and _is_katakana(text[k + 1])))
+    ]
+    return Folded(text="".join(text[k] for k in kept), at=(*(at[k] for k in kept), len(raw)))
+
+
+def has_japanese(text: str) -> bool:
+    """Whether there is kana or kanji in `text`: then the answer is Japanese."""
+    return any(_script(char) != "latin" for char in unicodedata.normalize("NFKC", text))
+
+
+class Lexicon:
+    """The words that are known, and what they mean."""
+
+    def __init__(
+        self,
+        words: Mapping[str, Iterable[str]],
+        *,
+        weights: Mapping[str, float],
+        places: Mapping[str, str],
+        names: Iterable[str],
+    ) -> None:
+        """`words` gives each concept's expressions, `weights` the concepts that do not weigh 1, `places` the folders
+        that have a name, `names` the services known without a hint."""
+        self._weights = dict(weights)
+        meanings: dict[str, set[str]] = {}
+        for concept, expressions in words.items():
+            for expression in expressions:
+                meanings.setdefault(_key(expression), set()).add(concept)
+        self._words = {key: frozenset(concepts) for key, concepts in meanings.items()}
+        self._places = {_key(word): path for word, path in places.items()}
+        self.names = frozenset(name.casefold() for name in names)
+        # Hiragana is matched as it stands and everything else as hiragana, so that でぃすく is ディスク while the
+        # particle か is not found inside カレンダー.
+        japanese = [key for key in (*self._words, *self._places) if _script(key[0]) != "latin"]
+        self._strict = frozenset(key for key in japanese if all(_script(char) == "hiragana" for char in key))
+        self._loose = {key.translate(_TO_HIRAGANA): key for key in japanese if key not in self._strict}
+        self._longest = max(map(len, japanese), default=0)
+        self._spellings = _Spellings(key for key in self._words if key.isalpha() and key.isascii())
+        self._kana_spellings = _Spellings(key for key in japanese if all(map(_is_katakana, key)))
+        self._name_spellings = _Spellings(self.names)
+
+    def segments(self, raw: str) -> tuple[Segment, ...]:
+        """`raw` cut into segments, in order. Time is linear in its length, but for a bounded number of typos."""
+        return _Cutter(self, raw).cut()
+
+    def weight(self, concepts: Iterable[str]) -> float:
+        """How much a word with these meanings matters: its lightest meaning counts."""
+        return min((self._weights.get(concept, 1.0) for concept in concepts), default=1.0)
+
+    def meaning(self, key: str) -> frozenset[str]:
+        """What a folded expression means, by itself or as a plural; empty when not known."""
+        found = self._words.get(key, frozenset())
+        if not found and key.endswith("s") and len(key) > 3:
+            found = self._words.get(key[:-1], frozenset())
+        return found
+
+    def place(self, key: str) -> str | None:
+        """The folder that `key` names."""
+        return self._places.get(key)
+
+    def guess(self, key: str) -> tuple[frozenset[str], float]:
+        """What a misspelt word probably means, and how surely; nothing and 0 when nothing is near."""
+        spellings = self._kana_spellings if key and _is_katakana(key[0]) else self._spellings
+        word, quality = spellings.nearest(key)
+        return self._words.get(word, frozenset()), quality
+
+    def nearest_name(self, name: str) -> str:
+        """The known service that `name` may be a misspelling of, or nothing."""
+        return self._name_spellings.nearest(name.casefold())[0]
+
+    def japanese(self, run: str) -> tuple[tuple[int, int, str | None], ...]:
+        """`run` (folded kana and kanji) cut at the fewest unknown characters, then the fewest words: (start, end, key),
+        with None for a stretch that is not in the dictionary."""
+        loose = run.translate(_TO_HIRAGANA)
+        best: list[tuple[float, int, str | None]] = [(0.0, 0, None)]
+        for end in range(1, len(run) + 1):
+            unknown = 0.4 if _script(run[end - 1]) == "hiragana" else 1.0
+            choice: tuple[float, int, str | None] = (best[end - 1][0] + unknown, end - 1, None)
+            for start in range(max(0, end - self._longest), end):
+                key = run[start:end] if run[start:end] in self._strict else self._loose.get(loose[start:end])
+                # A long word is a surer find than two short ones.
+                if key is not None and (cost := best[start][0] + 0.11 - 0.01 * (end - start)) < choice[0]:
+                    choice = (cost, start, key)
+            best.append(choice)
+        cuts: list[tuple[int, int, str | None]] = []
+        end = len(run)
+        while end:
+            _, start, key = best[end]
+            if key is None and cuts and cuts[-1][2] is None and _script(run[start]) == _script(run[end]):
+                cuts[-1] = (start, cuts[-1][1], None)
+            else:
+                cuts.append((start, end, key))
+            end = start
+        return tuple(reversed(cuts))
+
+
+class _Cutter:
+    """One question on its way to segments."""
+
+    def __init__(self, lexicon: Lexicon, raw: str) -> None:
+        self._lexicon = lexicon
+        self._raw = raw
+        self._folded = fold(raw)
+        self._typos_left = _MOST_TYPOS
+        self._done: list[Segment] = []
+        self._words: list[tuple[int, int]] = []  # a stretch of Latin words not yet looked up, for expressions
+
+    def cut(self) -> tuple[Segment, ...]:
+        text = self._folded.text
+        i = 0
+        while i < len(text):
+            char = text[i]
+            close = text.find(_QUOTES[char], i + 1) if char in _QUOTES else -1
+            if close > 0 and text[i + 1] in "/~":
+                self._flush()
+                start, end = self._folded.at[i + 1], self._folded.at[close]
+                self._add("path", i + 1, close, weight=1.0, value=self._raw[start:end])
+                i = close + 1
+            elif char in _BREAKS:
+                i += 1
+            else:
+                end = self._end(i)
+                if _script(char) == "latin":
+                    self._latin(i, end)
+                else:
+                    self._flush()
+                    self._japanese(i, end)
+                i = end
+        self._flush()
+        return tuple(self._done)
+
+    def _end(self, i: int) -> int:
+        text = self._folded.text
+        latin = _script(text[i]) == "latin"
+        end = i + 1
+        while end < len(text) and text[end] not in _BREAKS and (_script(text[end]) == "latin") == latin:
+            end += 1
+        return end
+
+    def _latin(self, start: int, end: int) -> None:
+        text = self._folded.text
+        while end > start and text[end - 1] in _EDGES:
+            end -= 1
+        # メモリ/CPU is two words, and the wave after 教えて～ is none; a path comes after a space or a particle.
+        marks = ",;:!?" if start == 0 or _script(text[start - 1]) in {"latin", "hiragana"} else ",;:!?/"
+        while start < end and (text[start] in marks or (text[start] == "~" and text[start + 1 : end][:1] != "/" and start and _script(text[start - 1]) != "latin")):
+            start += 1
+        chunk = text[start:end]
+        if not chunk:
+            return
+        if chunk.startswith(("/", "~", "./", "../")):
+            self._flush()
+            self._add("path", start, end, weight=1.0)
+        elif chunk[0].isdigit() and chunk.lstrip("0123456789.,").rstrip("%") in _UNITS:
+            self._flush()
+            self._add("number", start, end, weight=0.0)
+        elif chunk.startswith("-") and not self._lexicon.meaning(chunk.lstrip("-")):
+            self._flush()
+            self._add("option", start, end, weight=0.25)
+        elif self._lexicon.meaning(chunk) or not (pieces := self._pieces(start, end)):
+            self._words.append((start, end))
+        else:
+            self._words.extend(pieces)
+
+    def _pieces(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The known words that a chunk such as `cpu/memory` or `load-average` is made of; none if one is unknown."""
+        pieces: list[tuple[int, int]] = []
+        at = start
+        for i in range(start, end + 1):
+            if i == end or self._folded.text[i] in "-/,;:&+=":
+                if i > at:
+                    pieces.append((at, i))
+                at = i + 1
+        known = all(self._lexicon.meaning(self._folded.text[a:b]) for a, b in pieces)
+        return pieces if known else []
+
+    def _flush(self) -> None:
+        """Look up the waiting Latin words, the longest expression first."""
+        words, self._words = self._words, []
+        texts = [self._folded.text[start:end] for start, end in words]
+        i = 0
+        while i < len(words):
+            for count in range(min(_LONGEST_EXPRESSION, len(words) - i), 0, -1):
+                key = " ".join(texts[i : i + count])
+                concepts = self._lexicon.meaning(key)
+                place = self._lexicon.place(key)
+                if concepts or place is not None:
+                    start, end = words[i][0], words[i + count - 1][1]
+                    self._known(start, end, concepts, place)
+                    i += count
+                    break
+            else:
+                self._unknown(*words[i])
+                i += 1
+
+    def _known(self, start: int, end: int, concepts: frozenset[str], place: str | None) -> None:
+        if place is not None:
+            self._add("place", start, end, weight=1.0, value=place, concepts=concepts)
+        else:
+            self._add("word", start, end, weight=self._lexicon.weight(concepts), concepts=concepts)
+
+    def _unknown(self, start: int, end: int) -> None:
+        chunk = self._folded.text[start:end]
+        if not chunk[0].isalnum() or not all(char.isalnum() or char in _NAME_MARKS for char in chunk):
+            self._add("odd", start, end, weight=1.0)
+            return
+        if chunk.removesuffix(".service") in self._lexicon.names:
+            concepts, quality = frozenset((KNOWN_NAME,)), 1.0
+        else:
+            concepts, quality = self._guess(chunk)
+        weight = self._lexicon.weight(concepts)
+        self._add("name", start, end, weight=weight, concepts=concepts, quality=quality if concepts else 1.0)
+
+    def _japanese(self, start: int, end: int) -> None:
+        text = self._folded.text
+        for a, b, key in self._lexicon.japanese(text[start:end]):
+            a, b = start + a, start + b  # noqa: PLW2901
+            if key is not None:
+                self._known(a, b, self._lexicon.meaning(key), self._lexicon.place(key))
+                continue
+            script = _script(text[a])
+            concepts, quality = self._guess(text[a:b]) if script == "katakana" else (frozenset[str](), 1.0)
+            # Leftover hiragana is mostly inflection; a kanji word has two or three characters.
+            unknown = min(0.6, 0.15 * (b - a)) if script == "hiragana" else float((b - a + 2) // 3)
+            weight = self._lexicon.weight(concepts) if concepts else unknown
+            self._add("word", a, b, weight=weight, concepts=concepts, quality=quality if concepts else 1.0)
+
+    def _guess(self, word: str) -> tuple[frozenset[str], float]:
+        if self._typos_left == 0:
+            return frozenset(), 0.0
+        self._typos_left -= 1
+        return self._lexicon.guess(word)
+
+    def _add(
+        self,
+        kind: Kind,
+        start: int,
+        end: int,
+        *,
+        weight: float,
+        value: str | None = None,
+        concepts: frozenset[str] = frozenset(),
+        quality: float = 1.0,
+    ) -> None:
+        raw_start, raw_end = self._folded.at[start], self._folded.at[end]
+        if value is None:
+            value = unicodedata.normalize("NFKC", self._raw[raw_start:raw_end])
+        self._done.append(
+            Segment(
+                kind=kind,
+                start=raw_start,
+                end=raw_end,
+                value=value,
+                weight=weight,
+                concepts=concepts,
+                quality=quality,
+            )
+        )
+
+
+class _Spellings:
+    """Words by which a typo is judged: one edit, two in words of eight letters and more; the first letter is right
+    or changed places with the second."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._by_length: dict[int, list[tuple[int, str]]] = {}
+        for word in words:
+            if len(word) >= _QUALITY[-1][0]:
+                self._by_length.setdefault(len(word), []).append((_letters(word), word))
+
+    def nearest(self, word: str) -> tuple[str, float]:
+        """The nearest word and what it counts, or nothing and 0."""
+        if len(word) < _QUALITY[-1][0]:
+            return "", 0.0
+        letters = _letters(word)
+        allowed = 2 if len(word) >= 8 else 1
+        best = ("", allowed + 1)
+        for length in range(len(word) - allowed, len(word) + allowed + 1):
+            for other, candidate in self._by_length.get(length, ()):
+                # Each edit changes at most two members of the set of letters: most words end here.
+                if (letters ^ other).bit_count() > 2 * (best[1] - 1) or word[0] not in candidate[:2]:
+                    continue
+                if word[0] != candidate[0] and word[:2] != candidate[1::-1]:
+                    continue
+                if (edits := _edits(word, candidate, best[1] - 1)) < best[1]:
+                    best = (candidate, edits)
+        found = best[0]
+        return found, next((quality for length, quality in _QUALITY if len(found) >= length), 0.0)
+
+
+def _letters(word: str) -> int:
+    return sum(1 << bit for bit in {ord(char) & 63 for char in word})
+
+
+def _edits(a: str, b: str, most: int) -> int:
+    """Insertions, deletions, substitutions and swaps of neighbours from `a` to `b`; `most` + 1 when there are more."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, last, row = row, before, [i]
+        for j, y in enumerate(b, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
+
+
+def _key(expression: str) -> str:
+    """An expression of the data as it is looked up: folded, and Latin words apart as the cutter sees them."""
+    text = fold(expression.strip()).text
+    return " ".join("".join(" " if char in _BREAKS else char for char in text).split())
+
+
+def _is_katakana(char: str) -> bool:
+    return "ァ" <= char <= "ヺ" or char == "ー"
+
+
+def _script(char: str) -> Script:
+    if char < "々":
+        return "latin"
+    if _is_katakana(char):
+        return "katakana"
+    if "ぁ" <= char <= "ゟ":
+        return "hiragana"
+    if char == "々" or "㐀" <= char <= "䶿" or "一" <= char <= "鿿" or "豈" <= char <= "﫿":
+        return "kanji"
+    return "latin"
