@@ -1,7 +1,7 @@
 """The guard's own log: JSON lines, each chained to the one before by SHA-256, stored before the act.
 
-It promises: `append` returns when the record is in the file (and on the disk, with `durable`), or raises AuditError,
-in which case the file is as it was and nothing may run. `verify` finds a line that was changed, taken out or put in.
+It promises: `append` returns when the record is in the file, `sync` when it is on the disk; either raises AuditError
+otherwise, and then nothing may run. `verify` finds a line that was changed, taken out or put in.
 Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
 """
 
@@ -42,7 +42,7 @@ class AuditLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._boot = _read_boot_id()
+        self.boot = _read_boot_id()
         self._sequence = 0
         self._hash = _NO_HASH
         try:
@@ -58,12 +58,12 @@ class AuditLog:
         """Close the current segment."""
         os.close(self._fd)
 
-    def append(self, record: Record, *, durable: bool) -> JsonObject:
-        """Store one record; as it stands in the log. AuditError if it is not stored."""
+    def append(self, record: Record) -> JsonObject:
+        """Write one record; as it stands in the log. AuditError if it is not written."""
         entry: JsonObject = {
             "seq": self._sequence + 1,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "boot": self._boot,
+            "boot": self.boot,
             **render_record(record),
             "prev": self._hash,
         }
@@ -73,13 +73,18 @@ class AuditLog:
             if os.fstat(self._fd).st_size >= _SEGMENT_BYTES:
                 self._roll()
             self._write_line(line)
-            if durable:
-                os.fdatasync(self._fd)
         except OSError as exc:
             raise AuditError(f"the record cannot be written: {exc.strerror}") from exc
         self._sequence += 1
         self._hash = digest
         return {**entry, "hash": digest}
+
+    def sync(self) -> None:
+        """Return when every record written is on the disk; AuditError if it cannot be."""
+        try:
+            os.fdatasync(self._fd)
+        except OSError as exc:
+            raise AuditError(f"the record cannot be stored: {exc.strerror}") from exc
 
     def read(self, query: Query) -> list[JsonObject]:
         """The newest records that match, oldest first."""

@@ -15,7 +15,8 @@ from aiosd.sandbox.seccomp import SocketPolicy
 from aiosd.types import Facet
 
 _TMPFS_BYTES = 256 * 1024 * 1024
-_PRIVATE = ("/tmp", "/var/tmp")  # empty and writable in the read-only profile
+# Where a confined command may write: its own scratch. /tmp is the host's, read-only, as answers are about the host.
+_SCRATCH = "/run/tmp"
 
 # What of /run the read-only profile shows; nothing else of it, sockets least of all.
 _RUN_ALWAYS = ("/run/udev/data", "/run/systemd/resolve/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
@@ -102,11 +103,10 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One kind of sandbox. `keep` is a folder below /tmp that stays visible: a working directory there."""
+    """One kind of sandbox."""
 
     name: ProfileName
     facets: frozenset[Facet] = frozenset()
-    keep: str = ""
 
     @property
     def sockets(self) -> SocketPolicy:
@@ -165,19 +165,10 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
     out = [*shared, *(() if Facet.SOCKETS in profile.facets else ("--unshare-net",))]
     out += ["--ro-bind", "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev"]
     out += _proc(fresh=host.fresh_proc and Facet.PROCESSES not in profile.facets)
-    for folder in _PRIVATE:
-        out += _tmpfs(folder)
-    if profile.keep:
-        out += ["--ro-bind", profile.keep, profile.keep]
-    out += _tmpfs("/run")
+    out += [*_tmpfs("/run"), *_tmpfs(_SCRATCH)]
     for path in (*_RUN_ALWAYS, *(path for facet in sorted(profile.facets) for path in _RUN_OF_FACET.get(facet, ()))):
         out += ["--ro-bind-try", path, path]
     return (*out, "--remount-ro", "/run")
-
-
-def private_folder(path: str) -> bool:
-    """Whether `path` lies in a folder that the read-only profile replaces by an empty one."""
-    return path.startswith(tuple(f"{folder}/" for folder in _PRIVATE))
 
 
 def _bus_view(host: HostFacts) -> list[str]:
@@ -189,12 +180,12 @@ def _bus_view(host: HostFacts) -> list[str]:
     for target, link in _BUS_LINKS:
         out += ["--symlink", target, link]
     out += ["--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev", *_proc(fresh=False)]
-    for folder in ("/run", "/var", "/tmp"):
+    for folder in ("/run", "/var", "/tmp", _SCRATCH):
         out += _tmpfs(folder)
     for path in _BUS_RUN:
         out += ["--ro-bind-try", path, path]
     out += ["--ro-bind", host.bus_proxy, _BUS_SOCKET]
-    return [*out, "--remount-ro", "/run", "--remount-ro", "/var", "--remount-ro", "/"]
+    return [*out, *(word for folder in ("/run", "/var", "/tmp", "/") for word in ("--remount-ro", folder))]
 
 
 def _proc(*, fresh: bool) -> list[str]:
@@ -203,7 +194,7 @@ def _proc(*, fresh: bool) -> list[str]:
 
 
 def _tmpfs(path: str) -> list[str]:
-    mode = "0755" if path in ("/run", "/var") else "1777"
+    mode = "1777" if path in (_SCRATCH, "/dev/shm") else "0755"
     return ["--perms", mode, "--size", str(_TMPFS_BYTES), "--tmpfs", path]
 
 
@@ -212,7 +203,6 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TERM": "dumb",
-    "TMPDIR": "/tmp",
     "PAGER": "cat",
     "GIT_PAGER": "cat",
     "SYSTEMD_PAGER": "",
@@ -223,6 +213,7 @@ _ENVIRONMENT = {
 }
 # Observing: configuration found in a folder must not choose programs, and root's systemctl must take the bus.
 _READ_ONLY_ENVIRONMENT = {
+    "TMPDIR": _SCRATCH,
     "SYSTEMCTL_FORCE_BUS": "1",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",

@@ -1,0 +1,198 @@
+"""aios-guard: builds each room once, by hand, in order; serves until told to stop.
+
+Options come from aiosd (standalone) or the unit: `--standalone`, `--listen-fd N`, `--lifeline-fd N` (its end of file is
+the order to stop), `--run-dir`, `--state-dir`, `--api-socket`. Everything else is configuration.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import pwd
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosd
+from aiosd import exits
+from aiosd.audit.journal import JournalSink
+from aiosd.audit.log import AuditError, AuditLog
+from aiosd.errors import AiosError
+from aiosd.guard.activation import ActivationError, notify, take_listener
+from aiosd.guard.approvals import Approvals
+from aiosd.guard.bus import BusProxy
+from aiosd.guard.door import Door
+from aiosd.guard.host import find_host
+from aiosd.guard.identity import ClientSockets
+from aiosd.guard.ledger import Ledger
+from aiosd.guard.run import Runner
+from aiosd.guard.service import Service
+from aiosd.guard.sessions import Sessions
+from aiosd.guard.settings import GuardSettings, load_guard_settings
+from aiosd.guard.varlink import Server, wait_readable
+from aiosd.guard.workers import Workers
+from aiosd.layers import config_folders
+from aiosd.policy import Policy, PolicyError, load_policy
+from aiosd.sandbox.link import SandboxError
+
+_LOG = logging.getLogger(__name__)
+_SWEEP_S = 5.0
+_DRAIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line."""
+
+    standalone: bool = False
+    listen_fd: int = -1
+    lifeline_fd: int = -1
+    run_dir: str = "/run/aios"
+    state_dir: str = "/var/lib/aios-guard"
+    api_socket: str = "/run/aios/aiosd.sock"
+
+
+def main() -> None:
+    """Run the guard; returns never. Its exit status is 0, 64 for the command line, 78 where it cannot work."""
+    try:
+        options = _parse_options(sys.argv[1:])
+    except ValueError as exc:
+        sys.exit(_complain(f"{exc}; see the module's text", exits.USAGE))
+    logging.basicConfig(level=logging.INFO, format="aios-guard: %(message)s", stream=sys.stderr)
+    os.umask(0o077)
+    try:
+        settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
+        policy = _load_policy(settings)
+        asyncio.run(_serve(options, settings, policy))
+    except AiosError as exc:
+        sys.exit(_complain(f"{exc.message}; {exc.hint}", exits.BROKEN))
+    except (PolicyError, AuditError, SandboxError, ActivationError) as exc:
+        sys.exit(_complain(str(exc), exits.BROKEN))
+
+
+def _load_policy(settings: GuardSettings) -> Policy:
+    """The vendor's defaults, then the administrator's folders: root's, or whose the guard and its code are."""
+    code = Path(aiosd.__file__).parent
+    owners = frozenset({0, os.geteuid(), code.stat().st_uid})
+    folders = [code / "policy" / "defaults", *map(Path, settings.policy_dirs)]
+    return load_policy([folder for folder in folders if folder.exists()], owner_uids=owners)
+
+
+async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> None:
+    mode = "standalone" if options.standalone else "system"
+    state = Path(options.state_dir)
+    listener = take_listener(options.listen_fd, name="guard")
+    log = AuditLog(state / "audit")
+    ledger = Ledger(log, JournalSink())
+    approvals = Approvals(state / "approvals.db", boot=log.boot)
+    expired = await approvals.expire_open()
+    lost = ledger.started(version=aiosd.__version__, mode=mode)
+    if expired or lost:
+        _LOG.warning("an earlier guard left %d approvals open and %d actions unfinished", expired, lost)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = None
+    reason = "failed"
+    bus = BusProxy(options.run_dir)
+    try:
+        async with asyncio.TaskGroup() as background:
+            masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
+            workers = Workers(settings, await find_host(), background, masks=(*masks, "/run/aios"))
+            runner = Runner(settings=settings, workers=workers, bus=bus)
+            door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, settings=settings)
+            service = Service(
+                door=door,
+                sessions=Sessions(),
+                approvals=approvals,
+                ledger=ledger,
+                workers=workers,
+                clients=ClientSockets(options.api_socket),
+                settings=settings,
+                agent_uid=os.geteuid() if options.standalone else _find_agent_uid(),
+                mode=mode,
+            )
+            server = Server(
+                service.interface(),
+                version=aiosd.__version__,
+                connections_per_user=settings.connections_per_user,
+            )
+            serving = background.create_task(server.serve(listener))
+            sweeping = background.create_task(_sweep(workers))
+            notify("READY=1")
+            gc.collect()
+            gc.freeze()
+            reason = await _wait_for_stop(stop, options.lifeline_fd, door)
+            notify("STOPPING=1")
+            serving.cancel()
+            sweeping.cancel()
+            await asyncio.wait({serving, sweeping})
+            await workers.close()
+    finally:
+        await bus.close()
+        approvals.close()
+        ledger.stopped(reason)
+        ledger.close()
+
+
+async def _wait_for_stop(stop: asyncio.Event, lifeline_fd: int, door: Door) -> str:
+    """Until a signal (then what runs may end, within a bound) or the end of the lifeline (then at once)."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_lifeline() -> None:
+        if not os.read(lifeline_fd, 64):
+            loop.remove_reader(lifeline_fd)
+            ended.set()
+            stop.set()
+
+    if lifeline_fd >= 0:
+        loop.add_reader(lifeline_fd, on_lifeline)
+    await stop.wait()
+    async with asyncio.TaskGroup() as group:
+        waiting = {group.create_task(door.idle.wait()), group.create_task(ended.wait())}
+        _done, pending = await asyncio.wait(waiting, timeout=_DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+    return "aiosd ended" if ended.is_set() else "signal"
+
+
+async def _sweep(workers: Workers) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        await workers.sweep()
+
+
+def _find_agent_uid() -> int:
+    try:
+        return pwd.getpwnam("aios").pw_uid
+    except KeyError:
+        raise ActivationError("there is no user aios; run systemd-sysusers, or use --standalone") from None
+
+
+def _parse_options(words: list[str]) -> Options:
+    values: dict[str, str | int | bool] = {}
+    remaining = iter(words)
+    for word in remaining:
+        name = word.removeprefix("--").replace("-", "_")
+        if not word.startswith("--") or name not in Options.__dataclass_fields__:
+            raise ValueError(f"unknown option {word}")
+        if name == "standalone":
+            values[name] = True
+            continue
+        value = next(remaining, None)
+        if value is None:
+            raise ValueError(f"{word} needs a value")
+        values[name] = int(value) if name.endswith("_fd") else value
+    return Options(**values)  # type: ignore[arg-type] # by name: numbers for _fd, a flag, text for the rest
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"aios-guard: {text}\n")
+    return status
+
+
+if __name__ == "__main__":
+    main()

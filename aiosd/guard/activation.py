@@ -1,0 +1,48 @@
+"""Sockets from systemd and notifications to it, in the standard library: the guard's small twin of aiosd's library.
+
+Source: sd_listen_fds(3), sd_notify(3).
+"""
+
+import os
+import socket
+
+
+class ActivationError(Exception):
+    """There is no usable socket to serve."""
+
+
+def take_listener(descriptor: int, *, name: str) -> socket.socket:
+    """The listening socket: `descriptor` where one is given, else the one systemd passed under `name`."""
+    if descriptor < 0:
+        descriptor = _find_passed(name)
+    try:
+        listener = socket.socket(fileno=descriptor)
+        listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as exc:
+        raise ActivationError(f"descriptor {descriptor} is no socket: {exc.strerror}") from exc
+    if listener.family != socket.AF_UNIX or not listening:
+        raise ActivationError(f"descriptor {descriptor} is no listening Unix socket")
+    os.set_inheritable(descriptor, False)
+    listener.setblocking(False)
+    return listener
+
+
+def notify(state: str) -> None:
+    """Tell the service manager; nothing where there is none."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.connect("\0" + address[1:] if address.startswith("@") else address)
+        channel.send(state.encode())
+
+
+def _find_passed(name: str) -> int:
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        raise ActivationError("no socket was passed: start it by its socket unit, or through aiosd --standalone")
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    for index in range(count):
+        if count == 1 or (index < len(names) and names[index] == name):
+            return 3 + index
+    raise ActivationError(f"no socket named {name} was passed")

@@ -1,0 +1,248 @@
+"""Approvals: what exactly is asked, who may answer, and that an answer is used once.
+
+An approval is an immutable record with a digest over everything that will run. Its states go one way: pending, then
+approved, denied or expired; an approved one is consumed in the transaction that lets it run. Stored in SQLite, so that
+no crash makes two runs of one answer; whatever was open when the guard ended is expired at its next start: no answer
+in time is no.
+
+The store is used from one thread of its own; the loop never waits for the disk.
+"""
+
+import asyncio
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from aiosd.policy.verdict import RuleRef
+from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId
+
+_T = TypeVar("_T")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS approvals (
+    id TEXT PRIMARY KEY,
+    uid INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    record TEXT NOT NULL,
+    answered_by INTEGER,
+    answered_at TEXT,
+    reason TEXT
+) STRICT;
+"""
+_KEPT = 1000
+
+
+class State(StrEnum):
+    """Where an approval stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    CONSUMED = "consumed"
+
+
+class ApprovalError(Exception):
+    """An answer that cannot be taken; `code` is stable: unknown, not_entitled, not_pending, digest_differs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What is asked. Every field but `claim` is part of the digest; the claim is the model's words, shown as such.
+
+    `content` is what a file tool would write. Times are UTC in RFC 3339.
+    """
+
+    id: ApprovalId
+    nonce: str
+    boot: str
+    requested_at: str
+    expires_at: str
+    session: SessionId
+    call: CallId
+    uid: int
+    user: str
+    tool: str
+    action: str
+    content: str
+    cwd: str
+    environment: tuple[tuple[str, str], ...]
+    run_as: RunAs
+    confinement: str
+    policy: str
+    reason: str
+    rules: tuple[RuleRef, ...]
+    claim: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of the record."""
+        return hashlib.sha256(json.dumps(_render(replace(self, claim="")), sort_keys=True).encode()).hexdigest()
+
+    def card(self) -> JsonObject:
+        """The record as a client draws it, with its digest."""
+        return {**_render(self), "digest": self.digest}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a person said: approved or not, by which uid, with which reason for the model."""
+
+    state: State
+    answered_by: int = -1
+    reason: str = ""
+
+
+class Approvals:
+    """The store and those who wait for an answer."""
+
+    def __init__(self, path: Path, *, boot: str) -> None:
+        self._boot = boot
+        self._waiting: dict[ApprovalId, tuple[Approval, asyncio.Future[Answer]]] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="approvals")
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close the store; whoever waits is cancelled by their own task."""
+        if self._database is not None:
+            self._thread.submit(self._database.close).result()
+        self._thread.shutdown()
+
+    async def expire_open(self) -> int:
+        """Expire what an earlier guard left open; how many. Opens the store: call it once, first."""
+
+        def work(database: sqlite3.Connection) -> int:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.executescript(_SCHEMA)
+            open_states = (State.EXPIRED, State.PENDING, State.APPROVED)
+            expired = database.execute("UPDATE approvals SET state = ? WHERE state IN (?, ?)", open_states).rowcount
+            database.execute("DELETE FROM approvals WHERE rowid <= (SELECT max(rowid) FROM approvals) - ?", (_KEPT,))
+            return expired
+
+        return await self._run(work)
+
+    async def request(self, draft: Approval, *, wait_s: int) -> Approval:
+        """Store `draft` as pending, with an id, a nonce and its times; it lives `wait_s` seconds."""
+        now = datetime.now(UTC)
+        approval = replace(
+            draft,
+            id=ApprovalId(secrets.token_hex(4)),
+            nonce=secrets.token_hex(16),
+            boot=self._boot,
+            requested_at=_render_time(now),
+            expires_at=_render_time(now + timedelta(seconds=wait_s)),
+        )
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute(
+                "INSERT INTO approvals (id, uid, state, digest, record) VALUES (?, ?, ?, ?, ?)",
+                (approval.id, approval.uid, State.PENDING, approval.digest, json.dumps(approval.card())),
+            )
+
+        await self._run(work)
+        self._waiting[approval.id] = (approval, asyncio.get_running_loop().create_future())
+        return approval
+
+    async def wait(self, approval: Approval, *, wait_s: int) -> Answer:
+        """The answer to a requested approval, consumed if it is yes; `expired` when none comes in time.
+
+        Cancelling (whoever proposed it has gone) expires it too.
+        """
+        _approval, answered = self._waiting[approval.id]
+        try:
+            async with asyncio.timeout(wait_s):
+                answer = await answered
+        except TimeoutError:
+            return await self._settle(approval, Answer(state=State.EXPIRED))
+        except asyncio.CancelledError:
+            self._thread.submit(self._mark, approval.id, State.PENDING, Answer(state=State.EXPIRED))
+            raise
+        finally:
+            del self._waiting[approval.id]
+        if answer.state is State.APPROVED and not await self._run(
+            lambda _database: self._mark(approval.id, State.APPROVED, replace(answer, state=State.CONSUMED))
+        ):
+            return Answer(state=State.EXPIRED)
+        return answer
+
+    async def answer(self, identity: ApprovalId, digest: str, *, approve: bool, reason: str, uid: int) -> None:
+        """Take a person's answer. Raises ApprovalError; an answer that was taken is stored when this returns."""
+        approval = self.get(identity, uid=uid)
+        if approval.run_as is RunAs.ROOT and uid != 0:
+            raise ApprovalError("not_entitled", f"effects as root are approved by root: sudo aios approve {identity}")
+        if approval.run_as is RunAs.USER and uid != approval.uid:
+            raise ApprovalError("not_entitled", f"only {approval.user} can answer this")
+        if digest != approval.digest:
+            raise ApprovalError("digest_differs", "the answer is to something else than what is asked; look again")
+        answer = Answer(state=State.APPROVED if approve else State.DENIED, answered_by=uid, reason=reason)
+        if not await self._run(lambda _database: self._mark(identity, State.PENDING, answer)):
+            raise ApprovalError("not_pending", "it was answered or has expired")
+        _approval, answered = self._waiting.get(identity, (approval, None))
+        if answered is not None and not answered.done():
+            answered.set_result(answer)
+
+    def get(self, identity: ApprovalId, *, uid: int) -> Approval:
+        """A pending approval that `uid` may see: their own, or for root any; ApprovalError if there is none."""
+        approval, answered = self._waiting.get(identity, (None, None))
+        if approval is None or answered is None or answered.done() or uid not in (0, approval.uid):
+            raise ApprovalError("unknown", f"no approval {identity} is pending")
+        return approval
+
+    def pending(self, *, uid: int) -> list[Approval]:
+        """What waits for an answer and may be seen by `uid`, oldest first."""
+        return [
+            approval
+            for approval, answered in self._waiting.values()
+            if not answered.done() and uid in (0, approval.uid)
+        ]
+
+    async def _settle(self, approval: Approval, answer: Answer) -> Answer:
+        """Mark as answered what nobody has answered meanwhile; an answer that came first counts as too late: no."""
+        await self._run(lambda _database: self._mark(approval.id, State.PENDING, answer))
+        return answer
+
+    def _mark(self, identity: ApprovalId, before: State, answer: Answer) -> bool:
+        assert self._database is not None
+        cursor = self._database.execute(
+            "UPDATE approvals SET state = ?, answered_by = ?, answered_at = ?, reason = ? WHERE id = ? AND state = ?",
+            (answer.state, answer.answered_by, _render_time(datetime.now(UTC)), answer.reason, identity, before),
+        )
+        return cursor.rowcount == 1
+
+    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        def call() -> _T:
+            if self._database is None:
+                self._database = sqlite3.connect(self._path, isolation_level=None)
+            return work(self._database)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _render(approval: Approval) -> JsonObject:
+    values = asdict(approval)
+    values["environment"] = [f"{name}={value}" for name, value in approval.environment]
+    values["rules"] = [render_rule(rule) for rule in approval.rules]
+    return values
+
+
+def render_rule(rule: RuleRef) -> JsonObject:
+    """A rule as it crosses a wire."""
+    return {"name": rule.name, "tier": rule.tier.value, "file": rule.file, "line": rule.line}
+
+
+def _render_time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,104 @@
+"""What the guard can confine here, found by making the sandboxes and trying them, each finding with its remedy."""
+
+import os
+import shutil
+
+from aiosd.guard.workers import CLOSED, Workers
+from aiosd.sandbox.link import Identity, SandboxError
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
+from aiosd.types import Facet, JsonObject
+
+_USERNS_REMEDY = (
+    "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, or the "
+    "AppArmor profile of bwrap), and install bubblewrap 0.8 or later"
+)
+
+
+async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[JsonObject]:
+    """The checks, most important first: name, state (ok, missing, weaker), detail, remedy."""
+    host = workers.host
+    checks = [await _try(workers, identity, CLOSED, "sandbox", _USERNS_REMEDY)]
+    for facet, remedy in ((Facet.PROCESSES, ""), (Facet.SOCKETS, "")):
+        profile = Profile(name=ProfileName.READ_ONLY, facets=frozenset({facet}))
+        checks.append(await _try(workers, identity, profile, f"observe {facet}", remedy or _USERNS_REMEDY))
+    checks.append(_bus())
+    checks.append(
+        _check("owners", ok=identity.drop, detail="files and processes show their owners")
+        if identity.drop
+        else _check(
+            "owners",
+            ok=False,
+            weaker=True,
+            detail="without root, what belongs to others shows as nobody's",
+            remedy="install the service; its guard can map users",
+        )
+    )
+    checks.append(
+        _check(
+            "bubblewrap",
+            ok=host.direct_masks,
+            weaker=True,
+            detail="0.12 or later" if host.direct_masks else "before 0.12: hidden folders are copies of names",
+            remedy="install bubblewrap 0.12 or later",
+        )
+    )
+    checks.append(
+        _check(
+            "own /proc",
+            ok=host.fresh_proc,
+            weaker=True,
+            detail="a sandbox has its own" if host.fresh_proc else "a sandbox shows the one of this container",
+            remedy="nothing to do on a host; in a container, show one whole /proc",
+        )
+    )
+    checks.append(
+        _check(
+            "commands as root",
+            ok=mode == "system",
+            detail="by systemd" if mode == "system" else "refused in standalone mode",
+            remedy="install the service",
+        )
+    )
+    return checks
+
+
+async def _try(workers: Workers, identity: Identity, profile: Profile, name: str, remedy: str) -> JsonObject:
+    """Make the sandbox, run `true` in it, and let it try to write where it must not."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    environment = render_environment(profile, user=identity.user, home=identity.home)
+    try:
+        async with workers.fresh(identity, profile) as link:
+            ran = await link.run(("run", _words("true"), "/", environment), (null, null, null))
+            wrote = await link.run(("run", _words("touch", "/tmp/.aios-probe"), "/", environment), (null, null, null))
+    except (SandboxError, ProfileError) as exc:
+        return _check(name, ok=False, detail=str(exc), remedy=remedy)
+    finally:
+        os.close(null)
+    if ran != 0:
+        return _check(name, ok=False, detail=f"true ended with {ran}", remedy=remedy)
+    if wrote == 0:
+        return _check(name, ok=False, detail="a file could be written", remedy="report this as a security problem")
+    return _check(name, ok=True, detail="works, and nothing could be written")
+
+
+def _bus() -> JsonObject:
+    if not os.path.exists("/run/systemd/system"):
+        return _check(
+            "observe bus", ok=False, weaker=True, detail="this machine does not run systemd", remedy="nothing to do"
+        )  # fmt: skip
+    found = shutil.which("xdg-dbus-proxy", path="/usr/bin:/bin") is not None
+    return _check(
+        "observe bus",
+        ok=found,
+        detail="by xdg-dbus-proxy" if found else "xdg-dbus-proxy is missing: services cannot be asked about",
+        remedy="install xdg-dbus-proxy",
+    )
+
+
+def _words(*words: str) -> tuple[tuple[tuple[tuple[str, None, bool], ...], tuple[()]], ...]:
+    return ((tuple((word, None, False) for word in words), ()),)
+
+
+def _check(name: str, *, ok: bool, detail: str, remedy: str = "", weaker: bool = False) -> JsonObject:
+    state = "ok" if ok else "weaker" if weaker else "missing"
+    return {"name": name, "state": state, "detail": detail, "remedy": "" if ok else remedy}

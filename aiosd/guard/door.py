@@ -1,0 +1,337 @@
+"""The door: the one place where something happens to the machine, and the order in which it does.
+
+Judge, ask, record, run, record. The policy picks the tier, the tier picks the confinement; nothing in a request can.
+What cannot be confined is refused before anybody is asked, and never tried in a lesser way. What was decided is on the
+disk before it runs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiosd.audit.log import AuditError
+from aiosd.audit.records import Decided, Decision, Done, Outcome, digest_text
+from aiosd.guard.approvals import Answer, Approval, Approvals, State, render_rule
+from aiosd.guard.ledger import Ledger
+from aiosd.guard.run import Ended, Runner
+from aiosd.guard.sessions import GuardSession
+from aiosd.guard.settings import GuardSettings
+from aiosd.policy import CommandAction, FileAction, Policy, Verdict
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
+from aiosd.types import ApprovalId, CallId, Facet, JsonObject, RunAs, Tier
+
+Tell = Callable[[JsonObject], Awaitable[None]]
+
+ROOT_IN_STANDALONE = (
+    "commands as root need the installed service: a standalone guard does not run any. "
+    "Install the package and enable aiosd.socket, or run it yourself"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One proposed action of a session. `content` is what a file tool writes; `arguments` the tool's, for the worker.
+
+    `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
+    """
+
+    session: GuardSession
+    call: CallId
+    action: CommandAction | FileAction
+    timeout_s: int
+    arguments: tuple[tuple[str, str | int | bool], ...] = ()
+    content: bytes = b""
+    claim: str = ""
+    wait_s: int = 0
+
+    @property
+    def text(self) -> str:
+        """The action as one text: the exact line, or the tool with its path."""
+        match self.action:
+            case CommandAction():
+                return self.action.line
+            case FileAction():
+                return f"{self.action.tool} {self.action.path}"
+
+    @property
+    def exact(self) -> str:
+        """Everything that makes this action what it is, for the digests."""
+        arguments = "\0".join(f"{name}={value}" for name, value in self.arguments)
+        return f"{self.text}\0{arguments}\0{self.content.decode('utf-8', 'surrogateescape')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a request ended, whatever became of it."""
+
+    outcome: str
+    reason: str = ""
+    status: int = -1
+    duration_ms: int = 0
+    output_bytes: int = 0
+    truncated: bool = False
+
+
+class Door:
+    """Takes requests. One for the whole guard; requests run side by side."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        approvals: Approvals,
+        ledger: Ledger,
+        runner: Runner,
+        settings: GuardSettings,
+    ) -> None:
+        self._policy = policy
+        self._approvals = approvals
+        self._ledger = ledger
+        self._runner = runner
+        self._settings = settings
+        self.under_way = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def judge(self, session: GuardSession, action: CommandAction | FileAction) -> tuple[Verdict, str]:
+        """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
+        verdict = self._policy.evaluate(action, session.principal)
+        try:
+            return verdict, self._confine(session, verdict)[0].describe()
+        except ProfileError as exc:
+            return verdict, f"cannot be confined here: {exc}"
+
+    async def execute(self, request: Request, tell: Tell) -> Result:
+        """Decide `request`, ask if need be, record, run, record. `tell` gets the events as they come."""
+        self.under_way += 1
+        self.idle.clear()
+        try:
+            return await self._execute(request, tell)
+        finally:
+            self.under_way -= 1
+            if self.under_way == 0:
+                self.idle.set()
+
+    async def _execute(self, request: Request, tell: Tell) -> Result:
+        verdict = self._policy.evaluate(request.action, request.session.principal)
+        try:
+            profiles = self._confine(request.session, verdict)
+        except ProfileError as exc:
+            return await self._refuse(request, verdict, str(exc))
+        confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
+        await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})
+        answer, approval = await self._ask(request, verdict, confinement, tell)
+        decision = _decide(verdict, answer)
+        await self._ledger.decided(
+            _render_decided(request, verdict, confinement, decision=decision, answer=answer, approval=approval)
+        )
+        if decision not in (Decision.ALLOWED, Decision.APPROVED):
+            return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))
+        return await self._run(request, verdict, profiles, tell)
+
+    async def _ask(
+        self, request: Request, verdict: Verdict, confinement: str, tell: Tell
+    ) -> tuple[Answer, Approval | None]:
+        if verdict.tier is not Tier.REQUIRE_APPROVAL:
+            return Answer(state=State.APPROVED), None
+        longest = self._settings.approval_wait_s
+        wait_s = min(request.wait_s or longest, longest)
+        principal = request.session.principal
+        approval = await self._approvals.request(
+            Approval(
+                id=ApprovalId(""),
+                nonce="",
+                boot="",
+                requested_at="",
+                expires_at="",
+                session=request.session.id,
+                call=request.call,
+                uid=principal.uid,
+                user=principal.user,
+                tool="bash" if isinstance(request.action, CommandAction) else request.action.tool,
+                action=request.text,
+                content=request.exact.partition("\0")[2] if isinstance(request.action, FileAction) else "",
+                cwd=request.action.cwd if isinstance(request.action, CommandAction) else "",
+                environment=self._environment(request.session, ProfileName.USER),
+                run_as=verdict.run_as,
+                confinement=confinement,
+                policy=self._policy.digest,
+                reason=verdict.reason,
+                rules=verdict.rules,
+                claim=request.claim,
+            ),
+            wait_s=wait_s,
+        )
+        await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
+        try:
+            return await self._approvals.wait(approval, wait_s=wait_s), approval
+        except asyncio.CancelledError:
+            answer = Answer(state=State.EXPIRED, reason="whoever proposed it went away before an answer")
+            await self._ledger.decided(
+                _render_decided(
+                    request, verdict, confinement, decision=Decision.CANCELLED, answer=answer, approval=approval
+                )
+            )
+            raise
+
+    async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
+        """Run what was allowed, and record its end, whatever that is."""
+        ended = Ended(outcome=Outcome.CANCELLED, reason="interrupted")
+        environment = self._environment(request.session, profiles[0].name)
+        try:
+            if isinstance(request.action, FileAction):
+                tool = (request.action.tool, dict(request.arguments), request.content)
+                ended = await self._runner.run_tool(
+                    request.session, profiles[0], tool, environment, timeout_s=request.timeout_s, tell=tell
+                )
+            elif profiles[0].name is ProfileName.READ_ONLY and verdict.program is not None:
+                ended = await self._runner.run_program(
+                    request.session,
+                    profiles,
+                    verdict.program,
+                    cwd=request.action.cwd,
+                    environment=environment,
+                    timeout_s=request.timeout_s,
+                    tell=tell,
+                )
+            else:
+                ended = await self._runner.run_shell(
+                    request.session,
+                    profiles[0],
+                    verdict.line,
+                    cwd=request.action.cwd,
+                    environment=environment,
+                    timeout_s=request.timeout_s,
+                    tell=tell,
+                )
+        finally:
+            reason = self._record_end(request, verdict, ended)
+        return Result(
+            outcome=ended.outcome.value,
+            reason=reason,
+            status=ended.status,
+            duration_ms=ended.duration_ms,
+            output_bytes=ended.output_bytes,
+            truncated=ended.truncated,
+        )
+
+    def _record_end(self, request: Request, verdict: Verdict, ended: Ended) -> str:
+        principal = request.session.principal
+        try:
+            self._ledger.done(
+                Done(
+                    session=request.session.id,
+                    call=request.call,
+                    uid=principal.uid,
+                    user=principal.user,
+                    tier=verdict.tier,
+                    outcome=ended.outcome,
+                    status=ended.status,
+                    duration_ms=ended.duration_ms,
+                    output_bytes=ended.output_bytes,
+                    truncated=ended.truncated,
+                    reason=ended.reason,
+                )
+            )
+        except AuditError as exc:
+            return f"{ended.reason}; its end is not on the record: {exc}".lstrip("; ")
+        return ended.reason
+
+    async def _refuse(self, request: Request, verdict: Verdict, reason: str) -> Result:
+        answer = Answer(state=State.DENIED, reason=reason)
+        await self._ledger.decided(
+            _render_decided(request, verdict, "", decision=Decision.REFUSED, answer=answer, approval=None)
+        )
+        return Result(outcome=Outcome.REFUSED.value, reason=reason)
+
+    def _confine(self, session: GuardSession, verdict: Verdict) -> tuple[Profile, ...]:
+        """The profile of each pipeline (of the action, where it has none). ProfileError where there can be none."""
+        if verdict.tier is Tier.REQUIRE_APPROVAL:
+            if verdict.run_as is RunAs.ROOT or session.principal.uid == 0:
+                raise ProfileError(ROOT_IN_STANDALONE)
+            return (Profile(name=ProfileName.USER),)
+        if verdict.run_as is RunAs.ROOT and verdict.tier is not Tier.DENY:
+            raise ProfileError(ROOT_IN_STANDALONE)
+        views = verdict.facets or (frozenset[Facet](),)
+        return tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
+
+    def _environment(self, session: GuardSession, name: ProfileName) -> tuple[tuple[str, str], ...]:
+        identity = session.identity
+        return render_environment(Profile(name=name), user=identity.user, home=identity.home)
+
+
+def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
+    """A verdict as it crosses a wire."""
+    opaque = verdict.opaque
+    return {
+        "tier": verdict.tier.value,
+        "reason": verdict.reason,
+        "confinement": confinement,
+        "run_as": verdict.run_as.value,
+        "opaque": {"position": opaque.position, "reason": opaque.reason} if opaque else None,
+        "parts": [
+            {
+                "text": part.text,
+                "tier": part.tier.value,
+                "reason": part.reason,
+                "suggest": part.suggest,
+                "facets": sorted(facet.value for facet in part.facets),
+                "rules": [render_rule(rule) for rule in part.rules],
+            }
+            for part in verdict.parts
+        ],
+    }
+
+
+def _decide(verdict: Verdict, answer: Answer) -> Decision:
+    match verdict.tier:
+        case Tier.DENY:
+            return Decision.DENIED
+        case Tier.AUTO_ALLOW | Tier.NOTIFY:
+            return Decision.ALLOWED
+        case Tier.REQUIRE_APPROVAL:
+            match answer.state:
+                case State.APPROVED:
+                    return Decision.APPROVED
+                case State.DENIED:
+                    return Decision.DENIED
+                case _:
+                    return Decision.UNANSWERED
+
+
+def _explain(verdict: Verdict, decision: Decision) -> str:
+    if decision is Decision.UNANSWERED:
+        return "nobody answered in time; that is a no"
+    if verdict.tier is Tier.DENY:
+        return verdict.reason
+    return "a person said no"
+
+
+def _render_decided(
+    request: Request,
+    verdict: Verdict,
+    confinement: str,
+    *,
+    decision: Decision,
+    answer: Answer,
+    approval: Approval | None,
+) -> Decided:
+    principal = request.session.principal
+    return Decided(
+        session=request.session.id,
+        call=request.call,
+        uid=principal.uid,
+        user=principal.user,
+        tool="bash" if isinstance(request.action, CommandAction) else request.action.tool,
+        action=request.text,
+        digest=digest_text(request.exact),
+        cwd=request.action.cwd if isinstance(request.action, CommandAction) else "",
+        run_as=verdict.run_as,
+        tier=verdict.tier,
+        decision=decision,
+        confinement=confinement,
+        rules=tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in verdict.rules),
+        reason=answer.reason or verdict.reason,
+        approval=approval.id if approval else "",
+        approver=answer.answered_by,
+    )

@@ -1,0 +1,55 @@
+"""What this host lets a sandbox have, as far as it can be told without making one."""
+
+import asyncio
+import os
+import re
+import shutil
+import stat
+import sys
+
+from aiosd.sandbox.link import SandboxError, default_interpreter
+from aiosd.sandbox.profile import HostFacts
+
+_LEAST_BWRAP = (0, 8)
+_DIRECT_MASKS_BWRAP = (0, 12)  # from here on a bind target below a user's folder cannot be led astray
+_VERSION_DEADLINE_S = 5.0
+_INSTALL = "install bubblewrap 0.8 or later (Debian: apt install bubblewrap, Arch: pacman -S bubblewrap)"
+
+
+async def find_host() -> HostFacts:
+    """The facts; SandboxError where nothing can be confined, with what to do."""
+    path = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
+    if path is None:
+        raise SandboxError(f"bubblewrap is missing, and nothing runs unconfined; {_INSTALL}")
+    if os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID):
+        raise SandboxError(f"{path} is setuid, which is not safe to use; {_INSTALL}")
+    version = await _read_version(path)
+    if version < _LEAST_BWRAP:
+        raise SandboxError(f"{path} is version {'.'.join(map(str, version))}; {_INSTALL}")
+    interpreter = default_interpreter()
+    prefix = os.path.realpath(sys.base_prefix)
+    return HostFacts(
+        bwrap=path,
+        direct_masks=version >= _DIRECT_MASKS_BWRAP,
+        fresh_proc=True,
+        machine=os.uname().machine,
+        interpreter=interpreter,
+        extra=() if prefix == "/usr" or prefix.startswith("/usr/") else (prefix,),
+    )
+
+
+async def _read_version(path: str) -> tuple[int, ...]:
+    out, end = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.posix_spawn(path, [path, "--version"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, end, 1)])
+    finally:
+        os.close(end)
+    try:
+        text = await asyncio.wait_for(asyncio.to_thread(os.read, out, 200), _VERSION_DEADLINE_S)
+    finally:
+        os.close(out)
+        await asyncio.to_thread(os.waitpid, pid, 0)
+    match = re.search(rb"(\d+(?:\.\d+)+)", text)
+    if match is None:
+        raise SandboxError(f"{path} --version says nothing understandable; {_INSTALL}")
+    return tuple(map(int, match[1].split(b".")))

@@ -1,0 +1,80 @@
+"""The guard's record keeping: the log first, then the journal; on the disk before anything runs that is not observed.
+
+It promises that `decided` has stored the record when it returns, and raises AuditError otherwise.
+"""
+
+import asyncio
+import logging
+
+from aiosd.audit.journal import JournalSink
+from aiosd.audit.log import AuditError, AuditLog, Query
+from aiosd.audit.records import Decided, Decision, Done, Outcome, Record, Started, Stopped
+from aiosd.types import JsonObject, Tier
+
+_LOG = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Appends records and answers questions about them."""
+
+    def __init__(self, log: AuditLog, journal: JournalSink) -> None:
+        self._log = log
+        self._journal = journal
+
+    def started(self, *, version: str, mode: str) -> int:
+        """Record the start, and first the actions that an earlier guard did not see the end of; how many of those."""
+        lost = self._log.unfinished()
+        for entry in lost:
+            self._append(
+                Done(
+                    session=str(entry["session"]),
+                    call=str(entry["call"]),
+                    uid=int(str(entry["uid"])),
+                    user=str(entry["user"]),
+                    tier=Tier(str(entry["tier"])),
+                    outcome=Outcome.LOST,
+                    status=-1,
+                    duration_ms=0,
+                    output_bytes=0,
+                    truncated=False,
+                    reason="the guard ended before the action; its processes ended with it",
+                )
+            )
+        self._append(Started(version=version, mode=mode))
+        return len(lost)
+
+    def stopped(self, reason: str) -> None:
+        """Record an end in order."""
+        try:
+            self._append(Stopped(reason=reason))
+        except AuditError as exc:
+            _LOG.error("the stop could not be recorded: %s", exc)
+
+    async def decided(self, record: Decided) -> None:
+        """Record a decision; durable unless it only lets something be observed."""
+        self._append(record)
+        if not (record.tier is Tier.AUTO_ALLOW and record.decision is Decision.ALLOWED):
+            await asyncio.to_thread(self._log.sync)
+
+    def done(self, record: Done) -> None:
+        """Record an end."""
+        self._append(record)
+
+    async def read(self, query: Query) -> list[JsonObject]:
+        """The records that match."""
+        return await asyncio.to_thread(self._log.read, query)
+
+    async def verify(self) -> list[str]:
+        """What is wrong with the log, in words."""
+        problems = await asyncio.to_thread(self._log.verify)
+        if self._journal.missed:
+            problems.append(f"the journal did not take {self._journal.missed} records since the guard started")
+        return problems
+
+    def close(self) -> None:
+        """Close both."""
+        self._journal.close()
+        self._log.close()
+
+    def _append(self, record: Record) -> None:
+        self._journal.send(record.kind, self._log.append(record))

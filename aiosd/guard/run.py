@@ -1,0 +1,249 @@
+"""Running what was allowed: programs in warm read-only workers, everything else in a sandbox of its own.
+
+Output is read as it comes, passed on up to a bound and counted beyond it; a command whose output nobody takes is held
+up, not buffered. When `run_*` returns, nothing of the action runs any more: the worker has ended what it left behind
+before it reports, and only then is the rest of the output read, so a background child that kept the pipe hangs nobody.
+"""
+
+import asyncio
+import base64
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiosd.audit.records import Outcome
+from aiosd.guard.bus import BusProxy
+from aiosd.guard.sessions import GuardSession
+from aiosd.guard.settings import GuardSettings
+from aiosd.guard.varlink import wait_readable
+from aiosd.guard.workers import Workers
+from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
+from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName
+from aiosd.types import Facet, JsonObject
+
+_CHUNK = 64 * 1024
+_DRAIN_S = 5.0
+_SHELL = ("/bin/bash", "--norc", "--noprofile", "-c")
+
+Tell = Callable[[JsonObject], Awaitable[None]]
+Environment = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an action ended. `status` is the exit status, -1 where there is none."""
+
+    outcome: Outcome
+    status: int = -1
+    reason: str = ""
+    duration_ms: int = 0
+    output_bytes: int = 0
+    truncated: bool = False
+
+
+class Runner:
+    """Runs allowed actions."""
+
+    def __init__(self, *, settings: GuardSettings, workers: Workers, bus: BusProxy) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._bus = bus
+
+    async def run_program(
+        self,
+        session: GuardSession,
+        profiles: tuple[Profile, ...],
+        program: Program,
+        *,
+        cwd: str,
+        environment: Environment,
+        timeout_s: int,
+        tell: Tell,
+    ) -> Ended:
+        """Run a recognised line, each pipeline in the session's worker for its view. The status is the last one's."""
+
+        async def act(fds: tuple[int, int, int]) -> int:
+            status = 0
+            for pipeline, profile in zip(program.pipelines, profiles, strict=True):
+                if _skips(pipeline.joiner, status):
+                    continue
+                packet = ("run", render_stages(pipeline), cwd, environment)
+                async with self._open(session, profile) as link:
+                    status = await link.run(packet, fds)
+            return status
+
+        return await self._perform(act, timeout_s=timeout_s, tell=tell)
+
+    async def run_shell(
+        self,
+        session: GuardSession,
+        profile: Profile,
+        line: str,
+        *,
+        cwd: str,
+        environment: Environment,
+        timeout_s: int,
+        tell: Tell,
+    ) -> Ended:
+        """Run the exact bytes of an approved line under bash."""
+        words = tuple((word, None, False) for word in (*_SHELL, line))
+        packet = ("run", ((words, ()),), cwd, environment)
+
+        async def act(fds: tuple[int, int, int]) -> int:
+            async with self._open(session, profile) as link:
+                return await link.run(packet, fds)
+
+        return await self._perform(act, timeout_s=timeout_s, tell=tell)
+
+    async def run_tool(
+        self,
+        session: GuardSession,
+        profile: Profile,
+        tool: tuple[str, dict[str, Any], bytes],
+        environment: Environment,
+        *,
+        timeout_s: int,
+        tell: Tell,
+    ) -> Ended:
+        """Run a file tool: name, arguments, and what it reads from standard input."""
+        name, arguments, content = tool
+        packet = ("tool", name, arguments, "/", environment)
+
+        async def act(fds: tuple[int, int, int]) -> int:
+            async with self._open(session, profile) as link:
+                return await link.run(packet, fds)
+
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content)
+
+    @asynccontextmanager
+    async def _open(self, session: GuardSession, profile: Profile) -> AsyncIterator[Link]:
+        if Facet.BUS in profile.facets:
+            self._workers.use_bus_proxy(await self._bus.path())
+        if profile.name is ProfileName.READ_ONLY:
+            opened = self._workers.warm(session.id, session.identity, profile)
+        else:
+            opened = self._workers.fresh(session.identity, profile)
+        async with opened as link:
+            yield link
+
+    async def _perform(
+        self, act: Callable[[tuple[int, int, int]], Awaitable[int]], *, timeout_s: int, tell: Tell, content: bytes = b""
+    ) -> Ended:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        output = _Output(self._settings.output_bytes, tell)
+        try:
+            status = await self._act(act, output, timeout_s, content)
+            ended = Ended(outcome=Outcome.DONE if status == 0 else Outcome.FAILED, status=status)
+        except TimeoutError:
+            ended = Ended(outcome=Outcome.TIMED_OUT, reason=f"ended after {timeout_s} s")
+        except WorkingDirectoryError as exc:
+            ended = Ended(outcome=Outcome.REFUSED, reason=f"the working directory cannot be entered: {exc}")
+        except (SandboxError, ProfileError) as exc:
+            ended = Ended(outcome=Outcome.REFUSED, reason=f"no sandbox: {exc}")
+        return replace(
+            ended,
+            duration_ms=round((loop.time() - began) * 1000),
+            output_bytes=output.total,
+            truncated=output.total > self._settings.output_bytes,
+        )
+
+    async def _act(
+        self, act: Callable[[tuple[int, int, int]], Awaitable[int]], output: "_Output", timeout_s: int, content: bytes
+    ) -> int:
+        standard_input = _open_input(content)
+        out, out_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        err, err_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for end in (out_end, err_end):
+            os.set_blocking(end, True)
+        ends = [standard_input, out_end, err_end]
+        status, failure = -1, None
+        try:
+            async with asyncio.TaskGroup() as group:
+                pumps = [group.create_task(output.pump(out, "stdout")), group.create_task(output.pump(err, "stderr"))]
+                try:
+                    async with asyncio.timeout(timeout_s):
+                        status = await act((standard_input, out_end, err_end))
+                except (TimeoutError, SandboxError, ProfileError) as exc:
+                    failure = exc
+                finally:
+                    while ends:
+                        os.close(ends.pop())
+                    _done, late = await asyncio.wait(pumps, timeout=_DRAIN_S)
+                    for pump in late:
+                        pump.cancel()
+        finally:
+            os.close(out)
+            os.close(err)
+        if failure is not None:
+            raise failure
+        return status
+
+
+class _Output:
+    """What a command writes, passed on up to a bound."""
+
+    def __init__(self, limit: int, tell: Tell) -> None:
+        self._limit = limit
+        self._tell = tell
+        self._gone = False
+        self.total = 0
+
+    async def pump(self, source: int, name: str) -> None:
+        """Pass on until the end of `source`."""
+        while True:
+            try:
+                data = os.read(source, _CHUNK)
+            except BlockingIOError:
+                await wait_readable(source)
+                continue
+            if not data:
+                return
+            room = max(self._limit - self.total, 0)
+            self.total += len(data)
+            if room and not self._gone:
+                encoded = base64.b64encode(data[:room]).decode("ascii")
+                try:
+                    await self._tell({"event": "output", "stream": name, "data": encoded})
+                except (OSError, TimeoutError):  # its reader is gone: the connection's end will cancel the action
+                    self._gone = True
+
+
+def render_stages(pipeline: Pipeline) -> tuple[tuple[Any, ...], ...]:
+    """A pipeline as the worker takes it: marshal-able tuples."""
+    return tuple(_render_stage(stage) for stage in pipeline.stages)
+
+
+def _render_stage(stage: Simple) -> tuple[Any, ...]:
+    return tuple(map(_render_word, stage.argv)), tuple(map(_render_redirect, stage.redirects))
+
+
+def _render_word(word: Word) -> tuple[str, str | None, bool]:
+    return word.text, word.pattern, word.home
+
+
+def _render_redirect(redirect: Redirect) -> tuple[Any, ...]:
+    match redirect:
+        case DiscardTo():
+            return "discard", redirect.fd
+        case DuplicateTo():
+            return "duplicate", redirect.fd, redirect.source
+        case ReadFrom():
+            return "read", 0, _render_word(redirect.path)
+
+
+def _skips(joiner: Joiner, status: int) -> bool:
+    return (joiner is Joiner.AND and status != 0) or (joiner is Joiner.OR and status == 0)
+
+
+def _open_input(content: bytes) -> int:
+    if not content:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        return os.dup(file.fileno())

@@ -1,0 +1,292 @@
+"""The guard's Varlink methods: who may call what, and nothing else; the rooms behind do the work.
+
+aiosd (its uid, or in standalone mode the guard's own) may open sessions for the people whose sockets it hands over and
+act in those; a person in their own. Approvals and the record are answered by the caller's uid alone.
+"""
+
+import os
+import pwd
+from pathlib import Path
+
+from aiosd import __version__
+from aiosd.audit.log import AuditError, Query
+from aiosd.guard.approvals import ApprovalError, Approvals
+from aiosd.guard.diagnose import diagnose
+from aiosd.guard.door import Door, Request, Result, render_verdict
+from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
+from aiosd.guard.ledger import Ledger
+from aiosd.guard.sessions import GuardSession, SessionError, Sessions
+from aiosd.guard.settings import GuardSettings
+from aiosd.guard.varlink import Call, Interface, VarlinkError, invalid_parameter
+from aiosd.guard.workers import CLOSED, Workers
+from aiosd.policy import CommandAction, FileAction
+from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId, Tier
+
+_NAME = "io.aios.Guard"
+_MAX_LINE = 65_536 + 1  # the policy denies what is over; the wire only bounds it
+_MAX_CONTENT = 768 * 1024
+_WRITING_TOOLS = frozenset({"write_file", "edit_file"})
+# Each file tool's own arguments, by type; `path` is the action's.
+_TOOL_ARGUMENTS: dict[str, dict[str, type]] = {
+    "read_file": {"offset": int, "limit": int},
+    "write_file": {},
+    "edit_file": {"old": str, "new": str, "replace_all": bool},
+    "glob": {"pattern": str},
+    "grep": {"pattern": str, "glob": str, "ignore_case": bool},
+}
+
+
+class Service:
+    """Binds the rooms to the interface. `agent_uid` is aiosd's."""
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        sessions: Sessions,
+        approvals: Approvals,
+        ledger: Ledger,
+        workers: Workers,
+        clients: ClientSockets,
+        settings: GuardSettings,
+        agent_uid: int,
+        mode: str,
+    ) -> None:
+        self._door = door
+        self._sessions = sessions
+        self._approvals = approvals
+        self._ledger = ledger
+        self._workers = workers
+        self._clients = clients
+        self._settings = settings
+        self._agent_uid = agent_uid
+        self._mode = mode
+
+    def interface(self) -> Interface:
+        """The interface as the server takes it."""
+        return Interface(
+            name=_NAME,
+            description=Path(__file__).with_name(f"{_NAME}.varlink").read_text(encoding="utf-8"),
+            methods={
+                "OpenSession": self._open_session,
+                "CloseSession": self._close_session,
+                "Evaluate": self._evaluate,
+                "Execute": self._execute,
+                "Invoke": self._invoke,
+                "ListPending": self._list_pending,
+                "Answer": self._answer,
+                "Records": self._records,
+                "Verify": self._verify,
+                "Ping": self._ping,
+                "Diagnose": self._diagnose,
+            },
+            streaming=frozenset({"Execute", "Invoke"}),
+        )
+
+    async def _open_session(self, call: Call) -> None:
+        peer = call.peer
+        if call.flag("client"):
+            if peer.uid != self._agent_uid:
+                raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd speaks for others")
+            if len(call.descriptors) != 1:
+                raise VarlinkError(f"{_NAME}.NotIdentified", reason="the client's socket did not come with the call")
+            try:
+                peer = self._clients.identify(call.descriptors[0])
+            except NotIdentifiedError as exc:
+                raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
+        principal = await load_principal(peer)
+        try:
+            identity = await load_identity(principal, observe_user=self._settings.observe_user)
+            session = self._sessions.open(call.optional_text("session"), principal, identity)
+        except (NotIdentifiedError, SessionError) as exc:
+            raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
+        self._workers.prepare(identity, CLOSED)
+        await call.reply(
+            {"session": session.id, "uid": principal.uid, "user": principal.user, "home": principal.home}
+        )  # fmt: skip
+
+    async def _close_session(self, call: Call) -> None:
+        session = self._session(call)
+        self._sessions.close(session.id)
+        await self._workers.release(session.id)
+
+    async def _evaluate(self, call: Call) -> None:
+        session = self._session(call)
+        tool = call.optional_text("tool")
+        action = _parse_file_action(call) if tool else _parse_command(call, cwd=call.optional_text("cwd") or "/")
+        verdict, confinement = self._door.judge(session, action)
+        await call.reply({"verdict": render_verdict(verdict, confinement)})
+
+    async def _execute(self, call: Call) -> None:
+        await self._perform(call, _parse_command(call, cwd=call.text("cwd")), arguments=(), content=b"")
+
+    async def _invoke(self, call: Call) -> None:
+        action = _parse_file_action(call)
+        content = call.optional_text("content", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
+        await self._perform(call, action, arguments=_parse_arguments(call, action), content=content)
+
+    async def _perform(
+        self,
+        call: Call,
+        action: CommandAction | FileAction,
+        *,
+        arguments: tuple[tuple[str, str | int | bool], ...],
+        content: bytes,
+    ) -> None:
+        settings = self._settings
+        request = Request(
+            session=self._session(call),
+            call=CallId(call.text("call", limit=100)),
+            action=action,
+            arguments=arguments,
+            content=content,
+            timeout_s=call.optional_integer(
+                "timeout_s", default=settings.timeout_s, least=1, most=settings.max_timeout_s
+            ),
+            wait_s=call.optional_integer("wait_s", default=0, least=0, most=86_400),
+            claim=call.optional_text("claim", limit=2000),
+        )
+
+        async def tell(event: JsonObject) -> None:
+            await call.reply(event, continues=True)
+
+        try:
+            result = await self._door.execute(request, tell)
+        except AuditError as exc:
+            raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
+        await call.reply(_render_result(result))
+
+    async def _list_pending(self, call: Call) -> None:
+        wanted = call.optional_text("id")
+        cards = [
+            approval.card()
+            for approval in self._approvals.pending(uid=call.peer.uid)
+            if not wanted or approval.id == wanted
+        ]
+        await call.reply({"approvals": list(cards)})
+
+    async def _answer(self, call: Call) -> None:
+        decision = call.text("decision")
+        if decision not in ("approve", "deny"):
+            raise invalid_parameter("decision")
+        if is_sandboxed(call.peer):
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="nobody answers from inside a sandbox or container")
+        try:
+            await self._approvals.answer(
+                ApprovalId(call.text("id")),
+                call.text("digest"),
+                approve=decision == "approve",
+                reason=call.optional_text("reason", limit=1000),
+                uid=call.peer.uid,
+            )
+        except ApprovalError as exc:
+            names = {"not_entitled": "NotEntitled", "digest_differs": "DigestDiffers"}
+            raise VarlinkError(f"{_NAME}.{names.get(exc.code, 'NotPending')}", reason=str(exc)) from exc
+
+    async def _records(self, call: Call) -> None:
+        uid: int | None = call.peer.uid
+        user = call.optional_text("user")
+        if call.peer.uid == 0:
+            uid = _find_uid(user) if user else None
+        elif user and _find_uid(user) != call.peer.uid:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="the record of other users is for root")
+        tier = call.optional_text("tier")
+        if tier and tier not in set(map(str, Tier)):
+            raise invalid_parameter("tier")
+        query = Query(
+            session=call.optional_text("session"),
+            tier=tier,
+            uid=uid,
+            since=call.optional_text("since"),
+            until=call.optional_text("until"),
+            limit=call.optional_integer("limit", default=100, least=1, most=1000),
+        )
+        await call.reply({"records": list(await self._ledger.read(query))})
+
+    async def _verify(self, call: Call) -> None:
+        if call.peer.uid not in (0, os.geteuid()):
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="checking the whole record is for root")
+        await call.reply({"problems": list(await self._ledger.verify())})
+
+    async def _ping(self, call: Call) -> None:
+        await call.reply(
+            {
+                "version": __version__,
+                "mode": self._mode,
+                "sessions": len(self._sessions),
+                "running": self._door.under_way,
+                "pending": len(self._approvals.pending(uid=call.peer.uid)),
+            }
+        )
+
+    async def _diagnose(self, call: Call) -> None:
+        principal = await load_principal(call.peer)
+        try:
+            identity = await load_identity(principal, observe_user=self._settings.observe_user)
+        except NotIdentifiedError as exc:
+            raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
+        await call.reply({"checks": list(await diagnose(self._workers, identity, mode=self._mode))})
+
+    def _session(self, call: Call) -> GuardSession:
+        """The session a call names, if the caller may act in it: aiosd in any, a person in their own."""
+        name = call.text("session")
+        try:
+            session = self._sessions.get(name)
+        except SessionError as exc:
+            raise VarlinkError(f"{_NAME}.NoSession", reason=str(exc)) from exc
+        if call.peer.uid not in (self._agent_uid, session.principal.uid):
+            raise VarlinkError(f"{_NAME}.NoSession", reason=f"there is no open session {SessionId(name)}")
+        return session
+
+
+def _parse_command(call: Call, *, cwd: str) -> CommandAction:
+    if not cwd.startswith("/"):
+        raise invalid_parameter("cwd")
+    run_as = call.optional_text("run_as") or "user"
+    if run_as not in set(map(str, RunAs)):
+        raise invalid_parameter("run_as")
+    return CommandAction(line=call.text("command", limit=_MAX_LINE), cwd=cwd, run_as=RunAs(run_as))
+
+
+def _parse_file_action(call: Call) -> FileAction:
+    tool, path = call.text("tool"), call.text("path")
+    if tool not in _TOOL_ARGUMENTS:
+        raise invalid_parameter("tool")
+    if not path.startswith("/"):
+        raise invalid_parameter("path")
+    return FileAction(tool=tool, path=os.path.normpath(path), writes=tool in _WRITING_TOOLS)
+
+
+def _parse_arguments(call: Call, action: FileAction) -> tuple[tuple[str, str | int | bool], ...]:
+    given = call.parameters.get("arguments") or {}
+    if not isinstance(given, dict):
+        raise invalid_parameter("arguments")
+    expected = _TOOL_ARGUMENTS[action.tool]
+    values: list[tuple[str, str | int | bool]] = [("path", action.path)]
+    for name, value in sorted(given.items()):
+        if type(value) is not expected.get(name) or not isinstance(value, (str, int)):
+            raise invalid_parameter(f"arguments.{name}")
+        values.append((name, value))
+    return tuple(values)
+
+
+def _render_result(result: Result) -> JsonObject:
+    return {
+        "event": "done",
+        "outcome": result.outcome,
+        "status": result.status,
+        "reason": result.reason,
+        "duration_ms": result.duration_ms,
+        "output_bytes": result.output_bytes,
+        "truncated": result.truncated,
+    }
+
+
+def _find_uid(user: str) -> int:
+    """The uid of a login name, or of digits; -2, which is nobody's, for an unknown name."""
+    if user.isdigit():
+        return int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return -2

@@ -1,0 +1,173 @@
+"""Warm sandboxes: at most one read-only worker per session and view, and a few kept ready for the next to ask.
+
+It promises that a read-only sandbox serves one session only, one action at a time, and that one whose policy of what is
+visible has changed (`stale`) is not used again. What has a write set, network or an approval gets a fresh sandbox.
+A ready one belongs to nobody yet: only its user and view are fixed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from aiosd.guard.settings import GuardSettings
+from aiosd.sandbox.link import Identity, Link, SandboxError
+from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
+from aiosd.types import Facet, SessionId
+
+_LOG = logging.getLogger(__name__)
+_MAX_WARM = 16
+
+
+@dataclass(slots=True)
+class _Warm:
+    used_at: float
+    link: Link | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Workers:
+    """All sandboxes of this guard. Its background work runs in `group`, which the guard's root owns."""
+
+    def __init__(
+        self, settings: GuardSettings, host: HostFacts, group: asyncio.TaskGroup, *, masks: tuple[str, ...]
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        self._group = group
+        self._masks = masks
+        self._warm: dict[tuple[SessionId, Profile], _Warm] = {}
+        self._ready: dict[tuple[Identity, Profile], Link] = {}
+        self._wanted: dict[tuple[Identity, Profile], float] = {}
+        self._making: set[tuple[Identity, Profile]] = set()
+        self._closing = False
+
+    @property
+    def host(self) -> HostFacts:
+        """What the host lets a sandbox have, as learned so far."""
+        return self._host
+
+    def use_bus_proxy(self, path: str) -> None:
+        """Set where the filtering proxy of the system bus listens."""
+        self._host = replace(self._host, bus_proxy=path)
+
+    @asynccontextmanager
+    async def warm(self, session: SessionId, identity: Identity, profile: Profile) -> AsyncIterator[Link]:
+        """The session's worker for this view, made or taken from the ready ones if need be."""
+        key = (session, profile)
+        warm = self._warm.setdefault(key, _Warm(used_at=_now()))
+        async with warm.lock:
+            if warm.link is None or not warm.link.alive or warm.link.stale:
+                if warm.link is not None:
+                    await warm.link.end()
+                    warm.link = None
+                warm.link = await self._take(identity, profile)
+            try:
+                yield warm.link
+            finally:
+                warm.used_at = _now()
+        await self._trim()
+
+    @asynccontextmanager
+    async def fresh(self, identity: Identity, profile: Profile) -> AsyncIterator[Link]:
+        """A sandbox for one action, ended with it."""
+        link = await self._start(identity, profile)
+        try:
+            yield link
+        finally:
+            await link.end()
+
+    def prepare(self, identity: Identity, profile: Profile) -> None:
+        """Begin to make a sandbox ready ahead of the first action, in the background."""
+        key = (identity, profile)
+        self._wanted[key] = _now()
+        busy = key in self._making or key in self._ready
+        if busy or self._closing or len(self._ready) + len(self._making) >= self._settings.spare_workers:
+            return
+        self._making.add(key)
+        self._group.create_task(self._make_ready(key))
+
+    async def release(self, session: SessionId) -> None:
+        """End the session's workers."""
+        for key in [key for key in self._warm if key[0] == session]:
+            await self._drop(key)
+
+    async def sweep(self) -> None:
+        """End what has been idle too long. Called from time to time."""
+        oldest = _now() - self._settings.worker_idle_s
+        for session_key, warm in list(self._warm.items()):
+            if warm.used_at < oldest and not warm.lock.locked():
+                await self._drop(session_key)
+        for key in [key for key in self._ready if self._wanted.get(key, 0.0) < oldest]:
+            await self._ready.pop(key).end()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any action runs in a warm worker."""
+        return any(warm.lock.locked() for warm in self._warm.values())
+
+    async def close(self) -> None:
+        """End every sandbox."""
+        self._closing = True
+        for session_key in list(self._warm):
+            await self._drop(session_key)
+        while self._ready:
+            await self._ready.popitem()[1].end()
+
+    async def _take(self, identity: Identity, profile: Profile) -> Link:
+        key = (identity, profile)
+        link = self._ready.pop(key, None)
+        if link is not None and (not link.alive or link.stale):
+            await link.end()
+            link = None
+        if link is None:
+            link = await self._start(identity, profile)
+        self.prepare(identity, profile)
+        return link
+
+    async def _make_ready(self, key: tuple[Identity, Profile]) -> None:
+        try:
+            link = await self._start(*key)
+        except (SandboxError, ProfileError, OSError) as exc:
+            _LOG.info("no sandbox ahead of time: %s", exc)
+            return
+        finally:
+            self._making.discard(key)
+        if self._closing or key in self._ready:
+            await link.end()
+        else:
+            self._ready[key] = link
+
+    async def _start(self, identity: Identity, profile: Profile) -> Link:
+        link = Link(profile, identity, self._host, masks=self._masks)
+        try:
+            await link.start()
+        except SandboxError as exc:
+            shows_proc = Facet.PROCESSES not in profile.facets and self._host.fresh_proc
+            if not (shows_proc and "mount proc" in str(exc)):
+                raise
+            # A container that hides parts of its /proc lets nobody mount a new one: show the container's own.
+            self._host = replace(self._host, fresh_proc=False)
+            link = Link(profile, identity, self._host, masks=self._masks)
+            await link.start()
+        return link
+
+    async def _trim(self) -> None:
+        idle = sorted(
+            (item for item in self._warm.items() if not item[1].lock.locked()), key=lambda item: item[1].used_at
+        )
+        for key, _warm in idle[: max(len(self._warm) - _MAX_WARM, 0)]:
+            await self._drop(key)
+
+    async def _drop(self, key: tuple[SessionId, Profile]) -> None:
+        warm = self._warm.pop(key, None)
+        if warm is not None and warm.link is not None:
+            await warm.link.end()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+CLOSED = Profile(name=ProfileName.READ_ONLY)
