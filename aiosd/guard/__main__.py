@@ -30,7 +30,7 @@ from aiosd.guard.run import Runner
 from aiosd.guard.service import Service
 from aiosd.guard.sessions import Sessions
 from aiosd.guard.settings import GuardSettings, load_guard_settings
-from aiosd.guard.varlink import Server, wait_readable
+from aiosd.guard.varlink import Server
 from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy

@@ -18,7 +18,7 @@ from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import GuardSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
-from aiosd.types import ApprovalId, CallId, Facet, JsonObject, RunAs, Tier
+from aiosd.types import ApprovalId, CallId, Facet, JsonObject, Principal, RunAs, Tier
 
 Tell = Callable[[JsonObject], Awaitable[None]]
 
@@ -93,11 +93,11 @@ class Door:
         self.idle = asyncio.Event()
         self.idle.set()
 
-    def judge(self, session: GuardSession, action: CommandAction | FileAction) -> tuple[Verdict, str]:
+    def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
-        verdict = self._policy.evaluate(action, session.principal)
+        verdict = self._policy.evaluate(action, principal)
         try:
-            return verdict, self._confine(session, verdict)[0].describe()
+            return verdict, _confine(principal, verdict)[0].describe()
         except ProfileError as exc:
             return verdict, f"cannot be confined here: {exc}"
 
@@ -115,7 +115,7 @@ class Door:
     async def _execute(self, request: Request, tell: Tell) -> Result:
         verdict = self._policy.evaluate(request.action, request.session.principal)
         try:
-            profiles = self._confine(request.session, verdict)
+            profiles = _confine(request.session.principal, verdict)
         except ProfileError as exc:
             return await self._refuse(request, verdict, str(exc))
         confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
@@ -244,17 +244,6 @@ class Door:
         )
         return Result(outcome=Outcome.REFUSED.value, reason=reason)
 
-    def _confine(self, session: GuardSession, verdict: Verdict) -> tuple[Profile, ...]:
-        """The profile of each pipeline (of the action, where it has none). ProfileError where there can be none."""
-        if verdict.tier is Tier.REQUIRE_APPROVAL:
-            if verdict.run_as is RunAs.ROOT or session.principal.uid == 0:
-                raise ProfileError(ROOT_IN_STANDALONE)
-            return (Profile(name=ProfileName.USER),)
-        if verdict.run_as is RunAs.ROOT and verdict.tier is not Tier.DENY:
-            raise ProfileError(ROOT_IN_STANDALONE)
-        views = verdict.facets or (frozenset[Facet](),)
-        return tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
-
     def _environment(self, session: GuardSession, name: ProfileName) -> tuple[tuple[str, str], ...]:
         identity = session.identity
         return render_environment(Profile(name=name), user=identity.user, home=identity.home)
@@ -281,6 +270,18 @@ def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
             for part in verdict.parts
         ],
     }
+
+
+def _confine(principal: Principal, verdict: Verdict) -> tuple[Profile, ...]:
+    """The profile of each pipeline (of the action, where it has none). ProfileError where there can be none."""
+    if verdict.tier is Tier.REQUIRE_APPROVAL:
+        if verdict.run_as is RunAs.ROOT or principal.uid == 0:
+            raise ProfileError(ROOT_IN_STANDALONE)
+        return (Profile(name=ProfileName.USER),)
+    if verdict.run_as is RunAs.ROOT and verdict.tier is not Tier.DENY:
+        raise ProfileError(ROOT_IN_STANDALONE)
+    views = verdict.facets or (frozenset[Facet](),)
+    return tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
 
 
 def _decide(verdict: Verdict, answer: Answer) -> Decision:

@@ -17,10 +17,11 @@ from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import GuardSettings
-from aiosd.guard.varlink import Call, Interface, VarlinkError, invalid_parameter
+from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.policy import CommandAction, FileAction
-from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId, Tier
+from aiosd.sandbox.link import Identity
+from aiosd.types import ApprovalId, CallId, JsonObject, Principal, RunAs, SessionId, Tier
 
 _NAME = "io.aios.Guard"
 _MAX_LINE = 65_536 + 1  # the policy denies what is over; the wire only bounds it
@@ -84,22 +85,11 @@ class Service:
         )
 
     async def _open_session(self, call: Call) -> None:
-        peer = call.peer
-        if call.flag("client"):
-            if peer.uid != self._agent_uid:
-                raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd speaks for others")
-            if len(call.descriptors) != 1:
-                raise VarlinkError(f"{_NAME}.NotIdentified", reason="the client's socket did not come with the call")
-            try:
-                peer = self._clients.identify(call.descriptors[0])
-            except NotIdentifiedError as exc:
-                raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
-        principal = await load_principal(peer)
+        principal, identity = await self._identify(call)
         try:
-            identity = await load_identity(principal, observe_user=self._settings.observe_user)
             session = self._sessions.open(call.optional_text("session"), principal, identity)
-        except (NotIdentifiedError, SessionError) as exc:
-            raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
+        except SessionError as exc:
+            raise VarlinkError(f"{_NAME}.NoSession", reason=str(exc)) from exc
         self._workers.prepare(identity, CLOSED)
         await call.reply(
             {"session": session.id, "uid": principal.uid, "user": principal.user, "home": principal.home}
@@ -111,10 +101,10 @@ class Service:
         await self._workers.release(session.id)
 
     async def _evaluate(self, call: Call) -> None:
-        session = self._session(call)
+        principal, _identity = await self._identify(call)
         tool = call.optional_text("tool")
         action = _parse_file_action(call) if tool else _parse_command(call, cwd=call.optional_text("cwd") or "/")
-        verdict, confinement = self._door.judge(session, action)
+        verdict, confinement = self._door.judge(principal, action)
         await call.reply({"verdict": render_verdict(verdict, confinement)})
 
     async def _execute(self, call: Call) -> None:
@@ -209,23 +199,40 @@ class Service:
         await call.reply({"problems": list(await self._ledger.verify())})
 
     async def _ping(self, call: Call) -> None:
+        peer = self._whose(call)
         await call.reply(
             {
                 "version": __version__,
                 "mode": self._mode,
                 "sessions": len(self._sessions),
                 "running": self._door.under_way,
-                "pending": len(self._approvals.pending(uid=call.peer.uid)),
+                "pending": len(self._approvals.pending(uid=peer.uid)),
             }
         )
 
     async def _diagnose(self, call: Call) -> None:
-        principal = await load_principal(call.peer)
+        _principal, identity = await self._identify(call)
+        await call.reply({"checks": list(await diagnose(self._workers, identity, mode=self._mode))})
+
+    def _whose(self, call: Call) -> Peer:
+        """The person a call is about: its peer, or the peer of the socket that aiosd hands over with it."""
+        if not call.flag("client"):
+            return call.peer
+        if call.peer.uid != self._agent_uid:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd speaks for others")
+        if len(call.descriptors) != 1:
+            raise VarlinkError(f"{_NAME}.NotIdentified", reason="the client's socket did not come with the call")
         try:
-            identity = await load_identity(principal, observe_user=self._settings.observe_user)
+            return self._clients.identify(call.descriptors[0])
         except NotIdentifiedError as exc:
             raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
-        await call.reply({"checks": list(await diagnose(self._workers, identity, mode=self._mode))})
+
+    async def _identify(self, call: Call) -> tuple[Principal, Identity]:
+        principal = await load_principal(self._whose(call))
+        try:
+            return principal, await load_identity(principal, observe_user=self._settings.observe_user)
+        except NotIdentifiedError as exc:
+            raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
 
     def _session(self, call: Call) -> GuardSession:
         """The session a call names, if the caller may act in it: aiosd in any, a person in their own."""

@@ -1,0 +1,27 @@
+"""The terminal's rendering of the event stream: a tag, a length, a newline, that many bytes; over and over.
+
+For clients that want to print an answer and import nothing (`Accept: application/vnd.aios.frames`). The question may
+come the same way (`Content-Type: application/vnd.aios.frames`): one frame per field of a request.
+"""
+
+MEDIA_TYPE = "application/vnd.aios.frames"
+
+# From the daemon.
+TEXT = "t"  # a piece of the answer, for standard output
+NOTE = "n"  # a line about what is happening, for standard error
+SESSION = "s"  # "ID NAME"
+APPROVAL = "a"  # "ID EXPIRES_AT": fetch the card from the guard, answer to the guard
+EXIT = "x"  # the exit status; the last frame
+
+# To the daemon: the fields of an AskRequest.
+PROMPT = "q"
+INPUT = "i"
+CWD = "d"
+WANTED = "w"  # a session's id or name
+NEWEST = "c"  # continue the newest session; no content
+WAIT = "p"  # seconds to wait for an approval
+
+
+def render(tag: str, content: bytes) -> bytes:
+    """One frame."""
+    return b"%s%d\n%s" % (tag.encode(), len(content), content)

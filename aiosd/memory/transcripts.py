@@ -1,0 +1,265 @@
+"""Transcripts: sessions, their turns, the conversation as the model sees it, and the events a client reads back.
+
+Everything is one user's; whoever asks has been identified before. A turn that was running when the daemon ended is
+found `interrupted` at the next start, its conversation made whole: every proposed call has a result.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from aiosd.memory.store import Store
+from aiosd.types import JsonObject, SessionId
+from aiosd.wire import SessionInfo, TurnInfo, TurnState
+
+_INTERRUPTED = "the daemon ended before this turn did"
+_SELECT_SESSIONS = """
+    SELECT s.id, s.name, s.title, s.created_at, s.used_at,
+           (SELECT count(*) FROM turns t WHERE t.session = s.id),
+           (SELECT state FROM turns t WHERE t.session = s.id ORDER BY number DESC LIMIT 1)
+    FROM sessions s
+"""
+
+
+class Transcripts:
+    """The transcripts of every user. Sizes and ages are the configuration's."""
+
+    def __init__(self, folder: Path, *, keep_days: int, keep_mib: int, keep_events: int) -> None:
+        self._store = Store(folder, on_open=self._recover)
+        self._keep_days = keep_days
+        self._keep_bytes = keep_mib * 1024 * 1024
+        self._keep_events = keep_events
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    async def create(self, uid: int, session: SessionId, names: Sequence[str], title: str) -> str:
+        """Create a session; its name: the first of `names` that is free."""
+
+        def work(database: sqlite3.Connection) -> str:
+            now = render_now()
+            for name in (*names, session):
+                cursor = database.execute(
+                    "INSERT OR IGNORE INTO sessions VALUES (?, ?, ?, ?, ?)", (session, name, title, now, now)
+                )
+                if cursor.rowcount:
+                    return name
+            raise sqlite3.IntegrityError("no free name")
+
+        return await self._store.run(uid, work)
+
+    async def find(self, uid: int, wanted: str) -> SessionInfo | None:
+        """A session by id or name; by "" the newest one."""
+
+        def work(database: sqlite3.Connection) -> SessionInfo | None:
+            if wanted:
+                rows = database.execute(_SELECT_SESSIONS + " WHERE s.id = ?1 OR s.name = ?1", (wanted,))
+            else:
+                rows = database.execute(_SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT 1")
+            row = rows.fetchone()
+            return _session(row) if row else None
+
+        return await self._store.run(uid, work)
+
+    async def sessions(self, uid: int, *, limit: int) -> tuple[SessionInfo, ...]:
+        """The newest sessions, the last used first."""
+
+        def work(database: sqlite3.Connection) -> tuple[SessionInfo, ...]:
+            rows = database.execute(_SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT ?", (limit,))
+            return tuple(map(_session, rows))
+
+        return await self._store.run(uid, work)
+
+    async def turns(self, uid: int, session: SessionId) -> tuple[TurnInfo, ...]:
+        """The turns of a session, oldest first."""
+
+        def work(database: sqlite3.Connection) -> tuple[TurnInfo, ...]:
+            rows = database.execute(
+                "SELECT number, prompt, answer, state, started_at, exit_status FROM turns"
+                " WHERE session = ? ORDER BY number",
+                (session,),
+            )
+            return tuple(
+                TurnInfo(number=number, prompt=prompt, answer=answer, state=state, started_at=at, exit_status=status)
+                for number, prompt, answer, state, at, status in rows
+            )
+
+        return await self._store.run(uid, work)
+
+    async def begin_turn(self, uid: int, session: SessionId, prompt: str, message: JsonObject) -> int:
+        """Start a turn with the person's message; its number."""
+
+        def work(database: sqlite3.Connection) -> int:
+            now = render_now()
+            row = database.execute("SELECT coalesce(max(number), 0) + 1 FROM turns WHERE session = ?", (session,))
+            (number,) = row.fetchone()
+            database.execute(
+                "INSERT INTO turns (session, number, prompt, state, started_at) VALUES (?, ?, ?, 'running', ?)",
+                (session, number, prompt, now),
+            )
+            database.execute("UPDATE sessions SET used_at = ? WHERE id = ?", (now, session))
+            _append_messages(database, session, number, [message])
+            return int(number)
+
+        return await self._store.run(uid, work)
+
+    async def append_messages(self, uid: int, session: SessionId, turn: int, messages: Sequence[JsonObject]) -> None:
+        """Add to the conversation."""
+        await self._store.run(uid, lambda database: _append_messages(database, session, turn, messages))
+
+    async def messages(self, uid: int, session: SessionId) -> list[JsonObject]:
+        """The conversation, oldest first."""
+
+        def work(database: sqlite3.Connection) -> list[JsonObject]:
+            rows = database.execute("SELECT body FROM messages WHERE session = ? ORDER BY number", (session,))
+            return [json.loads(body) for (body,) in rows]
+
+        return await self._store.run(uid, work)
+
+    async def end_turn(
+        self, uid: int, session: SessionId, turn: int, *, answer: str, state: TurnState, exit_status: int
+    ) -> None:
+        """End a turn."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute(
+                "UPDATE turns SET answer = ?, state = ?, exit_status = ?, ended_at = ?"
+                " WHERE session = ? AND number = ?",
+                (answer, state, exit_status, render_now(), session, turn),
+            )
+
+        await self._store.run(uid, work)
+
+    async def append_events(self, uid: int, session: SessionId, events: Sequence[tuple[int, str]]) -> None:
+        """Store events (number, JSON); the oldest beyond the bound go."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.executemany("INSERT INTO events VALUES (?, ?, ?)", [(session, seq, body) for seq, body in events])
+            oldest = events[-1][0] - self._keep_events
+            if oldest > 0:
+                database.execute("DELETE FROM events WHERE session = ? AND seq <= ?", (session, oldest))
+
+        await self._store.run(uid, work)
+
+    async def events(self, uid: int, session: SessionId, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` stored events after a cursor, oldest first."""
+
+        def work(database: sqlite3.Connection) -> list[tuple[int, str]]:
+            return database.execute(
+                "SELECT seq, body FROM events WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (session, after, limit),
+            ).fetchall()
+
+        return await self._store.run(uid, work)
+
+    async def last_seq(self, uid: int, session: SessionId) -> int:
+        """The number of the newest event, 0 where there is none."""
+
+        def work(database: sqlite3.Connection) -> int:
+            row = database.execute("SELECT coalesce(max(seq), 0) FROM events WHERE session = ?", (session,))
+            return int(row.fetchone()[0])
+
+        return await self._store.run(uid, work)
+
+    async def prune(self, uid: int, *, keep: frozenset[SessionId]) -> int:
+        """Delete sessions that are too old, and the oldest while the file is too large; how many. `keep` are in use."""
+
+        def work(database: sqlite3.Connection) -> int:
+            oldest = render_time(datetime.now(UTC) - timedelta(days=self._keep_days))
+            rows = database.execute("SELECT id, used_at FROM sessions ORDER BY used_at, rowid").fetchall()
+            deleted = 0
+            for session, used_at in rows:
+                if session in keep or (used_at >= oldest and _used_bytes(database) <= self._keep_bytes):
+                    continue
+                database.execute("DELETE FROM sessions WHERE id = ?", (session,))
+                deleted += 1
+            return deleted
+
+        return await self._store.run(uid, work)
+
+    def users(self) -> list[int]:
+        """The uids that have transcripts."""
+        return self._store.users()
+
+    @staticmethod
+    def _recover(database: sqlite3.Connection) -> None:
+        """At the first opening since the daemon's start: what was running then was interrupted."""
+        database.execute("BEGIN IMMEDIATE")
+        for session, turn in database.execute("SELECT session, number FROM turns WHERE state = 'running'").fetchall():
+            bodies = database.execute(
+                "SELECT body FROM messages WHERE session = ? AND turn = ? ORDER BY number", (session, turn)
+            ).fetchall()
+            _append_messages(database, session, turn, complete_calls([json.loads(body) for (body,) in bodies]))
+            (seq,) = database.execute(
+                "SELECT coalesce(max(seq), 0) + 1 FROM events WHERE session = ?", (session,)
+            ).fetchone()
+            event: JsonObject = {
+                "v": 1,
+                "seq": seq,
+                "session": session,
+                "at": render_now(),
+                "type": "turn_failed",
+                "code": "interrupted",
+                "message": _INTERRUPTED,
+                "hint": f"continue it: aios ask --session {session} …",
+                "exit_status": 75,
+            }
+            database.execute("INSERT INTO events VALUES (?, ?, ?)", (session, seq, json.dumps(event)))
+            database.execute(
+                "UPDATE turns SET state = 'interrupted', exit_status = 75, ended_at = ?"
+                " WHERE session = ? AND number = ?",
+                (render_now(), session, turn),
+            )
+        database.execute("COMMIT")
+
+
+def complete_calls(messages: Sequence[JsonObject]) -> list[JsonObject]:
+    """The tool results that a conversation lacks: every call must have one, or no model will take it."""
+    open_calls: dict[str, None] = {}
+    for message in messages:
+        if message.get("role") == "assistant":
+            calls = message.get("calls")
+            for call in calls if isinstance(calls, list) else []:
+                if isinstance(call, dict):
+                    open_calls[str(call["id"])] = None
+        elif message.get("role") == "tool":
+            open_calls.pop(str(message.get("call")), None)
+    return [
+        {"role": "tool", "call": call, "text": _INTERRUPTED, "outcome": "cancelled", "status": None, "truncated": False}
+        for call in open_calls
+    ]
+
+
+def render_now() -> str:
+    """The time, as records and events carry it."""
+    return render_time(datetime.now(UTC))
+
+
+def render_time(moment: datetime) -> str:
+    """UTC in RFC 3339 with milliseconds."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _append_messages(database: sqlite3.Connection, session: str, turn: int, messages: Sequence[JsonObject]) -> None:
+    row = database.execute("SELECT coalesce(max(number), 0) FROM messages WHERE session = ?", (session,)).fetchone()
+    database.executemany(
+        "INSERT INTO messages VALUES (?, ?, ?, ?)",
+        [(session, row[0] + i, turn, json.dumps(body)) for i, body in enumerate(messages, 1)],
+    )
+
+
+def _session(row: tuple[str, str, str, str, str, int, TurnState | None]) -> SessionInfo:
+    session, name, title, created_at, used_at, turns, state = row
+    return SessionInfo(
+        id=session, name=name, title=title, created_at=created_at, used_at=used_at, turns=turns, state=state or "done"
+    )
+
+
+def _used_bytes(database: sqlite3.Connection) -> int:
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    (free,) = database.execute("PRAGMA freelist_count").fetchone()
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)
