@@ -101,9 +101,9 @@ class UsageDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictDelta:
-    """What the model itself says of its answer: `answered`, or `not_understood` (the turn then fails)."""
+    """What the model itself says of its answer: `answered`, or that the turn failed or was not understood."""
 
-    verdict: Literal["answered", "not_understood"] = "answered"
+    verdict: Literal["answered", "not_understood", "failed"] = "answered"
 
 
 Delta = TextDelta | CallDelta | UsageDelta | VerdictDelta

@@ -1,0 +1,59 @@
+"""The conversation as it is stored, and as a model takes it: messages to JSON and back."""
+
+from typing import assert_never, cast
+
+from aiosd.errors import StorageError
+from aiosd.model.base import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
+from aiosd.types import CallId, JsonObject, JsonValue
+
+
+def render_message(message: Message) -> JsonObject:
+    """One message as stored."""
+    match message:
+        case UserMessage():
+            return {"role": "user", "text": message.text}
+        case AssistantMessage():
+            calls: list[JsonValue] = [
+                {"id": call.id, "tool": call.tool, "arguments": call.arguments} for call in message.calls
+            ]
+            return {"role": "assistant", "text": message.text, "calls": calls}
+        case ToolResult():
+            return {
+                "role": "tool",
+                "call": message.call,
+                "text": message.text,
+                "outcome": message.outcome,
+                "status": message.status,
+                "truncated": message.truncated,
+            }
+        case _:
+            assert_never(message)
+
+
+def parse_message(stored: JsonObject) -> Message:
+    """A stored message. StorageError for what no version of this wrote."""
+    match stored:
+        case {"role": "user", "text": str(text)}:
+            return UserMessage(text=text)
+        case {"role": "assistant", "text": str(text), "calls": list(calls)}:
+            return AssistantMessage(text=text, calls=tuple(_parse_call(cast("JsonObject", call)) for call in calls))
+        case {"role": "tool", "call": str(call), "text": str(text), "outcome": str(outcome)}:
+            status = stored.get("status")
+            return ToolResult(
+                call=CallId(call),
+                text=text,
+                outcome=outcome,  # type: ignore[arg-type] # as render_message wrote it
+                status=status if isinstance(status, int) else None,
+                truncated=bool(stored.get("truncated")),
+            )
+        case _:
+            raise StorageError("a stored message cannot be read", hint="start a new session")
+
+
+def _parse_call(stored: JsonObject) -> ToolCall:
+    arguments = stored["arguments"]
+    return ToolCall(
+        id=CallId(str(stored["id"])),
+        tool=str(stored["tool"]),
+        arguments=arguments if isinstance(arguments, dict) else {},
+    )

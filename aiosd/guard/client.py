@@ -1,0 +1,98 @@
+"""aiosd's way to the guard: Varlink over its socket, one connection a call. The only way aiosd has to the machine.
+
+A streaming call is interrupted by closing its connection, which leaving `stream`'s context does. What the guard
+refuses comes as GuardRefusedError; a guard that does not answer as GuardUnavailableError.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiosd.errors import AiosError, GuardRefusedError, GuardUnavailableError, InvalidRequestError
+from aiosd.types import JsonObject
+
+_INTERFACE = "io.aios.Guard"
+_CALL_DEADLINE_S = 30.0
+_LIMIT = 4 * 1024 * 1024
+_HINT = "aios doctor tells more; the guard's own words are in its log"
+
+
+class GuardClient:
+    """Speaks to the guard at one socket."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    async def call(self, method: str, parameters: JsonObject | None = None, *, client_fd: int = -1) -> JsonObject:
+        """One call, one answer. With `client_fd`, about the person at the other end of that socket."""
+        message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": dict(parameters or {})}
+        if client_fd >= 0:
+            message["parameters"] = {**(parameters or {}), "client": True}
+        async with self._send(message, client_fd) as reader:
+            try:
+                async with asyncio.timeout(_CALL_DEADLINE_S):
+                    return await _receive(reader)
+            except TimeoutError as exc:
+                raise GuardUnavailableError(f"the guard took over {_CALL_DEADLINE_S:.0f} s", hint=_HINT) from exc
+
+    @asynccontextmanager
+    async def stream(self, method: str, parameters: JsonObject) -> AsyncIterator[AsyncIterator[JsonObject]]:
+        """A streaming call: its events, the last one (`done`) included. Leaving early interrupts what runs."""
+        message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": parameters, "more": True}
+        async with self._send(message, -1) as reader:
+            yield _receive_all(reader)
+
+    @asynccontextmanager
+    async def _send(self, message: JsonObject, client_fd: int) -> AsyncIterator[asyncio.StreamReader]:
+        loop = asyncio.get_running_loop()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await loop.sock_connect(connection, self._path)
+            data = json.dumps(message).encode() + b"\0"
+            # A new connection's buffer is empty, so the first bytes, which carry the descriptor, go at once.
+            sent = socket.send_fds(connection, [data[:1]], [client_fd] if client_fd >= 0 else [])
+            await loop.sock_sendall(connection, data[sent:])
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LIMIT)
+        except OSError as exc:
+            connection.close()
+            raise GuardUnavailableError(f"{self._path}: {exc.strerror}", hint=_HINT) from exc
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            yield reader
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _receive_all(reader: asyncio.StreamReader) -> AsyncIterator[JsonObject]:
+    while True:
+        event = await _receive(reader)
+        yield event
+        if event.get("event") == "done":
+            return
+
+
+async def _receive(reader: asyncio.StreamReader) -> JsonObject:
+    try:
+        data = await reader.readuntil(b"\0")
+    except (asyncio.IncompleteReadError, OSError) as exc:
+        raise GuardUnavailableError("the guard ended in the middle of a call", hint=_HINT) from exc
+    except asyncio.LimitOverrunError as exc:
+        raise GuardUnavailableError("the guard sent more than it may", hint=_HINT) from exc
+    message = json.loads(data[:-1])
+    error, parameters = message.get("error"), message.get("parameters") or {}
+    if error is None:
+        return dict(parameters)
+    raise _map_error(str(error), parameters)
+
+
+def _map_error(name: str, parameters: JsonObject) -> AiosError:
+    if name.endswith(".InvalidParameter"):
+        return InvalidRequestError(f"the guard does not take {parameters.get('parameter')} as it was given")
+    return GuardRefusedError(str(parameters.get("reason", name)), hint=f"the guard says {name.rpartition('.')[2]}")

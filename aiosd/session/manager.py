@@ -1,0 +1,131 @@
+"""All sessions: opened for the person the kernel named, found again by id or name, forgotten when idle, pruned by age.
+
+What is somebody else's does not exist. Every turn is a task of the daemon's own group.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+
+from aiosd.config import LimitsTable
+from aiosd.errors import NotFoundError, StoppingError, TooManyRequestsError
+from aiosd.session.names import propose_names
+from aiosd.session.session import Ask, Rooms, Session
+from aiosd.types import SessionId
+from aiosd.wire import SessionDetail, SessionList
+
+_LOG = logging.getLogger(__name__)
+_FORGET_S = 60.0
+_SWEEP_S = 15.0
+_END_S = 5.0
+_PRUNE_S = 24 * 3600.0
+_TITLE = 80
+_LISTED = 200
+
+
+class SessionManager:
+    """Every session of every user. Turns run in `group`."""
+
+    def __init__(self, rooms: Rooms, limits: LimitsTable, group: asyncio.TaskGroup) -> None:
+        self._rooms = rooms
+        self._limits = limits
+        self._group = group
+        self._open: dict[tuple[int, SessionId], Session] = {}
+        self._stopping = False
+
+    @property
+    def open_count(self) -> int:
+        """How many sessions are in memory."""
+        return len(self._open)
+
+    @property
+    def running_count(self) -> int:
+        """How many turns run."""
+        return sum(session.running for session in self._open.values())
+
+    async def ask(self, uid: int, ask: Ask, *, session: str, newest: bool, client_fd: int) -> tuple[Session, int]:
+        """Start a turn in the session that is named, the newest, or a new one; the cursor before its first event.
+
+        `client_fd` is the person's own connection: the guard reads from it for whom it will act.
+        """
+        if self._stopping:
+            raise StoppingError("the daemon is stopping", hint="ask again; the next request starts a new one")
+        running = Counter(each.uid for each in self._open.values() if each.running)
+        if running[uid] >= self._limits.turns_per_user:
+            raise TooManyRequestsError(
+                f"{running[uid]} turns of yours run already", hint="wait for one, or raise limits.turns_per_user"
+            )
+        known = await self.find(uid, session) if session or newest else None
+        session_id = known.id if known else SessionId(secrets.token_hex(13))
+        await self._rooms.guard.call("OpenSession", {"session": session_id}, client_fd=client_fd)
+        found = known or await self._create(uid, session_id, ask.prompt)
+        return found, await found.start_turn(ask, self._group)
+
+    async def find(self, uid: int, wanted: str) -> Session:
+        """A session of `uid` by id or name, the newest by ""; NotFoundError if there is none."""
+        info = await self._rooms.transcripts.find(uid, wanted)
+        if info is None:
+            raise NotFoundError(
+                f"there is no session {wanted}" if wanted else "there is no session yet",
+                hint="aios sessions lists them",
+            )
+        return await self._load(uid, SessionId(info.id), info.name)
+
+    async def detail(self, uid: int, wanted: str) -> SessionDetail:
+        """A session with its turns."""
+        found = await self.find(uid, wanted)
+        info = await self._rooms.transcripts.find(uid, found.id)
+        assert info is not None
+        turns = await self._rooms.transcripts.turns(uid, found.id)
+        return SessionDetail(session=info, turns=turns, last_seq=found.log.last_seq)
+
+    async def list(self, uid: int) -> SessionList:
+        """The newest sessions of `uid`."""
+        return SessionList(sessions=await self._rooms.transcripts.sessions(uid, limit=_LISTED))
+
+    async def maintain(self) -> None:
+        """Forget idle sessions and prune old ones, until cancelled."""
+        loop = asyncio.get_running_loop()
+        prune_at = loop.time()
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            oldest = loop.time() - _FORGET_S
+            for key, session in list(self._open.items()):
+                if not session.running and session.used_at < oldest:
+                    del self._open[key]
+            if loop.time() >= prune_at:
+                prune_at = loop.time() + _PRUNE_S
+                await self._prune()
+
+    async def stop(self, drain_s: float) -> None:
+        """Take no more turns; let those that run end within `drain_s` seconds, then interrupt them."""
+        self._stopping = True
+        turns = {session.task for session in self._open.values() if session.task is not None}
+        if turns:
+            await asyncio.wait(turns, timeout=drain_s)
+        for session in self._open.values():
+            session.cancel()
+        if turns:
+            await asyncio.wait(turns, timeout=_END_S)
+
+    async def _create(self, uid: int, session: SessionId, prompt: str) -> Session:
+        title = " ".join(prompt.split())[:_TITLE]
+        name = await self._rooms.transcripts.create(uid, session, list(propose_names()), title)
+        made = self._open[uid, session] = Session(self._rooms, uid, session, name, last_seq=0)
+        return made
+
+    async def _load(self, uid: int, session: SessionId, name: str) -> Session:
+        found = self._open.get((uid, session))
+        if found is None:
+            last_seq = await self._rooms.transcripts.last_seq(uid, session)
+            found = self._open.setdefault((uid, session), Session(self._rooms, uid, session, name, last_seq=last_seq))
+        found.used_at = asyncio.get_running_loop().time()
+        return found
+
+    async def _prune(self) -> None:
+        for uid in self._rooms.transcripts.users():
+            keep = frozenset(session for owner, session in self._open if owner == uid)
+            deleted = await self._rooms.transcripts.prune(uid, keep=keep)
+            if deleted:
+                _LOG.info("%d old sessions of uid %d were deleted", deleted, uid)

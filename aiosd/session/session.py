@@ -1,0 +1,176 @@
+"""One conversation: its event log and the turn now running.
+
+A turn's outermost frame is here: whatever ends it becomes a `turn_failed` event and a row that says so, and the daemon
+goes on. A client that goes away changes nothing; a turn ends by itself, by `cancel`, or with the daemon.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from aiosd import exits
+from aiosd.agent.budget import Budget
+from aiosd.agent.conversation import parse_message, render_message
+from aiosd.agent.loop import Answered, Loop
+from aiosd.agent.prompt import render_prompt
+from aiosd.config import AgentTable
+from aiosd.errors import AiosError, SessionBusyError, StorageError
+from aiosd.guard.client import GuardClient
+from aiosd.memory.transcripts import Transcripts, complete_calls
+from aiosd.model.base import Message, Model, UserMessage
+from aiosd.session.events import EventLog
+from aiosd.tools import ToolContext, all_tools
+from aiosd.types import SessionId
+from aiosd.wire import SessionStarted, TurnDone, TurnFailed, TurnState
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What a turn needs of the daemon."""
+
+    transcripts: Transcripts
+    guard: GuardClient
+    model: Model
+    agent: AgentTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a person asks in a turn."""
+
+    prompt: str
+    input: str
+    cwd: str
+    wait_s: int
+
+    @property
+    def text(self) -> str:
+        """The message: the words, and below them what came on standard input."""
+        return f"{self.prompt}\n\n{self.input}".strip() if self.input else self.prompt
+
+
+class Session:
+    """A session of `uid`, in memory."""
+
+    def __init__(self, rooms: Rooms, uid: int, session: SessionId, name: str, *, last_seq: int) -> None:
+        self.uid = uid
+        self.id = session
+        self.name = name
+        self.log = EventLog(rooms.transcripts, uid, session, last_seq=last_seq)
+        self.used_at = asyncio.get_running_loop().time()
+        self._rooms = rooms
+        self.task: asyncio.Task[None] | None = None
+        self._running = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs, or is about to."""
+        return self._running
+
+    async def start_turn(self, ask: Ask, group: asyncio.TaskGroup) -> int:
+        """Start a turn in `group`; the cursor before its first event.
+
+        SessionBusyError while another runs, StorageError when it cannot be stored; nothing has begun then.
+        """
+        if self._running:
+            raise SessionBusyError(f"a turn runs in {self.name}", hint="wait for it, or cancel it")
+        self._running = True
+        try:
+            message = UserMessage(text=ask.text)
+            after = self.log.last_seq
+            turn = await self._rooms.transcripts.begin_turn(self.uid, self.id, ask.prompt, render_message(message))
+        except BaseException:
+            self._running = False
+            raise
+        self.log.append(SessionStarted(name=self.name, turn=turn, model=self._rooms.model.info.name))
+        self.task = group.create_task(self._run(ask, turn))
+        return after
+
+    def cancel(self) -> bool:
+        """Interrupt the running turn; whether there was one."""
+        if self.task is None or self.task.done():
+            return False
+        return self.task.cancel()
+
+    async def _run(self, ask: Ask, turn: int) -> None:
+        """The turn, from its start to its last event. Raises nothing."""
+        answer, state = "", "failed"
+        last: TurnDone | TurnFailed
+        try:
+            answered = await self._run_loop(ask, turn)
+            answer, state = answered.text, "done"
+            last = TurnDone(exit_status=answered.exit_status, steps=answered.steps)
+        except asyncio.CancelledError:
+            state = "interrupted"
+            last = _failed("interrupted", "interrupted", "continue the session when you like", exits.INTERRUPTED)
+        except AiosError as exc:
+            last = _failed(exc.code, exc.message, exc.hint, exc.exit_status)
+        except Exception:  # noqa: BLE001 - a bug ends its turn, not the daemon
+            fault = secrets.token_hex(4)
+            _LOG.exception("a turn of session %s failed (%s)", self.id, fault)
+            last = _failed("internal", f"an internal error ({fault})", "the daemon's log has it", exits.INTERNAL)
+        await self._end(turn, answer, cast("TurnState", state), last)
+
+    async def _run_loop(self, ask: Ask, turn: int) -> Answered:
+        rooms, limits = self._rooms, self._rooms.agent
+        budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=limits.max_seconds)
+
+        async def store(messages: Sequence[Message]) -> None:
+            await rooms.transcripts.append_messages(
+                self.uid, self.id, turn, [render_message(each) for each in messages]
+            )
+
+        loop = Loop(
+            model=rooms.model,
+            tools=all_tools(),
+            system=render_prompt(),
+            budget=budget,
+            context=ToolContext(
+                guard=rooms.guard,
+                session=self.id,
+                cwd=ask.cwd,
+                wait_s=ask.wait_s,
+                result_bytes=limits.result_bytes,
+                emit=self.log.append,
+            ),
+            store=store,
+        )
+        history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
+        try:
+            async with asyncio.timeout(limits.max_seconds), asyncio.TaskGroup() as group:
+                draining = group.create_task(self.log.drain_forever())
+                answered = await loop.run(history)
+                draining.cancel()
+        except TimeoutError as exc:
+            raise budget.out_of_time() from exc
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return answered
+
+    async def _end(self, turn: int, answer: str, state: TurnState, last: TurnDone | TurnFailed) -> None:
+        """Make the conversation whole, say how it ended, show it. What cannot be stored is still shown."""
+        transcripts = self._rooms.transcripts
+        self.log.append(last)
+        try:
+            missing = complete_calls(await transcripts.messages(self.uid, self.id))
+            if missing:
+                await transcripts.append_messages(self.uid, self.id, turn, missing)
+            await transcripts.end_turn(
+                self.uid, self.id, turn, answer=answer, state=state, exit_status=last.exit_status
+            )
+            self._running = False
+            await self.log.drain()
+        except StorageError as exc:
+            _LOG.error("the end of a turn of session %s is not stored: %s", self.id, exc)
+            self._running = False
+            self.log.show_unstored()
+        self.used_at = asyncio.get_running_loop().time()
+
+
+def _failed(code: str, message: str, hint: str, exit_status: int) -> TurnFailed:
+    return TurnFailed(code=code, message=message, hint=hint, exit_status=exit_status)

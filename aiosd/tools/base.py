@@ -1,0 +1,224 @@
+"""What a tool is: a specification for the model, and a run that hands one action to the guard.
+
+A tool plans and reports; it touches nothing itself. Its answer is always a ToolResult: a refusal, a time-out and a bad
+argument are results that go back to the model.
+"""
+
+import base64
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, cast
+
+from aiosd.errors import GuardRefusedError, GuardUnavailableError, InvalidRequestError
+from aiosd.guard.client import GuardClient
+from aiosd.model.base import ToolCall, ToolResult, ToolSpec
+from aiosd.types import JsonObject, JsonValue, SessionId
+from aiosd.wire import (
+    ApprovalNeeded,
+    CallDone,
+    CallOutcome,
+    DecisionMade,
+    Event,
+    OpaqueInfo,
+    Output,
+    PartInfo,
+    RuleInfo,
+    TierName,
+    VerdictInfo,
+)
+
+_MAX_EVENT_OUTPUT = 64 * 1024  # of a call's output in the event log; the model's share is the configuration's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """Where a turn's tools act: the guard's session, the client's working directory, and who hears of it."""
+
+    guard: GuardClient
+    session: SessionId
+    cwd: str
+    wait_s: int
+    result_bytes: int
+    emit: Callable[[Event], None]
+
+
+class Tool(Protocol):
+    """A tool the model can call."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the model is told."""
+        ...
+
+    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        """Do what the call proposes, if the guard lets it."""
+        ...
+
+
+class ArgumentError(Exception):
+    """A model's argument is missing or of the wrong type; the message is for the model."""
+
+
+def text_argument(call: ToolCall, name: str, *, default: str | None = None) -> str:
+    """A text argument; ArgumentError if it is missing or no text."""
+    value = call.arguments.get(name, default)
+    if not isinstance(value, str):
+        raise ArgumentError(f"{call.tool} needs {name}, a string")
+    return value
+
+
+def integer_argument(call: ToolCall, name: str, *, default: int) -> int:
+    """A whole number; ArgumentError if it is none."""
+    value = call.arguments.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentError(f"{name} of {call.tool} is a whole number")
+    return value
+
+
+async def perform(call: ToolCall, context: ToolContext, method: str, parameters: JsonObject) -> ToolResult:
+    """Hand one action to the guard and follow it to its end, passing events on. Cancelling interrupts the action."""
+    text = _Text(limit=context.result_bytes)
+    proposal: JsonObject = {**parameters, "session": context.session, "call": call.id, "wait_s": context.wait_s or None}
+    done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
+    shown = 0
+    try:
+        async with context.guard.stream(method, proposal) as events:
+            async for event in events:
+                match event.get("event"):
+                    case "decision":
+                        context.emit(DecisionMade(call=call.id, verdict=parse_verdict(_object(event["verdict"]))))
+                    case "approval":
+                        approval, expires_at = str(event["approval"]), str(event["expires_at"])
+                        context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
+                    case "output":
+                        stream: Literal["stdout", "stderr"] = "stderr" if event["stream"] == "stderr" else "stdout"
+                        piece = text.add(stream, base64.b64decode(str(event["data"])))
+                        if piece and shown < _MAX_EVENT_OUTPUT:
+                            context.emit(Output(call=call.id, stream=stream, text=piece[: _MAX_EVENT_OUTPUT - shown]))
+                        shown += len(piece)
+                    case "done":
+                        done = event
+    except (GuardRefusedError, InvalidRequestError) as exc:
+        done = {"outcome": "refused", "status": -1, "reason": exc.message}
+    except GuardUnavailableError as exc:
+        done = {"outcome": "cancelled", "status": -1, "reason": exc.message}
+    return _finish(call, context, done, text)
+
+
+def _finish(call: ToolCall, context: ToolContext, done: JsonObject, text: "_Text") -> ToolResult:
+    outcome = cast("CallOutcome", done["outcome"])
+    reason = str(done.get("reason") or "")
+    status = _integer(done.get("status"), -1)
+    truncated = bool(done.get("truncated")) or text.clipped
+    context.emit(
+        CallDone(
+            call=call.id,
+            outcome=outcome,
+            status=status,
+            reason=reason,
+            duration_ms=_integer(done.get("duration_ms"), 0),
+            output_bytes=_integer(done.get("output_bytes"), 0),
+            truncated=truncated,
+        )
+    )
+    body = text.render()
+    if reason:
+        body = f"{body}\n[{outcome}: {reason}]" if body else f"[{outcome}: {reason}]"
+    return ToolResult(
+        call=call.id, text=body, outcome=outcome, status=status if status >= 0 else None, truncated=truncated
+    )
+
+
+def parse_verdict(given: JsonObject) -> VerdictInfo:
+    """The guard's verdict as it goes to clients."""
+    opaque = given.get("opaque")
+    return VerdictInfo(
+        tier=cast("TierName", given["tier"]),
+        reason=str(given["reason"]),
+        confinement=str(given["confinement"]),
+        run_as="root" if given["run_as"] == "root" else "user",
+        opaque=OpaqueInfo(position=_integer(opaque.get("position"), 0), reason=str(opaque.get("reason")))
+        if isinstance(opaque, dict)
+        else None,
+        parts=tuple(_parse_part(_object(part)) for part in _list(given["parts"])),
+    )
+
+
+def _parse_part(part: JsonObject) -> PartInfo:
+    return PartInfo(
+        text=str(part["text"]),
+        tier=cast("TierName", part["tier"]),
+        reason=str(part["reason"]),
+        suggest=str(part["suggest"]),
+        facets=tuple(map(str, _list(part["facets"]))),
+        rules=tuple(
+            RuleInfo(
+                name=str(rule["name"]),
+                tier=cast("TierName", rule["tier"]),
+                file=str(rule["file"]),
+                line=_integer(rule["line"], 0),
+            )
+            for rule in map(_object, _list(part["rules"]))
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Text:
+    """The text of a command's two streams, each kept by its head and tail within a bound."""
+
+    limit: int
+    _parts: dict[str, "_Clip"] = field(default_factory=dict)
+
+    def add(self, stream: str, data: bytes) -> str:
+        """Add bytes; the text they complete."""
+        part = self._parts.setdefault(stream, _Clip(self.limit))
+        return part.add(data)
+
+    @property
+    def clipped(self) -> bool:
+        return any(part.left_out for part in self._parts.values())
+
+    def render(self) -> str:
+        """Standard output, then standard error under a line that says so."""
+        out = self._parts["stdout"].render() if "stdout" in self._parts else ""
+        err = self._parts["stderr"].render() if "stderr" in self._parts else ""
+        return f"{out}{'' if out.endswith(chr(10)) or not out else chr(10)}[stderr]\n{err}" if err else out
+
+
+class _Clip:
+    def __init__(self, limit: int) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._head, self._tail = "", ""
+        self._room = (limit * 3 // 4, limit // 4)
+        self.left_out = 0
+
+    def add(self, data: bytes) -> str:
+        text = self._decoder.decode(data)
+        free = self._room[0] - len(self._head)
+        if free > 0:
+            self._head += text[:free]
+        self._tail += text[max(free, 0) :]
+        excess = len(self._tail) - self._room[1]
+        if excess > 0:
+            self._tail = self._tail[excess:]
+            self.left_out += excess
+        return text
+
+    def render(self) -> str:
+        if not self.left_out:
+            return self._head + self._tail
+        return f"{self._head}\n[… {self.left_out} characters left out …]\n{self._tail}"
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _integer(value: JsonValue, default: int) -> int:
+    return value if isinstance(value, int) else default
