@@ -124,6 +124,18 @@ class Loaded:
     entries: tuple[ConfigEntry, ...]
 
 
+@dataclass(slots=True)
+class Live:
+    """The configuration in force: a reload replaces it, so whoever uses a value asks here each time."""
+
+    loaded: Loaded
+
+    @property
+    def config(self) -> Config:
+        """Its values."""
+        return self.loaded.config
+
+
 def load_config(folders: list[Path], environment: Mapping[str, str]) -> Loaded:
     """Read and check everything. ConfigError names file (or variable), key and what to do."""
     found = read_layers(folders, environment)

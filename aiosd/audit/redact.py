@@ -6,11 +6,11 @@ A filter for accidents, not a proof: what is named a password, or has the shape 
 import re
 
 _MARK = "[redacted]"
+_NAMES = "(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)"
 _NAMED = re.compile(
-    r"""(?ix)
-    ( (?: pass(?:word|wd|phrase)? | secret | token | api[_-]?key | access[_-]?key | private[_-]?key | credential )
-      [\w-]* \s* (?: = | :\s* | \s ) \s* ["']? )
-    ( [^\s"'&;|]{4,} )
+    rf"""(?ix)
+    ( (?: {_NAMES} [\w-]* ["']? \s* [=:] \s* | --[\w-]*{_NAMES}[\w-]* \s+ ) ["']? )
+    ( [^\s"'&;|]{{4,}} )
     """
 )
 _SHAPES = re.compile(

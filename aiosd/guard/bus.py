@@ -33,6 +33,11 @@ _READABLE = (
 )
 
 
+def runs_systemd() -> bool:
+    """Whether this machine was booted with systemd (sd_booted(3))."""
+    return os.path.exists("/run/systemd/system")
+
+
 def render_rules() -> list[str]:
     """The proxy's rules. Never `--talk`: it would pass every method."""
     rules = ["--filter", "--see=org.freedesktop.*"]
@@ -85,8 +90,8 @@ class BusProxy:
 
     async def _start(self) -> None:
         program = shutil.which("xdg-dbus-proxy", path="/usr/bin:/bin")
-        if not os.path.exists("/run/systemd/system") or not os.path.exists(_BUS):
-            raise ProfileError("this machine has no system bus to ask (it does not run systemd)")
+        if not os.path.exists(_BUS):
+            raise ProfileError(f"the system bus does not run: there is no {_BUS}")
         if program is None:
             raise ProfileError("xdg-dbus-proxy is missing, so the system bus cannot be shown safely; install it")
         os.makedirs(self._folder, mode=0o755, exist_ok=True)

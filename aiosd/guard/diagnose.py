@@ -3,6 +3,7 @@
 import os
 import shutil
 
+from aiosd.guard.bus import runs_systemd
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.sandbox.link import Identity, SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
@@ -82,7 +83,7 @@ async def _try(workers: Workers, identity: Identity, profile: Profile, name: str
 
 
 def _bus() -> JsonObject:
-    if not os.path.exists("/run/systemd/system"):
+    if not runs_systemd():
         return _check(
             "observe bus", ok=False, weaker=True, detail="this machine does not run systemd", remedy="nothing to do"
         )  # fmt: skip

@@ -18,7 +18,7 @@ from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import GuardSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
-from aiosd.types import ApprovalId, CallId, Facet, JsonObject, Principal, RunAs, Tier
+from aiosd.types import ApprovalId, CallId, Facet, JsonObject, JsonValue, Principal, RunAs, Tier
 
 Tell = Callable[[JsonObject], Awaitable[None]]
 
@@ -264,7 +264,7 @@ def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
                 "tier": part.tier.value,
                 "reason": part.reason,
                 "suggest": part.suggest,
-                "facets": sorted(facet.value for facet in part.facets),
+                "facets": list[JsonValue](sorted(facet.value for facet in part.facets)),
                 "rules": [render_rule(rule) for rule in part.rules],
             }
             for part in verdict.parts

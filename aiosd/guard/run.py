@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiosd.audit.records import Outcome
-from aiosd.guard.bus import BusProxy
+from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import GuardSettings
 from aiosd.guard.varlink import wait_readable
@@ -121,7 +121,10 @@ class Runner:
 
     @asynccontextmanager
     async def _open(self, session: GuardSession, profile: Profile) -> AsyncIterator[Link]:
-        if Facet.BUS in profile.facets:
+        if Facet.BUS in profile.facets and not runs_systemd():
+            # There is nothing to see, which the closed view shows truthfully: systemctl says so itself.
+            profile = replace(profile, facets=profile.facets - {Facet.BUS})
+        elif Facet.BUS in profile.facets:
             self._workers.use_bus_proxy(await self._bus.path())
         if profile.name is ProfileName.READ_ONLY:
             opened = self._workers.warm(session.id, session.identity, profile)

@@ -31,7 +31,10 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def run(self, uid: int, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """`work` with the database of `uid`, in one transaction, in the store's thread."""
+        """`work` with the database of `uid`, in one transaction, in the store's thread.
+
+        Cancelling does not tear it: CancelledError comes when the work is done, StorageError if it failed.
+        """
 
         def call() -> _T:
             try:
@@ -50,7 +53,13 @@ class Store:
                 ) from exc
             return result
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait({future})
+            future.result()
+            raise
 
     def users(self) -> list[int]:
         """The uids that have a database."""

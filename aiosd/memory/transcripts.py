@@ -24,13 +24,10 @@ _SELECT_SESSIONS = """
 
 
 class Transcripts:
-    """The transcripts of every user. Sizes and ages are the configuration's."""
+    """The transcripts of every user."""
 
-    def __init__(self, folder: Path, *, keep_days: int, keep_mib: int, keep_events: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._store = Store(folder, on_open=self._recover)
-        self._keep_days = keep_days
-        self._keep_bytes = keep_mib * 1024 * 1024
-        self._keep_events = keep_events
 
     def close(self) -> None:
         """Close the store."""
@@ -133,12 +130,14 @@ class Transcripts:
 
         await self._store.run(uid, work)
 
-    async def append_events(self, uid: int, session: SessionId, events: Sequence[tuple[int, str]]) -> None:
-        """Store events (number, JSON); the oldest beyond the bound go."""
+    async def append_events(
+        self, uid: int, session: SessionId, events: Sequence[tuple[int, str]], *, keep: int
+    ) -> None:
+        """Store events (number, JSON); of the session's the newest `keep` stay."""
 
         def work(database: sqlite3.Connection) -> None:
             database.executemany("INSERT INTO events VALUES (?, ?, ?)", [(session, seq, body) for seq, body in events])
-            oldest = events[-1][0] - self._keep_events
+            oldest = events[-1][0] - keep
             if oldest > 0:
                 database.execute("DELETE FROM events WHERE session = ? AND seq <= ?", (session, oldest))
 
@@ -164,15 +163,15 @@ class Transcripts:
 
         return await self._store.run(uid, work)
 
-    async def prune(self, uid: int, *, keep: frozenset[SessionId]) -> int:
-        """Delete sessions that are too old, and the oldest while the file is too large; how many. `keep` are in use."""
+    async def prune(self, uid: int, *, in_use: frozenset[SessionId], keep_days: int, keep_bytes: int) -> int:
+        """Delete sessions that are too old, and the oldest while the file is too large; how many."""
 
         def work(database: sqlite3.Connection) -> int:
-            oldest = render_time(datetime.now(UTC) - timedelta(days=self._keep_days))
+            oldest = render_time(datetime.now(UTC) - timedelta(days=keep_days))
             rows = database.execute("SELECT id, used_at FROM sessions ORDER BY used_at, rowid").fetchall()
             deleted = 0
             for session, used_at in rows:
-                if session in keep or (used_at >= oldest and _used_bytes(database) <= self._keep_bytes):
+                if session in in_use or (used_at >= oldest and _used_bytes(database) <= keep_bytes):
                     continue
                 database.execute("DELETE FROM sessions WHERE id = ?", (session,))
                 deleted += 1

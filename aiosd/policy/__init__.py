@@ -1,2 +1,48 @@
+"""The policy room: from a proposed action to a verdict, and to exactly what then runs. Pure but for loading its files.
+
+Read in this order: `recogniser` (a shell line → simple commands, or opaque), `judge` (what an argv does, by the data in
+`options/`), `rules` and `wide` (what a rule covers), `deny_scan` (what hides in wrappers and text), `engine` (the
+strictest decides), `files` (where rules come from).
+"""
+
+from aiosd.policy.engine import Policy, Unmatched
+from aiosd.policy.errors import PolicyError
+from aiosd.policy.files import load_policy
+from aiosd.policy.program import (
+    DiscardTo,
+    DuplicateTo,
+    Joiner,
+    Opaque,
+    Pipeline,
+    Program,
+    ReadFrom,
+    Redirect,
+    Simple,
+    Word,
+)
 from aiosd.policy.recogniser import recognise
-from aiosd.policy.program import Program
+from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, Verdict
+
+__all__ = [
+    "Action",
+    "CommandAction",
+    "DiscardTo",
+    "DuplicateTo",
+    "FileAction",
+    "Joiner",
+    "Opaque",
+    "Part",
+    "Pipeline",
+    "Policy",
+    "PolicyError",
+    "Program",
+    "ReadFrom",
+    "Redirect",
+    "RuleRef",
+    "Simple",
+    "Unmatched",
+    "Verdict",
+    "Word",
+    "load_policy",
+    "recognise",
+]

@@ -173,7 +173,7 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
 
 def _bus_view(host: HostFacts) -> list[str]:
     if not host.bus_proxy:
-        raise ProfileError("this machine has no system bus to ask (it does not run systemd)")
+        raise ProfileError("there is no proxy of the system bus")
     out: list[str] = []
     for folder in (*_BUS_FOLDERS, *host.extra):
         out += ["--ro-bind", folder, folder]

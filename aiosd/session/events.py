@@ -21,10 +21,13 @@ Numbered = tuple[int, str, str]  # number, type, JSON
 
 
 class EventLog:
-    """The log of one session of `uid`, going on after event `last_seq`."""
+    """The log of one session of `uid`, going on after event `last_seq`. `keep` says how many events stay stored."""
 
-    def __init__(self, transcripts: Transcripts, uid: int, session: SessionId, *, last_seq: int) -> None:
+    def __init__(
+        self, transcripts: Transcripts, uid: int, session: SessionId, *, last_seq: int, keep: Callable[[], int]
+    ) -> None:
         self._transcripts = transcripts
+        self._keep = keep
         self._uid = uid
         self._session = session
         self._appended: list[Numbered] = []
@@ -57,7 +60,12 @@ class EventLog:
         self._waiting.clear()
         batch = list(self._appended)
         if batch:
-            await self._transcripts.append_events(self._uid, self._session, [(seq, body) for seq, _, body in batch])
+            numbered = [(seq, body) for seq, _, body in batch]
+            try:
+                await self._transcripts.append_events(self._uid, self._session, numbered, keep=self._keep())
+            except asyncio.CancelledError:  # comes when they are stored
+                self._show(batch)
+                raise
             self._show(batch)
 
     def show_unstored(self) -> None:

@@ -8,7 +8,6 @@ import logging
 import secrets
 from collections import Counter
 
-from aiosd.config import LimitsTable
 from aiosd.errors import NotFoundError, StoppingError, TooManyRequestsError
 from aiosd.session.names import propose_names
 from aiosd.session.session import Ask, Rooms, Session
@@ -27,9 +26,8 @@ _LISTED = 200
 class SessionManager:
     """Every session of every user. Turns run in `group`."""
 
-    def __init__(self, rooms: Rooms, limits: LimitsTable, group: asyncio.TaskGroup) -> None:
+    def __init__(self, rooms: Rooms, group: asyncio.TaskGroup) -> None:
         self._rooms = rooms
-        self._limits = limits
         self._group = group
         self._open: dict[tuple[int, SessionId], Session] = {}
         self._stopping = False
@@ -52,7 +50,7 @@ class SessionManager:
         if self._stopping:
             raise StoppingError("the daemon is stopping", hint="ask again; the next request starts a new one")
         running = Counter(each.uid for each in self._open.values() if each.running)
-        if running[uid] >= self._limits.turns_per_user:
+        if running[uid] >= self._rooms.live.config.limits.turns_per_user:
             raise TooManyRequestsError(
                 f"{running[uid]} turns of yours run already", hint="wait for one, or raise limits.turns_per_user"
             )
@@ -125,7 +123,10 @@ class SessionManager:
 
     async def _prune(self) -> None:
         for uid in self._rooms.transcripts.users():
-            keep = frozenset(session for owner, session in self._open if owner == uid)
-            deleted = await self._rooms.transcripts.prune(uid, keep=keep)
+            in_use = frozenset(session for owner, session in self._open if owner == uid)
+            table = self._rooms.live.config.sessions
+            deleted = await self._rooms.transcripts.prune(
+                uid, in_use=in_use, keep_days=table.keep_days, keep_bytes=table.keep_mib * 1024 * 1024
+            )
             if deleted:
                 _LOG.info("%d old sessions of uid %d were deleted", deleted, uid)

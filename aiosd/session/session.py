@@ -16,7 +16,7 @@ from aiosd.agent.budget import Budget
 from aiosd.agent.conversation import parse_message, render_message
 from aiosd.agent.loop import Answered, Loop
 from aiosd.agent.prompt import render_prompt
-from aiosd.config import AgentTable
+from aiosd.config import Live
 from aiosd.errors import AiosError, SessionBusyError, StorageError
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts, complete_calls
@@ -36,7 +36,7 @@ class Rooms:
     transcripts: Transcripts
     guard: GuardClient
     model: Model
-    agent: AgentTable
+    live: Live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,13 @@ class Session:
         self.uid = uid
         self.id = session
         self.name = name
-        self.log = EventLog(rooms.transcripts, uid, session, last_seq=last_seq)
+        self.log = EventLog(
+            rooms.transcripts,
+            uid,
+            session,
+            last_seq=last_seq,
+            keep=lambda: rooms.live.config.limits.events_per_session,
+        )
         self.used_at = asyncio.get_running_loop().time()
         self._rooms = rooms
         self.task: asyncio.Task[None] | None = None
@@ -117,7 +123,7 @@ class Session:
         await self._end(turn, answer, cast("TurnState", state), last)
 
     async def _run_loop(self, ask: Ask, turn: int) -> Answered:
-        rooms, limits = self._rooms, self._rooms.agent
+        rooms, limits = self._rooms, self._rooms.live.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=limits.max_seconds)
 
         async def store(messages: Sequence[Message]) -> None:

@@ -1,7 +1,7 @@
 """From what a person typed to segments whose meaning is known or known to be unknown.
 
-Owns normalising (width, case, kana, Japanese without spaces), the dictionary lookup and the forgiveness of typos. What the
-meanings amount to is `understand`'s; which words mean what is data (`intents/*.toml`).
+Owns cutting (Japanese has no spaces), the dictionary lookup and the forgiveness of typos. What the meanings amount to
+is `understand`'s; which words mean what is data (`intents/*.toml`).
 """
 
 import unicodedata
@@ -9,7 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Script = Literal["latin", "kanji", "katakana", "hiragana"]
+from aiosd.model.builtin.fold import (
+    all_hiragana,
+    all_katakana,
+    fold,
+    fold_expression,
+    is_katakana,
+    script_of,
+    to_hiragana,
+)
+from aiosd.model.builtin.spelling import Spellings
+
 Kind = Literal["word", "name", "path", "place", "option", "number", "odd", "quoted"]
 
 KNOWN_NAME = "known_name"  # the concept of a service that is known without a hint
@@ -18,11 +28,12 @@ _LONGEST_EXPRESSION = 4  # words in one English expression
 _MOST_TYPOS = 16  # unknown words of one question that are compared with the dictionary: bounds the time
 _QUOTES = {"`": "`", '"': '"', "'": "'", "「": "」", "『": "』", "“": "”", "‘": "’"}
 _BREAKS = frozenset(" \t\r\n\"'`()[]{}<>|「」『』“”‘’【】〈〉《》、。・〜")
+_BREAKS_TO_SPACES = dict.fromkeys(map(ord, _BREAKS), " ")
 _UNITS = frozenset(("", "b", "k", "m", "g", "t", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib"))
 _EDGES = ".,;:!?…"
 _NAME_MARKS = frozenset("._@:+-\\")
-_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
-_QUALITY = ((7, 0.85), (5, 0.75), (4, 0.65))  # what a word with a typo still counts, by the length of the right word
+_MAYBE_FILLER = 0.5  # the least weight of a word that is misspelt
+_UNKNOWN_COST = {"ー": 0.05}  # a long-vowel mark between two words, as in メモリーサイズ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,41 +51,6 @@ class Segment:
     weight: float
     concepts: frozenset[str] = frozenset()
     quality: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folded:
-    """A text made comparable, and where each of its characters stood: `at` has one entry more than `text`."""
-
-    text: str
-    at: tuple[int, ...]
-
-
-def fold(raw: str) -> Folded:
-    """NFKC and case folding, character by character, so that positions survive; a long-vowel mark that ends a
-    katakana word is dropped, as people write サーバ and サーバー alike."""
-    text: list[str] = []
-    at: list[int] = []
-    i = 0
-    while i < len(raw):
-        end = i + 1
-        while end < len(raw) and (raw[end] in "ﾞﾟ" or unicodedata.combining(raw[end])):
-            end += 1
-        for char in unicodedata.normalize("NFKC", raw[i:end]).casefold():
-            text.append(char)
-            at.append(i)
-        i = end
-    kept = [
-        k
-        for k, char in enumerate(text)
-        if not (char == "ー" and k and _is_katakana(text[k - 1]) and not (k + 1 < len(text) and _is_katakana(text[k + 1])))
-    ]
-    return Folded(text="".join(text[k] for k in kept), at=(*(at[k] for k in kept), len(raw)))
-
-
-def has_japanese(text: str) -> bool:
-    """Whether there is kana or kanji in `text`: then the answer is Japanese."""
-    return any(_script(char) != "latin" for char in unicodedata.normalize("NFKC", text))
 
 
 class Lexicon:
@@ -100,13 +76,13 @@ class Lexicon:
         self.names = frozenset(name.casefold() for name in names)
         # Hiragana is matched as it stands and everything else as hiragana, so that でぃすく is ディスク while the
         # particle か is not found inside カレンダー.
-        japanese = [key for key in (*self._words, *self._places) if _script(key[0]) != "latin"]
-        self._strict = frozenset(key for key in japanese if all(_script(char) == "hiragana" for char in key))
-        self._loose = {key.translate(_TO_HIRAGANA): key for key in japanese if key not in self._strict}
+        japanese = [key for key in (*self._words, *self._places) if script_of(key[0]) != "latin"]
+        self._strict = frozenset(key for key in japanese if all_hiragana(key))
+        self._loose = {to_hiragana(key): key for key in japanese if key not in self._strict}
         self._longest = max(map(len, japanese), default=0)
-        self._spellings = _Spellings(key for key in self._words if key.isalpha() and key.isascii())
-        self._kana_spellings = _Spellings(key for key in japanese if all(map(_is_katakana, key)))
-        self._name_spellings = _Spellings(self.names)
+        self._spellings = Spellings(key for key in self._words if key.isalpha() and key.isascii())
+        self._kana_spellings = Spellings(key for key in japanese if all_katakana(key))
+        self._name_spellings = Spellings(self.names)
 
     def segments(self, raw: str) -> tuple[Segment, ...]:
         """`raw` cut into segments, in order. Time is linear in its length, but for a bounded number of typos."""
@@ -117,8 +93,8 @@ class Lexicon:
         return min((self._weights.get(concept, 1.0) for concept in concepts), default=1.0)
 
     def meaning(self, key: str) -> frozenset[str]:
-        """What a folded expression means, by itself or as a plural; empty when not known."""
-        found = self._words.get(key, frozenset())
+        """What a folded expression means, by itself, as a plural or with hyphens; empty when not known."""
+        found = self._words.get(key) or self._words.get(key.replace("-", " "), frozenset())
         if not found and key.endswith("s") and len(key) > 3:
             found = self._words.get(key[:-1], frozenset())
         return found
@@ -129,7 +105,7 @@ class Lexicon:
 
     def guess(self, key: str) -> tuple[frozenset[str], float]:
         """What a misspelt word probably means, and how surely; nothing and 0 when nothing is near."""
-        spellings = self._kana_spellings if key and _is_katakana(key[0]) else self._spellings
+        spellings = self._kana_spellings if key and is_katakana(key[0]) else self._spellings
         word, quality = spellings.nearest(key)
         return self._words.get(word, frozenset()), quality
 
@@ -140,10 +116,10 @@ class Lexicon:
     def japanese(self, run: str) -> tuple[tuple[int, int, str | None], ...]:
         """`run` (folded kana and kanji) cut at the fewest unknown characters, then the fewest words: (start, end, key),
         with None for a stretch that is not in the dictionary."""
-        loose = run.translate(_TO_HIRAGANA)
+        loose = to_hiragana(run)
         best: list[tuple[float, int, str | None]] = [(0.0, 0, None)]
         for end in range(1, len(run) + 1):
-            unknown = 0.4 if _script(run[end - 1]) == "hiragana" else 1.0
+            unknown = _UNKNOWN_COST.get(run[end - 1], 0.4 if script_of(run[end - 1]) == "hiragana" else 1.0)
             choice: tuple[float, int, str | None] = (best[end - 1][0] + unknown, end - 1, None)
             for start in range(max(0, end - self._longest), end):
                 key = run[start:end] if run[start:end] in self._strict else self._loose.get(loose[start:end])
@@ -155,7 +131,7 @@ class Lexicon:
         end = len(run)
         while end:
             _, start, key = best[end]
-            if key is None and cuts and cuts[-1][2] is None and _script(run[start]) == _script(run[end]):
+            if key is None and cuts and cuts[-1][2] is None and script_of(run[start]) == script_of(run[end]):
                 cuts[-1] = (start, cuts[-1][1], None)
             else:
                 cuts.append((start, end, key))
@@ -189,7 +165,7 @@ class _Cutter:
                 i += 1
             else:
                 end = self._end(i)
-                if _script(char) == "latin":
+                if script_of(char) == "latin":
                     self._latin(i, end)
                 else:
                     self._flush()
@@ -200,9 +176,9 @@ class _Cutter:
 
     def _end(self, i: int) -> int:
         text = self._folded.text
-        latin = _script(text[i]) == "latin"
+        latin = script_of(text[i]) == "latin"
         end = i + 1
-        while end < len(text) and text[end] not in _BREAKS and (_script(text[end]) == "latin") == latin:
+        while end < len(text) and text[end] not in _BREAKS and (script_of(text[end]) == "latin") == latin:
             end += 1
         return end
 
@@ -210,9 +186,12 @@ class _Cutter:
         text = self._folded.text
         while end > start and text[end - 1] in _EDGES:
             end -= 1
-        # メモリ/CPU is two words, and the wave after 教えて～ is none; a path comes after a space or a particle.
-        marks = ",;:!?" if start == 0 or _script(text[start - 1]) in {"latin", "hiragana"} else ",;:!?/"
-        while start < end and (text[start] in marks or (text[start] == "~" and text[start + 1 : end][:1] != "/" and start and _script(text[start - 1]) != "latin")):
+        # メモリ/CPU is two words and the wave of 教えて～ is none: a path comes after a space or a particle.
+        before = script_of(text[start - 1]) if start else "latin"
+        marks = ",;:!?" if before in {"latin", "hiragana"} else ",;:!?/"
+        if before != "latin" and text[start : start + 2] != "~/":
+            marks += "~"
+        while start < end and text[start] in marks:
             start += 1
         chunk = text[start:end]
         if not chunk:
@@ -223,20 +202,24 @@ class _Cutter:
         elif chunk[0].isdigit() and chunk.lstrip("0123456789.,").rstrip("%") in _UNITS:
             self._flush()
             self._add("number", start, end, weight=0.0)
-        elif chunk.startswith("-") and not self._lexicon.meaning(chunk.lstrip("-")):
-            self._flush()
-            self._add("option", start, end, weight=0.25)
+        elif chunk.startswith("-"):
+            bare = chunk.lstrip("-")
+            if self._lexicon.meaning(bare):
+                self._words.append((end - len(bare), end))
+            else:
+                self._flush()
+                self._add("option", start, end, weight=0.25)
         elif self._lexicon.meaning(chunk) or not (pieces := self._pieces(start, end)):
             self._words.append((start, end))
         else:
             self._words.extend(pieces)
 
     def _pieces(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The known words that a chunk such as `cpu/memory` or `load-average` is made of; none if one is unknown."""
+        """The known words that a chunk such as `cpu/memory` is made of; none if one is unknown."""
         pieces: list[tuple[int, int]] = []
         at = start
         for i in range(start, end + 1):
-            if i == end or self._folded.text[i] in "-/,;:&+=":
+            if i == end or self._folded.text[i] in "/,;:&+=":
                 if i > at:
                     pieces.append((at, i))
                 at = i + 1
@@ -277,7 +260,8 @@ class _Cutter:
             concepts, quality = frozenset((KNOWN_NAME,)), 1.0
         else:
             concepts, quality = self._guess(chunk)
-        weight = self._lexicon.weight(concepts)
+        # What only may be filler is not taken for nothing.
+        weight = max(_MAYBE_FILLER, self._lexicon.weight(concepts))
         self._add("name", start, end, weight=weight, concepts=concepts, quality=quality if concepts else 1.0)
 
     def _japanese(self, start: int, end: int) -> None:
@@ -287,7 +271,9 @@ class _Cutter:
             if key is not None:
                 self._known(a, b, self._lexicon.meaning(key), self._lexicon.place(key))
                 continue
-            script = _script(text[a])
+            if text[a:b] == "ー":
+                continue
+            script = script_of(text[a])
             concepts, quality = self._guess(text[a:b]) if script == "katakana" else (frozenset[str](), 1.0)
             # Leftover hiragana is mostly inflection; a kanji word has two or three characters.
             unknown = min(0.6, 0.15 * (b - a)) if script == "hiragana" else float((b - a + 2) // 3)
@@ -327,73 +313,6 @@ class _Cutter:
         )
 
 
-class _Spellings:
-    """Words by which a typo is judged: one edit, two in words of eight letters and more; the first letter is right
-    or changed places with the second."""
-
-    def __init__(self, words: Iterable[str]) -> None:
-        self._by_length: dict[int, list[tuple[int, str]]] = {}
-        for word in words:
-            if len(word) >= _QUALITY[-1][0]:
-                self._by_length.setdefault(len(word), []).append((_letters(word), word))
-
-    def nearest(self, word: str) -> tuple[str, float]:
-        """The nearest word and what it counts, or nothing and 0."""
-        if len(word) < _QUALITY[-1][0]:
-            return "", 0.0
-        letters = _letters(word)
-        allowed = 2 if len(word) >= 8 else 1
-        best = ("", allowed + 1)
-        for length in range(len(word) - allowed, len(word) + allowed + 1):
-            for other, candidate in self._by_length.get(length, ()):
-                # Each edit changes at most two members of the set of letters: most words end here.
-                if (letters ^ other).bit_count() > 2 * (best[1] - 1) or word[0] not in candidate[:2]:
-                    continue
-                if word[0] != candidate[0] and word[:2] != candidate[1::-1]:
-                    continue
-                if (edits := _edits(word, candidate, best[1] - 1)) < best[1]:
-                    best = (candidate, edits)
-        found = best[0]
-        return found, next((quality for length, quality in _QUALITY if len(found) >= length), 0.0)
-
-
-def _letters(word: str) -> int:
-    return sum(1 << bit for bit in {ord(char) & 63 for char in word})
-
-
-def _edits(a: str, b: str, most: int) -> int:
-    """Insertions, deletions, substitutions and swaps of neighbours from `a` to `b`; `most` + 1 when there are more."""
-    before: list[int] = []
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, last, row = row, before, [i]
-        for j, y in enumerate(b, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, last[j - 2] + 1)
-            row.append(cost)
-        if min(row) > most:
-            return most + 1
-    return row[-1]
-
-
 def _key(expression: str) -> str:
     """An expression of the data as it is looked up: folded, and Latin words apart as the cutter sees them."""
-    text = fold(expression.strip()).text
-    return " ".join("".join(" " if char in _BREAKS else char for char in text).split())
-
-
-def _is_katakana(char: str) -> bool:
-    return "ァ" <= char <= "ヺ" or char == "ー"
-
-
-def _script(char: str) -> Script:
-    if char < "々":
-        return "latin"
-    if _is_katakana(char):
-        return "katakana"
-    if "ぁ" <= char <= "ゟ":
-        return "hiragana"
-    if char == "々" or "㐀" <= char <= "䶿" or "一" <= char <= "鿿" or "豈" <= char <= "﫿":
-        return "kanji"
-    return "latin"
+    return " ".join(fold_expression(expression).translate(_BREAKS_TO_SPACES).split())

@@ -16,7 +16,9 @@ _UNIT_NAME = re.compile(r"[A-Za-z0-9_:.@\\][A-Za-z0-9_:.@\\-]*")
 _UNIT_TYPES = (
     ".service", ".socket", ".timer", ".mount", ".automount", ".target", ".path", ".slice", ".scope", ".swap", ".device",
 )  # fmt: skip
-_INTERFACE = re.compile(r"lo|(?:br|docker|virbr)[-0-9a-z]*|(?:eth|en|wl|ww|wg|veth|tun|tap|bond|usb)[a-z0-9]*[0-9][a-z0-9]*")
+_INTERFACE = re.compile(
+    r"lo|(?:br|docker|virbr)[-0-9a-z]*|(?:eth|en|wl|ww|wg|veth|tun|tap|bond|usb)[a-z0-9]*[0-9][a-z0-9]*"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiosd.model.builtin.exact import find_command
+from aiosd.model.builtin.fold import has_japanese
 from aiosd.model.builtin.intents import Intent, Knowledge, Language
-from aiosd.model.builtin.lexicon import Segment, has_japanese
+from aiosd.model.builtin.lexicon import Segment
 from aiosd.model.builtin.slots import Candidate, Slot, fill_slot, find_candidates
 
 BAR = 0.7  # below it, a reading is not taken: at most one word of three or four may be left unexplained
@@ -57,32 +58,39 @@ class _Reading:
     confidence: float
     needs: int
     explained: frozenset[int]
-    slots: Mapping[str, Slot]
+    slots: Mapping[str, str]
 
 
 def understand(text: str, knowledge: Knowledge) -> Understanding:
-    """What `text` asks for. A question is its first paragraph; what stands below a blank line came on standard input."""
-    command = find_command(text, knowledge.lexicon)
+    """What the first paragraph of `text` asks for: what came on standard input stands below a blank line."""
+    command = find_command(text, knowledge)
+    language: Language
     if command is not None:
-        language: Language = "ja" if has_japanese(command.around) else "en"
+        language = "ja" if has_japanese(command.around) else "en"
         intent = knowledge.intents[_RUN]
         if command.hint:
             return NotUnderstood(language=language, nearest=(intent,), hint=command.hint)
-        slots = {name: fill_slot(spec, command.line, knowledge) for name, spec in intent.slots.items()}
-        return Understood(language=language, intent=intent, slots=slots, confidence=1.0)
+        slots = dict.fromkeys(intent.slots, command.line)
+        return _understood(language, intent, slots, 1.0, knowledge)
     question = text.strip().split("\n\n", 1)[0][:_LONGEST_QUESTION]
     segments = knowledge.lexicon.segments(question)
     language = _language(question, segments)
     readings = _readings(segments, knowledge)
     if readings and readings[0].confidence >= BAR:
         first, *rest = readings
-        close = [other for other in rest[:1] if first.confidence - other.confidence < CLOSE and other.needs == first.needs]
-        if close and close[0].confidence >= BAR:
-            return Unclear(language=language, intents=(first.intent, close[0].intent))
-        return Understood(language=language, intent=first.intent, slots=first.slots, confidence=first.confidence)
+        if rest and _is_close(first, rest[0]):
+            return Unclear(language=language, intents=(first.intent, rest[0].intent))
+        return _understood(language, first.intent, first.slots, first.confidence, knowledge)
     if pair := _pair(readings, segments):
         return Unclear(language=language, intents=pair)
     return NotUnderstood(language=language, nearest=_nearest(segments, knowledge))
+
+
+def _understood(
+    language: Language, intent: Intent, values: Mapping[str, str], confidence: float, knowledge: Knowledge
+) -> Understood:
+    slots = {name: fill_slot(intent.slots[name], value, knowledge) for name, value in values.items()}
+    return Understood(language=language, intent=intent, slots=slots, confidence=confidence)
 
 
 def _language(question: str, segments: tuple[Segment, ...]) -> Language:
@@ -109,6 +117,11 @@ def _readings(segments: tuple[Segment, ...], knowledge: Knowledge) -> list[_Read
         if found:
             best.append(max(found, key=_sureness))
     return sorted(best, key=_sureness, reverse=True)
+
+
+def _is_close(first: _Reading, second: _Reading) -> bool:
+    """Whether two readings cannot be told apart: as sure, and neither asks for more than the other."""
+    return second.confidence >= max(BAR, first.confidence - CLOSE) and second.needs == first.needs
 
 
 def _sureness(reading: _Reading) -> tuple[float, int]:
@@ -144,19 +157,20 @@ def _read(
             return None
         if segment.concepts & claimed:
             quality[index] = segment.quality
-    total = sum(max(segment.weight, float(_is_slot(segment))) for segment in segments)
-    explained = sum(max(segments[index].weight, float(_is_slot(segments[index]))) * sure for index, sure in quality.items())
+    total = sum(_weight(segment) for segment in segments)
+    explained = sum(_weight(segments[index]) * sure for index, sure in quality.items())
     return _Reading(
         intent=intent,
         confidence=explained / total if total else 1.0,
         needs=len(needs),
         explained=frozenset(quality),
-        slots={name: fill_slot(intent.slots[name], value, knowledge) for name, value in values.items()},
+        slots=values,
     )
 
 
-def _is_slot(segment: Segment) -> bool:
-    return segment.kind in {"name", "path", "place"}
+def _weight(segment: Segment) -> float:
+    named = segment.kind in {"path", "place"} or (segment.kind == "name" and segment.quality == 1)
+    return 1.0 if named else segment.weight
 
 
 def _pair(readings: list[_Reading], segments: tuple[Segment, ...]) -> tuple[Intent, ...]:
@@ -178,6 +192,8 @@ def _nearest(segments: tuple[Segment, ...], knowledge: Knowledge) -> tuple[Inten
             weights[concept] = max(weights.get(concept, 0.0), segment.weight * segment.quality)
         if segment.kind in {"path", "place"}:
             weights["{folder}"] = 0.5
+        if segment.kind == "name":
+            weights["{service}"] = 0.5
 
     def affinity(intent: Intent) -> float:
         return max(sum(weights.get(need, 0.0) for need in needs) / len(needs) for needs in intent.means)

@@ -31,8 +31,8 @@ class Intent:
 
     Each of `means` is a set of concepts (and slots, as `{name}`) that together are this question; `also` are concepts
     that may stand beside them. `run` are the command lines proposed at once, `later` those that the renderer may ask
-    for when it has seen the first; slots are filled in, quoted. `rank` orders what is offered when nothing matches; 0 is
-    never offered.
+    for when it has seen the first; slots are filled in, quoted. `rank` orders what is offered when nothing
+    matches; 0 is never offered.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Knowledge:
     decisive: frozenset[str]
     sentences: Mapping[str, Sentence]
     symptoms: tuple[tuple[str, str], ...]  # what a failed command prints, and the sentence that explains it
+    tools: frozenset[str]  # commands that are taken as such without a mark
     kin: Mapping[str, frozenset[str]]  # services that are called differently elsewhere
 
 
@@ -89,7 +90,9 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
     lexicon = Lexicon(
         words,
         weights=weights,
-        places={word: path for data in files for path, known in data.get("places", {}).items() for word in _list(known)},
+        places={
+            word: path for data in files for path, known in data.get("places", {}).items() for word in _list(known)
+        },
         names=[name for names in _strings(files, "services") for name in _list(names)],
     )
     intents = [_intent(name, spec) for data in files for name, spec in data.get("intent", {}).items()]
@@ -101,6 +104,7 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
         decisive=frozenset(concept for data in files for concept in data.get("decisive", {})),
         sentences={name: _sentence(name, spec) for data in files for name, spec in data.get("say", {}).items()},
         symptoms=tuple((sign, say) for data in files for sign, say in data.get("symptoms", {}).items()),
+        tools=frozenset(name for names in _strings(files, "tools") for name in _list(names)),
         kin=kin,
     )
 

@@ -1,0 +1,66 @@
+"""`aiosd`: the command line of the daemon."""
+
+import asyncio
+import sys
+
+from aiosd import __version__, exits
+from aiosd.errors import AiosError
+from aiosd.log import set_up_logging
+
+_USAGE = """\
+usage: aiosd [--standalone] [--verbose]
+       aiosd --show-config | --version | --help
+
+The daemon behind aios. Under systemd it takes its socket from aiosd.socket.
+
+  --standalone    make its own socket under $XDG_RUNTIME_DIR and run the guard as its child
+  --verbose       log more
+  --show-config   print the effective configuration and where each value came from
+  --version       print the version
+"""
+
+
+def main() -> None:
+    """Run the daemon; returns never."""
+    words = sys.argv[1:]
+    known = {"--standalone", "--verbose", "--show-config", "--version", "--help"}
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        sys.stderr.write(f"aiosd: unknown option {unknown[0]}\n{_USAGE}")
+        sys.exit(exits.USAGE)
+    if "--help" in words:
+        sys.stdout.write(_USAGE)
+    elif "--version" in words:
+        sys.stdout.write(f"aiosd {__version__}\n")
+    else:
+        _run(words)
+
+
+def _run(words: list[str]) -> None:
+    set_up_logging(verbose="--verbose" in words)
+    try:
+        if "--show-config" in words:
+            _show_config(standalone="--standalone" in words)
+            return
+        from aiosd.daemon import run_daemon  # noqa: PLC0415 - everything heavy, and not for --help
+
+        asyncio.run(run_daemon(standalone="--standalone" in words))
+    except AiosError as exc:
+        sys.stderr.write(f"aiosd: {exc.message}{f'; {exc.hint}' if exc.hint else ''}\n")
+        sys.exit(exc.exit_status)
+
+
+def _show_config(*, standalone: bool) -> None:
+    import os  # noqa: PLC0415
+
+    from aiosd.api.text import render_config  # noqa: PLC0415
+    from aiosd.config import load_config  # noqa: PLC0415
+    from aiosd.layers import config_folders  # noqa: PLC0415
+    from aiosd.wire import Config  # noqa: PLC0415
+
+    loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
+    sys.stdout.write(render_config(Config(entries=loaded.entries)))
+
+
+if __name__ == "__main__":
+    main()

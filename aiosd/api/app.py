@@ -1,0 +1,281 @@
+"""The HTTP door: resources onto sessions, the guard and the configuration. Thin: it decodes, calls, encodes.
+
+Who asks is the connection's peer. One request a connection: the guard takes each client's socket once.
+"""
+
+import asyncio
+import grp
+import os
+import pwd
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from aiohttp import web
+
+from aiosd import __version__
+from aiosd.api import text
+from aiosd.api.gate import read_uid
+from aiosd.api.openapi import render_openapi
+from aiosd.api.problems import map_exception, problem_response
+from aiosd.api.requests import adapter, check_ask, read_ask, read_body, read_json
+from aiosd.api.streams import choose_form, render_stream
+from aiosd.config import Live
+from aiosd.errors import AiosError, ForbiddenError, GuardUnavailableError, InvalidRequestError
+from aiosd.guard.client import GuardClient
+from aiosd.model.base import ModelInfo
+from aiosd.session.manager import SessionManager
+from aiosd.session.session import Ask, Session
+from aiosd.tools.base import parse_verdict
+from aiosd.types import JsonObject
+from aiosd.wire import (
+    Cancelled,
+    CheckInfo,
+    Config,
+    Doctor,
+    ModelEntry,
+    ModelList,
+    PolicyCheckRequest,
+    SessionDetail,
+    SessionList,
+    Status,
+    TurnRequest,
+    VerdictInfo,
+)
+
+_T = TypeVar("_T")
+_WRITE_DEADLINE_S = 60.0
+EXIT_HEADER = "Aios-Exit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What the resources need of the daemon."""
+
+    sessions: SessionManager
+    guard: GuardClient
+    models: tuple[ModelInfo, ...]
+    live: Live
+    mode: str
+    started_at: str
+
+
+def make_app(door: Door) -> web.Application:
+    """The application with every resource."""
+    resources = _Resources(door)
+    app = web.Application(middlewares=[resources.middleware], client_max_size=0)
+    app.add_routes(
+        [
+            web.get("/v1/openapi.json", resources.openapi),
+            web.post("/v1/ask", resources.ask),
+            web.get("/v1/sessions", resources.list_sessions),
+            web.get("/v1/sessions/{id}", resources.get_session),
+            web.post("/v1/sessions/{id}/turns", resources.ask_in_session),
+            web.get("/v1/sessions/{id}/events", resources.read_events),
+            web.post("/v1/sessions/{id}/cancel", resources.cancel),
+            web.post("/v1/policy/check", resources.check_policy),
+            web.get("/v1/models", resources.list_models),
+            web.get("/v1/status", resources.status),
+            web.get("/v1/doctor", resources.doctor),
+            web.get("/v1/config", resources.config),
+        ]
+    )
+    return app
+
+
+class _Resources:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._openapi: JsonObject | None = None
+
+    @web.middleware
+    async def middleware(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Let in whom the configuration lets in, give the body its deadline, turn errors into problems."""
+        try:
+            await self._check_access(request)
+            limits = self._door.live.config.limits
+            async with asyncio.timeout(limits.request_s):
+                await read_body(request, limit=limits.body_bytes)
+            response = await handler(request)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as exc:  # noqa: BLE001 - a bug ends its request, not the daemon
+            response = problem_response(map_exception(exc))
+        response.force_close()
+        return response
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        if self._openapi is None:
+            self._openapi = render_openapi()
+        return web.json_response(self._openapi)
+
+    async def ask(self, request: web.Request) -> web.StreamResponse:
+        ask = read_ask(request)
+        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s)
+        return await self._start(request, turn, session=ask.session, newest=ask.continue_newest)
+
+    async def ask_in_session(self, request: web.Request) -> web.StreamResponse:
+        ask = read_json(request, TurnRequest)
+        check_ask(ask.prompt, ask.input, ask.cwd, ask.wait_s)
+        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s)
+        return await self._start(request, turn, session=request.match_info["id"], newest=False)
+
+    async def list_sessions(self, request: web.Request) -> web.Response:
+        sessions = await self._door.sessions.list(_uid(request))
+        return _answer(request, SessionList, sessions, text.render_sessions)
+
+    async def get_session(self, request: web.Request) -> web.Response:
+        detail = await self._door.sessions.detail(_uid(request), request.match_info["id"])
+        return _answer(request, SessionDetail, detail, text.render_session)
+
+    async def read_events(self, request: web.Request) -> web.StreamResponse:
+        after = request.query.get("after", "0")
+        follow = request.query.get("follow", "true")
+        if not after.isdecimal() or len(after) > 16 or follow not in ("true", "false"):
+            raise InvalidRequestError("after is a number, follow is true or false")
+        session = await self._door.sessions.find(_uid(request), request.match_info["id"])
+        return await self._stream(request, session, int(after), follow=follow == "true")
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        session = await self._door.sessions.find(_uid(request), request.match_info["id"])
+        return _answer(request, Cancelled, Cancelled(cancelled=session.cancel()), None)
+
+    async def check_policy(self, request: web.Request) -> web.Response:
+        asked = read_json(request, PolicyCheckRequest)
+        check_ask("?", "", asked.cwd, 0)
+        parameters: JsonObject = {"command": asked.command, "cwd": asked.cwd, "run_as": asked.run_as}
+        answer = await self._door.guard.call("Evaluate", parameters, client_fd=_descriptor(request))
+        given = answer.get("verdict")
+        verdict = parse_verdict(given if isinstance(given, dict) else {})
+        return _answer(request, VerdictInfo, verdict, text.render_verdict)
+
+    async def list_models(self, request: web.Request) -> web.Response:
+        models = tuple(
+            ModelEntry(
+                name=info.name,
+                provider=info.provider,
+                description=info.description,
+                local=info.local,
+                default=info.name == self._door.live.config.agent.model,
+            )
+            for info in self._door.models
+        )
+        return _answer(request, ModelList, ModelList(models=models), text.render_models)
+
+    async def status(self, request: web.Request) -> web.Response:
+        pending = 0
+        try:
+            ping = await self._door.guard.call("Ping", client_fd=_descriptor(request))
+            pending = int(str(ping["pending"]))
+            guard = "ok"
+        except GuardUnavailableError:
+            guard = "unavailable"
+        status = Status(
+            version=__version__,
+            mode="standalone" if self._door.mode == "standalone" else "system",
+            guard="ok" if guard == "ok" else "unavailable",
+            model=self._door.live.config.agent.model,
+            started_at=self._door.started_at,
+            open_sessions=self._door.sessions.open_count,
+            running_turns=self._door.sessions.running_count,
+            pending=pending,
+        )
+        return _answer(request, Status, status, text.render_status)
+
+    async def doctor(self, request: web.Request) -> web.Response:
+        try:
+            given = (await self._door.guard.call("Diagnose", client_fd=_descriptor(request))).get("checks")
+            checks = [_parse_check(each) for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+            checks.insert(0, CheckInfo(name="guard", state="ok", detail="answers", remedy=""))
+        except AiosError as exc:
+            checks = [CheckInfo(name="guard", state="missing", detail=exc.message, remedy=exc.hint)]
+        return _answer(request, Doctor, Doctor(checks=tuple(checks)), text.render_doctor)
+
+    async def config(self, request: web.Request) -> web.Response:
+        return _answer(request, Config, Config(entries=self._door.live.loaded.entries), text.render_config)
+
+    async def _start(self, request: web.Request, ask: Ask, *, session: str, newest: bool) -> web.StreamResponse:
+        choose_form(request.headers.get("Accept", ""))  # what cannot be answered is not begun
+        found, after = await self._door.sessions.ask(
+            _uid(request), ask, session=session, newest=newest, client_fd=_descriptor(request)
+        )
+        return await self._stream(request, found, after, follow=True)
+
+    async def _stream(self, request: web.Request, session: Session, after: int, *, follow: bool) -> web.StreamResponse:
+        """Follow the log at the client's pace. One that reads nothing for a while is dropped; it can come back."""
+        media_type, form = choose_form(request.headers.get("Accept", ""))
+        response = web.StreamResponse(headers={"Content-Type": media_type, "Cache-Control": "no-store"})
+        response.force_close()
+        await response.prepare(request)
+        events = session.log.read(after, running=lambda: follow and session.running)
+        async for data in render_stream(events, form):
+            try:
+                async with asyncio.timeout(_WRITE_DEADLINE_S):
+                    await response.write(data)
+            except (ConnectionError, TimeoutError):
+                return response
+        try:
+            await response.write_eof()
+        except ConnectionError:
+            return response
+        return response
+
+    async def _check_access(self, request: web.Request) -> None:
+        wanted = frozenset(self._door.live.config.access.groups)
+        if not wanted:
+            return
+        uid, gid = read_uid(_socket(request))
+        if uid != 0 and not wanted & await asyncio.to_thread(_group_names, uid, gid):
+            raise ForbiddenError(
+                "this daemon is for members of certain groups",
+                hint=f"join {' or '.join(sorted(wanted))} (access.groups)",
+            )
+
+
+def _answer(request: web.Request, kind: type[_T], value: _T, render_text: Callable[[_T], str] | None) -> web.Response:
+    """JSON, or plain text where the client wants it and there is one."""
+    if render_text is not None and request.headers.get("Accept", "").startswith("text/plain"):
+        return web.Response(text=render_text(value))
+    return web.Response(body=adapter(kind).dump_json(value), content_type="application/json")
+
+
+def _parse_check(given: JsonObject) -> CheckInfo:
+    state = given.get("state")
+    return CheckInfo(
+        name=str(given.get("name")),
+        state="ok" if state == "ok" else "weaker" if state == "weaker" else "missing",
+        detail=str(given.get("detail")),
+        remedy=str(given.get("remedy")),
+    )
+
+
+def _socket(request: web.Request) -> socket.socket:
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client has gone")
+    return cast("socket.socket", transport.get_extra_info("socket"))
+
+
+def _uid(request: web.Request) -> int:
+    return read_uid(_socket(request))[0]
+
+
+def _descriptor(request: web.Request) -> int:
+    return _socket(request).fileno()
+
+
+def _group_names(uid: int, gid: int) -> frozenset[str]:
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return frozenset()
+    names = set()
+    for group in os.getgrouplist(name, gid):
+        try:
+            names.add(grp.getgrgid(group).gr_name)
+        except KeyError:
+            continue
+    return frozenset(names)

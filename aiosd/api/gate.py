@@ -1,0 +1,127 @@
+"""The gate before HTTP: how many connections one person may have, and how long a request's head may take.
+
+A connection that is turned away gets a whole HTTP answer that says why. Identity is SO_PEERCRED of the connection.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+from aiohttp import web
+
+from aiosd.api.problems import problem_bytes
+from aiosd.config import Live
+from aiosd.errors import RequestTimeoutError, TooManyRequestsError
+
+_HEAD_END = b"\r\n\r\n"
+
+
+def read_uid(connection: socket.socket) -> tuple[int, int]:
+    """uid and gid of a connection's peer, by SO_PEERCRED."""
+    _pid, uid, gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return uid, gid
+
+
+class Gate:
+    """Makes the protocol of each connection, with aiohttp's behind it."""
+
+    def __init__(self, server: web.Server, live: Live) -> None:
+        self._server = server
+        self._live = live
+        self._connected: Counter[int] = Counter()
+        self.idle_since = asyncio.get_running_loop().time()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return self._connected.total()
+
+    def __call__(self) -> asyncio.Protocol:
+        """A new connection's protocol."""
+        return _Gated(self._server, self._enter, self._leave, self._live.config.limits.request_s)
+
+    def _enter(self, uid: int) -> bool:
+        if self._connected[uid] >= self._live.config.limits.connections_per_user:
+            return False
+        self._connected[uid] += 1
+        return True
+
+    def _leave(self, uid: int) -> None:
+        self._connected[uid] -= 1
+        self.idle_since = asyncio.get_running_loop().time()
+
+
+class _Gated(asyncio.Protocol):
+    """Passes everything on to aiohttp's protocol once the connection is let in."""
+
+    def __init__(
+        self, server: web.Server, enter: Callable[[int], bool], leave: Callable[[int], None], deadline_s: float
+    ) -> None:
+        self._inner = server()
+        self._enter = enter
+        self._leave = leave
+        self._deadline_s = deadline_s
+        self._transport: asyncio.Transport | None = None
+        self._uid = -1
+        self._entered = False
+        self._tail: bytes | None = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._uid, _gid = read_uid(transport.get_extra_info("socket"))
+        if not self._enter(self._uid):
+            self._turn_away(
+                TooManyRequestsError(
+                    "too many connections of yours are open", hint="close one; limits.connections_per_user"
+                )
+            )
+            return
+        self._entered = True
+        self._timer = asyncio.get_running_loop().call_later(self._deadline_s, self._expire)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._entered:
+            return
+        if self._tail is not None:
+            seen = self._tail + data
+            if _HEAD_END in seen:
+                self._tail = None
+                self._stop_timer()
+            else:
+                self._tail = seen[-len(_HEAD_END) :]
+        self._inner.data_received(data)
+
+    def eof_received(self) -> None:
+        if self._entered:
+            self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        if self._entered:
+            self._entered = False
+            self._leave(self._uid)
+            self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def _expire(self) -> None:
+        self._turn_away(RequestTimeoutError("the request's head did not arrive in time", hint="limits.request_s"))
+
+    def _turn_away(self, error: TooManyRequestsError | RequestTimeoutError) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(problem_bytes(error))
+            self._transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,164 @@
+"""The OpenAPI 3.1 document, made from the wire's types: one table of operations, one of schemas."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from aiosd import __version__, frames, wire
+from aiosd.api.problems import MEDIA_TYPE
+from aiosd.types import JsonObject
+
+_EVENTS = ("text/event-stream", "application/x-ndjson", "text/plain", frames.MEDIA_TYPE)
+_REF = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One verb on one path. `answer` None is a stream of events; `body` and `query` as they come in."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type | None
+    body: type | None = None
+    query: tuple[tuple[str, str], ...] = ()
+    errors: tuple[int, ...] = ()
+    text: bool = True
+
+
+_SESSION_ERRORS = (404,)
+OPERATIONS = (
+    Operation(
+        method="post",
+        path="/v1/ask",
+        summary="Ask one turn, in a new or a named session; the reply is the turn's event stream.",
+        answer=None,
+        body=wire.AskRequest,
+        errors=(404, 409, 413, 415, 429, 503, 507),
+    ),
+    Operation(
+        method="get", path="/v1/sessions", summary="The caller's sessions, newest first.", answer=wire.SessionList
+    ),
+    Operation(
+        method="get",
+        path="/v1/sessions/{id}",
+        summary="A session by id or name, with its turns.",
+        answer=wire.SessionDetail,
+        errors=_SESSION_ERRORS,
+    ),
+    Operation(
+        method="post",
+        path="/v1/sessions/{id}/turns",
+        summary="Ask one turn in this session.",
+        answer=None,
+        body=wire.TurnRequest,
+        errors=(404, 409, 413, 415, 429, 503, 507),
+    ),
+    Operation(
+        method="get",
+        path="/v1/sessions/{id}/events",
+        summary="The events after a cursor, and those of the turn that runs.",
+        answer=None,
+        query=(("after", "integer"), ("follow", "boolean")),
+        errors=_SESSION_ERRORS,
+    ),
+    Operation(
+        method="post",
+        path="/v1/sessions/{id}/cancel",
+        summary="Interrupt the turn that runs.",
+        answer=wire.Cancelled,
+        errors=_SESSION_ERRORS,
+        text=False,
+    ),
+    Operation(
+        method="post",
+        path="/v1/policy/check",
+        summary="The verdict for a command line; nothing is run.",
+        answer=wire.VerdictInfo,
+        body=wire.PolicyCheckRequest,
+        errors=(413, 415, 503),
+    ),
+    Operation(method="get", path="/v1/models", summary="The models that can be asked.", answer=wire.ModelList),
+    Operation(method="get", path="/v1/status", summary="How the daemon is.", answer=wire.Status),
+    Operation(method="get", path="/v1/doctor", summary="What works here and what does not.", answer=wire.Doctor),
+    Operation(method="get", path="/v1/config", summary="The effective configuration.", answer=wire.Config),
+)
+_EVERYWHERE = (400, 403, 408, 500)
+
+
+def render_openapi() -> JsonObject:
+    """The whole document."""
+    kinds: dict[str, Any] = {"Problem": wire.Problem, "Event": event_type()}
+    for operation in OPERATIONS:
+        for kind in (operation.answer, operation.body):
+            if kind is not None:
+                kinds[kind.__name__] = kind
+    adapters = [(name, "serialization", TypeAdapter(kind)) for name, kind in kinds.items()]
+    refs, schemas = TypeAdapter.json_schemas(adapters, ref_template=_REF)  # type: ignore[arg-type] # keys are text
+    components: dict[str, Any] = dict(schemas["$defs"])
+    for name in kinds:
+        components.setdefault(name, refs[name, "serialization"])
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _render_operation(operation)
+    document: JsonObject = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "aiosd",
+            "version": __version__,
+            "description": "The local API of aiosd, over its Unix socket. Who asks is who the kernel says.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "http://aios"}],
+        "paths": paths,
+        "components": {"schemas": json.loads(json.dumps(components))},
+    }
+    return document
+
+
+def event_type() -> Any:
+    """Any event, told apart by its `type`."""
+    return Annotated[wire.Event, Field(discriminator="type")]
+
+
+def _render_operation(operation: Operation) -> dict[str, Any]:
+    name = operation.path.removeprefix("/v1/").replace("/{id}", "-one").replace("/", "-")
+    out: dict[str, Any] = {"operationId": f"{operation.method}-{name}", "summary": operation.summary}
+    parameters: list[dict[str, Any]] = []
+    if "{id}" in operation.path:
+        schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[a-z0-9-]+$"}
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    for query, kind in operation.query:
+        schema = {"type": kind, **({"minimum": 0, "maximum": 2**53} if kind == "integer" else {})}
+        parameters.append({"name": query, "in": "query", "required": False, "schema": schema})
+    if parameters:
+        out["parameters"] = parameters
+    if operation.body is not None:
+        content: dict[str, Any] = {"application/json": {"schema": _ref(operation.body.__name__)}}
+        if operation.body is wire.AskRequest:
+            content |= {media: {"schema": {"type": "string"}} for media in ("text/plain", frames.MEDIA_TYPE)}
+        out["requestBody"] = {"required": True, "content": content}
+    out["responses"] = {"200": _render_answer(operation)}
+    for status in sorted({*_EVERYWHERE, *operation.errors}):
+        out["responses"][str(status)] = {
+            "description": "A problem.",
+            "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
+        }
+    return out
+
+
+def _render_answer(operation: Operation) -> dict[str, Any]:
+    if operation.answer is None:
+        content: dict[str, Any] = {media: {"schema": {"type": "string"}} for media in _EVENTS}
+        content["application/x-ndjson"] = {"schema": _ref("Event")}
+        return {"description": "The events, as they come; JSON lines are one Event each.", "content": content}
+    content = {"application/json": {"schema": _ref(operation.answer.__name__)}}
+    if operation.text:
+        content["text/plain"] = {"schema": {"type": "string"}}
+    return {"description": operation.answer.__doc__ or "", "content": content}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": _REF.format(model=name)}

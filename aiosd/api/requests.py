@@ -1,0 +1,103 @@
+"""Request bodies to the wire's types: JSON, frames, or for a question plain text. Everything is checked here.
+
+Source: RFC 9110 (media types); `aiosd.frames` for ours.
+"""
+
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import TypeAdapter
+
+from aiosd import frames
+from aiosd.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
+from aiosd.wire import AskRequest
+
+_T = TypeVar("_T")
+_BODY = "body"
+_MAX_PROMPT = 64 * 1024
+
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """The adapter of a wire type, made once."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+async def read_body(request: web.Request, *, limit: int) -> None:
+    """Read the body, at most `limit` bytes of it, and keep it with the request."""
+    body = b""
+    too_large = TooLargeError(f"the body is over {limit} bytes", hint="send less, or raise limits.body_bytes")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    while piece := await request.content.readany():
+        body += piece
+        if len(body) > limit:
+            raise too_large
+    request[_BODY] = body
+
+
+def read_json(request: web.Request, kind: type[_T]) -> _T:
+    """A JSON body. InvalidRequestError or pydantic's ValidationError for anything else."""
+    if request.content_type != "application/json":
+        raise UnsupportedMediaTypeError(f"{request.content_type} is not read here", hint="send application/json")
+    parsed: _T = adapter(kind).validate_json(request[_BODY])
+    return parsed
+
+
+def read_ask(request: web.Request) -> AskRequest:
+    """A question: JSON, frames or plain text, checked."""
+    match request.content_type:
+        case frames.MEDIA_TYPE:
+            ask = parse_frames(request[_BODY])
+        case "text/plain":
+            ask = AskRequest(prompt=_decode(request[_BODY]))
+        case _:
+            ask = read_json(request, AskRequest)
+    check_ask(ask.prompt, ask.input, ask.cwd, ask.wait_s)
+    return ask
+
+
+def check_ask(prompt: str, given: str, cwd: str, wait_s: int) -> None:
+    """What the types do not say: a question is not empty, a working directory is absolute."""
+    if not prompt.strip() and not given.strip():
+        raise InvalidRequestError("the question is empty", hint="say what you want to know")
+    if len(prompt) > _MAX_PROMPT:
+        raise InvalidRequestError("the question is over 64 KiB", hint="send long text as input")
+    if not cwd.startswith("/") or "\0" in cwd:
+        raise InvalidRequestError("cwd is not an absolute path")
+    if not 0 <= wait_s <= 86_400:
+        raise InvalidRequestError("wait_s is not between 0 and 86400")
+
+
+def parse_frames(body: bytes) -> AskRequest:
+    """A question in frames."""
+    fields: dict[str, str] = {}
+    rest = body
+    while rest:
+        head, newline, rest = rest.partition(b"\n")
+        tag, length = head[:1].decode("ascii", "replace"), head[1:]
+        if not newline or not length.isdigit() or len(length) > 9 or int(length) > len(rest):
+            raise InvalidRequestError("the body is not made of whole frames")
+        fields[tag] = _decode(rest[: int(length)])
+        rest = rest[int(length) :]
+    wait = fields.pop(frames.WAIT, "0")
+    known = (frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST)
+    unknown = [tag for tag in fields if tag not in known]
+    if unknown or not wait.isdecimal():
+        raise InvalidRequestError(f"a frame is not known here: {unknown[0] if unknown else frames.WAIT}")
+    return AskRequest(
+        prompt=fields.get(frames.PROMPT, ""),
+        input=fields.get(frames.INPUT, ""),
+        session=fields.get(frames.WANTED, ""),
+        continue_newest=frames.NEWEST in fields,
+        cwd=fields.get(frames.CWD, "/"),
+        wait_s=int(wait),
+    )
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,135 @@
+"""The event stream in the forms clients ask for: server-sent events, JSON lines, plain text, frames.
+
+Each form is a pure function from an event to bytes; the stream itself follows the session's log at the client's pace.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+
+from aiosd import frames
+from aiosd.errors import InvalidRequestError
+from aiosd.session.events import Numbered
+from aiosd.types import JsonObject, JsonValue
+
+Form = Callable[[Numbered], bytes]
+
+
+def choose_form(accept: str) -> tuple[str, Form]:
+    """The media type and form for an Accept header; server-sent events where it does not matter."""
+    for wanted in (part.partition(";")[0].strip().lower() for part in accept.split(",")):
+        if wanted in _FORMS:
+            return wanted, _FORMS[wanted]
+        if wanted in ("", "*/*", "text/*"):
+            return "text/event-stream", _FORMS["text/event-stream"]
+    raise InvalidRequestError(f"there is no {accept} of this", hint=f"accept one of {', '.join(_FORMS)}")
+
+
+def _as_sse(numbered: Numbered) -> bytes:
+    seq, kind, body = numbered
+    return f"id: {seq}\nevent: {kind}\ndata: {body}\n\n".encode()
+
+
+def _as_lines(numbered: Numbered) -> bytes:
+    return f"{numbered[2]}\n".encode()
+
+
+def _as_text(numbered: Numbered) -> bytes:
+    """The answer as it is written; what a person must know or do in brackets on lines of their own."""
+    event = _load(numbered)
+    match event["type"]:
+        case "text_delta":
+            return str(event["text"]).encode()
+        case "approval_needed":
+            return f"[waits for: aios approve {event['approval']}]\n".encode()
+        case "call_done" if event["outcome"] in ("denied", "unanswered", "refused"):
+            return f"[{event['outcome']}: {event['reason']}]\n".encode()
+        case "turn_failed":
+            return f"[failed: {event['message']}]\n".encode()
+        case "turn_done":
+            return b"\n"
+        case _:
+            return b""
+
+
+def _as_frames(numbered: Numbered) -> bytes:
+    """What the terminal client prints where."""
+    event = _load(numbered)
+    match event["type"]:
+        case "session_started":
+            return frames.render(frames.SESSION, f"{event['session']} {event['name']}".encode())
+        case "text_delta":
+            return frames.render(frames.TEXT, str(event["text"]).encode())
+        case "call_proposed":
+            return frames.render(frames.NOTE, f"› {_describe_call(event)}".encode())
+        case "decision":
+            note = _describe_decision(event)
+            return frames.render(frames.NOTE, note.encode()) if note else b""
+        case "approval_needed":
+            return frames.render(frames.APPROVAL, f"{event['approval']} {event['expires_at']}".encode())
+        case "call_done":
+            note = _describe_end(event)
+            return frames.render(frames.NOTE, note.encode()) if note else b""
+        case "turn_failed":
+            hint = f" ({event['hint']})" if event["hint"] else ""
+            failed = frames.render(frames.NOTE, f"! {event['message']}{hint}".encode())
+            return failed + frames.render(frames.EXIT, str(event["exit_status"]).encode())
+        case "turn_done":
+            return frames.render(frames.EXIT, str(event["exit_status"]).encode())
+        case _:
+            return b""
+
+
+_FORMS: dict[str, Form] = {
+    "text/event-stream": _as_sse,
+    "application/x-ndjson": _as_lines,
+    "text/plain": _as_text,
+    frames.MEDIA_TYPE: _as_frames,
+}
+
+
+async def render_stream(events: AsyncIterator[Numbered], form: Form) -> AsyncIterator[bytes]:
+    """The stream's bytes, event by event."""
+    async for numbered in events:
+        data = form(numbered)
+        if data:
+            yield data
+
+
+def _load(numbered: Numbered) -> JsonObject:
+    event: JsonObject = json.loads(numbered[2])
+    return event
+
+
+def _describe_call(event: JsonObject) -> str:
+    arguments = {str(_field(item, "name")): str(_field(item, "value")) for item in _items(event["arguments"])}
+    shown = arguments.get("command") or " ".join([str(event["tool"]), arguments.get("path", "")]).strip()
+    return " ".join(shown.split())
+
+
+def _describe_decision(event: JsonObject) -> str:
+    verdict = event["verdict"]
+    tier, reason = _field(verdict, "tier"), _field(verdict, "reason")
+    match tier:
+        case "notify":
+            return f"  announced: {reason}"
+        case "deny":
+            return f"  denied: {reason}"
+        case _:
+            return ""
+
+
+def _describe_end(event: JsonObject) -> str:
+    outcome, reason = event["outcome"], event["reason"]
+    if outcome == "done":
+        return ""
+    if outcome == "failed" and not reason:
+        return f"  ended with status {event['status']}"
+    return f"  {str(outcome).replace('_', ' ')}{f': {reason}' if reason else ''}"
+
+
+def _items(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _field(value: JsonValue, name: str) -> JsonValue:
+    return value.get(name) if isinstance(value, dict) else None

@@ -1,0 +1,102 @@
+"""Answers as plain text, for clients that print bytes and import nothing. Pure.
+
+Text that came from elsewhere (titles, names of rules) is shown with control characters escaped.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+from aiosd.wire import Config, Doctor, ModelList, SessionDetail, SessionList, Status, VerdictInfo
+
+_MARKS = {"ok": "ok     ", "weaker": "weaker ", "missing": "MISSING"}
+
+
+def render_status(status: Status) -> str:
+    """`aios status`."""
+    pending = f"\npending   {status.pending} (aios pending)" if status.pending else ""
+    return (
+        f"aiosd {status.version} ({status.mode}), since {status.started_at}\n"
+        f"guard     {status.guard}\nmodel     {status.model}\n"
+        f"sessions  {status.open_sessions} open, {status.running_turns} running{pending}\n"
+    )
+
+
+def render_sessions(sessions: SessionList) -> str:
+    """`aios sessions`."""
+    rows = [(each.name, each.used_at[:16].replace("T", " "), each.state, each.title) for each in sessions.sessions]
+    return render_table(("NAME", "LAST USED (UTC)", "STATE", "ABOUT"), rows) if rows else "no sessions yet\n"
+
+
+def render_session(detail: SessionDetail) -> str:
+    """`aios sessions NAME`."""
+    out = f"{detail.session.name}  {detail.session.id}\n"
+    for turn in detail.turns:
+        ended = "" if turn.state == "done" else f" [{turn.state}]"
+        out += f"\n{turn.number}. {turn.started_at[:16].replace('T', ' ')}  {escape(turn.prompt)}{ended}\n"
+        out += "".join(f"   {escape(line)}\n" for line in turn.answer.splitlines())
+    return out
+
+
+def render_models(models: ModelList) -> str:
+    """`aios models`."""
+    rows = [(each.name + (" *" if each.default else ""), each.provider, each.description) for each in models.models]
+    return render_table(("MODEL", "PROVIDER", "ABOUT"), rows)
+
+
+def render_doctor(doctor: Doctor) -> str:
+    """`aios doctor`."""
+    out = ""
+    for check in doctor.checks:
+        remedy = f"\n          → {check.remedy}" if check.remedy else ""
+        out += f"{_MARKS[check.state]} {check.name}: {escape(check.detail)}{remedy}\n"
+    return out
+
+
+def render_config(config: Config) -> str:
+    """`aios config show`."""
+    return render_table(("KEY", "VALUE", "FROM"), [(each.key, each.value, each.origin) for each in config.entries])
+
+
+def render_verdict(verdict: VerdictInfo) -> str:
+    """`aios policy check`."""
+    as_root = " as root" if verdict.run_as == "root" else ""
+    out = f"{verdict.tier}{as_root}: {escape(verdict.reason)}\n"
+    if verdict.confinement:
+        out += f"  would run in {verdict.confinement}\n"
+    if verdict.opaque:
+        out += f"  not recognised from character {verdict.opaque.position} on: {escape(verdict.opaque.reason)}\n"
+    for part in verdict.parts:
+        out += f"  {part.tier:16} {escape(part.text)}\n                   {escape(part.reason)}\n"
+        if part.facets:
+            out += f"                   sees the host's {', '.join(part.facets)}\n"
+        for rule in part.rules:
+            where = f" ({rule.file}:{rule.line})" if rule.file else ""
+            out += f"                   rule {escape(rule.name)}{where}\n"
+        if part.suggest:
+            out += f"                   instead: {escape(part.suggest)}\n"
+    return out
+
+
+def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need to be, wide characters counted as two; the last one runs on."""
+    shown = [tuple(map(escape, row)) for row in (head, *rows)]
+    widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
+    lines = []
+    for row in shown:
+        cells = [cell + " " * (widths[index] - width(cell)) for index, cell in enumerate(row[:-1])]
+        lines.append("  ".join([*cells, row[-1]]).rstrip() + "\n")
+    return "".join(lines)
+
+
+def width(text: str) -> int:
+    """How many terminal cells a text takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def escape(text: str) -> str:
+    r"""`text` with control, format and private characters as \u{...}, so that it cannot move the cursor or hide."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(rf"\u{{{ord(char):x}}}" if unicodedata.category(char)[0] == "C" else char for char in text)

@@ -1,0 +1,13 @@
+"""What is wrong with a policy file, said so that its author can put it right."""
+
+
+class PolicyError(Exception):
+    """A policy that cannot be used: where (`line` 0 is the file as a whole), what is wrong, and what to do."""
+
+    def __init__(self, file: str, line: int, message: str, hint: str) -> None:
+        place = f"{file}:{line}" if line else file
+        super().__init__(f"{place}: {message}; {hint}")
+        self.file = file
+        self.line = line
+        self.message = message
+        self.hint = hint

@@ -1,0 +1,159 @@
+"""The wide reading of a pattern, for rules that ask or deny: whatever a command of that kind could be written as.
+
+The directory of the command is dropped; flags count in any order, spelling, abbreviation and clustering; operands in
+any place; paths by what they mean (`//`, `/./`, `..`, `~`, a component that is only a glob). Nothing here can allow
+anything. Pure; where the commands to compare with come from is `deny_scan`'s part.
+"""
+
+import posixpath
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Final
+
+from aiosd.policy.knowledge import Arity, Knowledge, Spec, Style
+from aiosd.policy.rules import Pattern, Rule
+from aiosd.types import Tier
+
+_GLOB_ONLY: Final = re.compile(r"(?:[*?.]|\[[^\]]*\])+")
+_PROC_ROOT: Final = re.compile(r"/proc/(?:self|thread-self|[0-9]+)/root(?=/|$)")
+
+
+def canonical_path(text: str, cwd: str, home: str) -> str:
+    """`text` as an absolute path without `.`, `..`, doubled slashes; a component that is only a glob becomes `*`."""
+    if text == "~" or text.startswith("~/"):
+        text = home + text[1:]
+    path = posixpath.normpath(posixpath.join(cwd, text))
+    path = _PROC_ROOT.sub("", "/" + path.lstrip("/")) or "/"
+    if not any(char in path for char in "*?["):
+        return path
+    parts = path.split("/")
+    return "/".join("*" if _is_glob_only(part) else part for part in parts)
+
+
+def _is_glob_only(part: str) -> bool:
+    return any(char in part for char in "*?[") and _GLOB_ONLY.fullmatch(part) is not None
+
+
+class Arguments:
+    """The flags and operands of a command, in every form that a strict rule may ask for.
+
+    `places` are the directories that a relative path may be relative to.
+    """
+
+    __slots__ = ("_home", "_places", "_spec", "flags", "operands")
+
+    def __init__(self, spec: Spec | None, places: Sequence[str], home: str) -> None:
+        self._spec = spec
+        self._places = places
+        self._home = home
+        self.flags: set[str] = set()
+        self.operands: set[str] = set()
+
+    def add(self, word: str) -> None:
+        """Take in one word, wherever it stands."""
+        if word.startswith("--"):
+            self.flags.add(word.partition("=")[0])
+        elif word.startswith("-") and len(word) > 1:
+            self._add_cluster(word)
+        elif word not in self.operands:
+            self.operands.add(word)
+            key, equals, value = word.partition("=")
+            if equals and value:
+                self.operands.update(f"{key}={path}" for path in self._paths(value))
+            if word[:1] in ("/", ".", "~") or any(char in word for char in "/*?["):
+                self.operands.update(self._paths(word))
+
+    def _add_cluster(self, word: str) -> None:
+        self.flags.add(word)
+        if self._spec is not None and self._spec.style is Style.WORDS:
+            return
+        for letter in word[1:]:
+            self.flags.add("-" + letter)
+            option = self._spec.options.get("-" + letter) if self._spec else None
+            if option is not None and option.arity in (Arity.REQUIRED, Arity.OPTIONAL):
+                return
+
+    def _paths(self, word: str) -> list[str]:
+        return [canonical_path(word, place, self._home) for place in self._places]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wide:
+    """A strict rule as it is searched for: a name, flags of which each may be spelled in several ways, operands."""
+
+    rule: Rule
+    name: str
+    prefix: bool
+    flags: tuple[frozenset[str], ...] = ()
+    operands: tuple[str, ...] = ()
+    operand_prefix: str = ""
+
+    def names(self, base: str) -> bool:
+        """Whether `base`, a command name without directory, is meant."""
+        return base.startswith(self.name) if self.prefix else base == self.name
+
+    def matches(self, given: Arguments) -> bool:
+        """Whether a command of this name with these arguments is meant."""
+        return (
+            all(_given(spellings, given.flags) for spellings in self.flags)
+            and all(operand in given.operands or _all_of(operand, given.operands) for operand in self.operands)
+            and (not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands))
+        )
+
+
+def _given(spellings: frozenset[str], flags: Set[str]) -> bool:
+    if not spellings.isdisjoint(flags):
+        return True
+    long = [name for name in spellings if name.startswith("--")]
+    return bool(long) and any(
+        flag.startswith("--") and len(flag) > 2 and any(name.startswith(flag) for name in long) for flag in flags
+    )
+
+
+def _all_of(operand: str, operands: Set[str]) -> bool:
+    return operand == "/*" and any(given.startswith("/*/") for given in operands)
+
+
+def widen(rule: Rule, pattern: Pattern, knowledge: Knowledge) -> Wide:
+    """The strict reading of a pattern."""
+    deny = rule.ref.tier is Tier.DENY
+    name, *rest = pattern.words
+    name = posixpath.basename(name)
+    spec = knowledge.spec(name)
+    whole_words = spec is not None and spec.style is Style.WORDS
+    flags: list[frozenset[str]] = []
+    operands: list[str] = []
+    prefix = ""
+    for at, word in enumerate(rest, start=1):
+        if word in ("-", "--"):
+            continue
+        if word.startswith("--") or (word.startswith("-") and (whole_words or len(word) == 2)):
+            flags.append(knowledge.spellings(name, word.partition("=")[0]))
+        elif word.startswith("-"):
+            flags += [knowledge.spellings(name, "-" + letter) for letter in word[1:]]
+        elif at == len(pattern.words) - 1 and pattern.open and (deny or "/" in word) and word != "/":
+            prefix = _canonical_operand(word)
+        else:
+            opened = "*" if pattern.open and word == "/" and at == len(pattern.words) - 1 else ""
+            operands.append(_canonical_operand(word + opened))
+    return Wide(
+        rule=rule,
+        name=name,
+        prefix=deny and pattern.open and len(pattern.words) == 1,
+        flags=tuple(flags),
+        operands=tuple(operands),
+        operand_prefix=prefix,
+    )
+
+
+def _canonical_operand(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if equals and value.startswith("/"):
+        return f"{key}={_keep_slash(value)}"
+    return _keep_slash(word) if word.startswith("/") else word
+
+
+def _keep_slash(path: str) -> str:
+    canonical = canonical_path(path, "/", "/")
+    return canonical + "/" if path.endswith("/") and canonical != "/" else canonical
