@@ -36,9 +36,10 @@ _IDLE_CHECK_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where this daemon's sockets and files are."""
+    """Where this daemon's sockets and files are. `made_socket`: the API's is our own, not systemd's."""
 
     api_socket: str
+    made_socket: bool
     guard_socket: str
     run_dir: str
     state_dir: Path
@@ -60,6 +61,8 @@ async def run_daemon(*, standalone: bool) -> None:
         finally:
             transcripts.close()
             listener.close()
+            if places.made_socket:
+                os.unlink(places.api_socket)
 
 
 def choose_model(config: Config) -> Model:
@@ -81,6 +84,7 @@ def find_places(*, standalone: bool) -> tuple[socket.socket, Places]:
         state = Path(os.environ.get("STATE_DIRECTORY", _SYSTEM_STATE))
         places = Places(
             api_socket=_SYSTEM_SOCKET,
+            made_socket=False,
             guard_socket=_SYSTEM_GUARD,
             run_dir="/run/aios",
             state_dir=state,
@@ -93,6 +97,7 @@ def find_places(*, standalone: bool) -> tuple[socket.socket, Places]:
     state = _standalone_state(os.environ.get("XDG_STATE_HOME", ""))
     places = Places(
         api_socket=api_socket,
+        made_socket=passed is None,
         guard_socket=os.path.join(run_dir, "guard.sock"),
         run_dir=run_dir,
         state_dir=state,

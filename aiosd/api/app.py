@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 from aiohttp import web
 
-from aiosd import __version__
+from aiosd import __version__, exits
 from aiosd.api import text
 from aiosd.api.gate import read_uid
 from aiosd.api.openapi import render_openapi
@@ -46,7 +46,7 @@ from aiosd.wire import (
 
 _T = TypeVar("_T")
 _WRITE_DEADLINE_S = 60.0
-EXIT_HEADER = "Aios-Exit"
+EXIT_HEADER = "Aios-Exit"  # what a command line should end with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,10 @@ class _Resources:
             checks.insert(0, CheckInfo(name="guard", state="ok", detail="answers", remedy=""))
         except AiosError as exc:
             checks = [CheckInfo(name="guard", state="missing", detail=exc.message, remedy=exc.hint)]
-        return _answer(request, Doctor, Doctor(checks=tuple(checks)), text.render_doctor)
+        broken = any(check.state == "missing" for check in checks)
+        response = _answer(request, Doctor, Doctor(checks=tuple(checks)), text.render_doctor)
+        response.headers[EXIT_HEADER] = str(exits.BROKEN if broken else exits.OK)
+        return response
 
     async def config(self, request: web.Request) -> web.Response:
         return _answer(request, Config, Config(entries=self._door.live.loaded.entries), text.render_config)

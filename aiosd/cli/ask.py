@@ -1,0 +1,155 @@
+"""`aios ask`: the question as frames, the answer as it comes; cards for approvals; Ctrl-C interrupts the turn.
+
+The answer goes to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # signal itself, without the enums
+import posix
+
+from aiosd import frames
+from aiosd.cli.parse import UsageError
+from aiosd.cli.transport import Answer, NoDaemonError, complain, environment, request, write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAX_INPUT = 1024 * 1024
+
+
+def ask(options: dict[str, str], words: list[str]) -> int:
+    """Ask one turn; the exit status it deserves."""
+    body = _render_question(options, words)
+    as_json = "json" in options
+    accept = "application/x-ndjson" if as_json else frames.MEDIA_TYPE
+    answer = request("POST", "/v1/ask", accept=accept, content_type=frames.MEDIA_TYPE, body=body)
+    if answer.status != 200:
+        return complain(answer)
+    turn = _Turn(answer)
+    _signal.signal(_signal.SIGINT, turn.on_interrupt)
+    return turn.follow_json() if as_json else turn.follow()
+
+
+def _render_question(options: dict[str, str], words: list[str]) -> bytes:
+    prompt = " ".join(words)
+    given = b"" if posix.isatty(0) else _read_input()
+    if not prompt.strip() and not given.strip():
+        raise UsageError("ask what? Put the question behind it, or on standard input", "ask")
+    wait = options.get("wait", "0")
+    if not wait.isdecimal():
+        raise UsageError("--wait takes a whole number of seconds", "ask")
+    try:
+        cwd = posix.getcwdb()
+    except OSError:
+        cwd = b"/"
+    out = frames.render(frames.PROMPT, prompt.encode("utf-8", "surrogateescape")) + frames.render(frames.CWD, cwd)
+    if given:
+        out += frames.render(frames.INPUT, given)
+    if "session" in options:
+        out += frames.render(frames.WANTED, options["session"].encode())
+    if "continue" in options:
+        out += frames.render(frames.NEWEST, b"")
+    if wait != "0":
+        out += frames.render(frames.WAIT, wait.encode())
+    return out
+
+
+def _read_input() -> bytes:
+    pieces, size = [], 0
+    while piece := posix.read(0, 65536):
+        size += len(piece)
+        if size > _MAX_INPUT:
+            raise UsageError(f"standard input is over {_MAX_INPUT} bytes; send less of it", "ask")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+class _Turn:
+    """The answer of one turn, read to its end."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._pieces = answer.pieces()
+        self._buffer = b""
+        self._session = b""
+        self._interrupted = False
+        self._at_line_start = True
+        self._dim = posix.isatty(2) and not environment("NO_COLOR") and environment("TERM") not in ("", "dumb")
+
+    def follow(self) -> int:
+        """Print frames until the last; the exit status in it."""
+        for tag, content in self._frames():
+            if tag == frames.TEXT:
+                write_all(1, content)
+                self._at_line_start = content.endswith(b"\n")
+            elif tag == frames.NOTE:
+                write_all(2, b"\x1b[2m%s\x1b[0m\n" % content if self._dim else content + b"\n")
+            elif tag == frames.SESSION:
+                self._session = content
+            elif tag == frames.APPROVAL:
+                self._ask_person(content.partition(b" ")[0].decode())
+            elif tag == frames.EXIT:
+                if not self._at_line_start:
+                    write_all(1, b"\n")
+                return int(content)
+        raise NoDaemonError(self._lost())
+
+    def follow_json(self) -> int:
+        """Print the events as they are, until the last."""
+        import json
+
+        for line in self._lines():
+            write_all(1, line)
+            event = json.loads(line)
+            if event["type"] == "session_started":
+                self._session = f"{event['session']} {event['name']}".encode()
+            elif event["type"] == "approval_needed":
+                self._ask_person(event["approval"])
+            elif event["type"] in ("turn_done", "turn_failed"):
+                return int(event["exit_status"])
+        raise NoDaemonError(self._lost())
+
+    def on_interrupt(self, _number: int, _frame: object) -> None:
+        """Ctrl-C: tell the daemon to end the turn, and read on to its end; the second time just leave."""
+        if self._interrupted or not self._session:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        write_all(2, b"\n")
+        name = self._session.partition(b" ")[0].decode()
+        if request("POST", f"/v1/sessions/{name}/cancel", accept="application/json").status != 200:
+            raise KeyboardInterrupt
+
+    def _ask_person(self, approval: str) -> None:
+        from aiosd.cli.approvals import answer_inline
+
+        answer_inline(approval, self._answer.connection)
+
+    def _lost(self) -> str:
+        name = self._session.partition(b" ")[2].decode()
+        return f"the daemon ended in the middle of the turn\n  go on with: aios ask --session {name} ..."
+
+    def _frames(self) -> Iterator[tuple[str, bytes]]:
+        while True:
+            head, newline, rest = self._buffer.partition(b"\n")
+            size = int(head[1:]) if newline else 0
+            if newline and len(rest) >= size:
+                self._buffer = rest[size:]
+                yield head[:1].decode(), rest[:size]
+            elif not self._fill():
+                return
+
+    def _lines(self) -> Iterator[bytes]:
+        while True:
+            line, newline, rest = self._buffer.partition(b"\n")
+            if newline:
+                self._buffer = rest
+                yield line + newline
+            elif not self._fill():
+                return
+
+    def _fill(self) -> bool:
+        piece = next(self._pieces, b"")
+        self._buffer += piece
+        return bool(piece)

@@ -1,0 +1,72 @@
+"""The command line as one table: it drives parsing, help, man page and completion.
+
+A verb: its words, its operands, one sentence, its options. An option: short, long, the name of its value ("" for a
+flag), one sentence.
+"""
+
+ASK_OPTIONS = (
+    ("-c", "--continue", "", "go on with the newest session"),
+    ("-s", "--session", "NAME", "go on with the session of this name or id"),
+    ("", "--wait", "SECONDS", "how long an approval waits for an answer, at most what is configured"),
+    ("", "--json", "", "print the events, one JSON object a line"),
+)
+
+VERBS = (
+    (
+        "ask",
+        "[WORD ...]",
+        "Ask a question or say what to do; what comes on standard input is added to it.",
+        ASK_OPTIONS,
+    ),
+    ("sessions", "[NAME]", "List your sessions, or show one with its turns.", ()),
+    ("cancel", "NAME", "Interrupt the turn that runs in a session.", ()),
+    (
+        "log",
+        "",
+        "Show what was proposed, decided and done, as recorded by the guard.",
+        (
+            ("-s", "--session", "NAME", "of this session only"),
+            ("-t", "--tier", "TIER", "of this tier only: auto_allow, notify, require_approval or deny"),
+            ("-u", "--user", "USER", "of this user only (others' records are for root)"),
+            ("", "--since", "TIME", "not before: 2026-01-31, '2026-01-31 14:00', today, yesterday, 30m, 2h or 7d ago"),
+            ("", "--until", "TIME", "not after"),
+            ("-n", "--lines", "COUNT", "the newest COUNT records (100)"),
+            ("", "--verify", "", "check the chain of the record instead (for root)"),
+            ("", "--json", "", "print the records, one JSON object a line"),
+        ),
+    ),
+    ("pending", "", "List what waits for an answer of yours.", ()),
+    ("approve", "ID", "Show what is asked, and approve it.", (("-y", "--yes", "", "without asking again"),)),
+    ("deny", "ID [REASON ...]", "Deny what is asked; the reason goes back to the model.", ()),
+    (
+        "policy check",
+        "[--] LINE",
+        "Say what would become of a command line, and why. Nothing is run.",
+        (
+            ("", "--root", "", "as if it asked for root"),
+            ("", "--json", "", "print the verdict as JSON"),
+        ),
+    ),
+    ("models", "", "List the models that can be asked.", ()),
+    ("status", "", "Say how the daemon is.", ()),
+    ("doctor", "", "Try what works here, and say what to do about the rest.", ()),
+    ("config show", "", "Print the effective configuration and where each value came from.", ()),
+    ("completion", "bash|zsh|fish", "Print a completion script for a shell.", ()),
+    ("help", "[VERB]", "Print this, or what a verb takes.", ()),
+)
+
+EXIT_STATUSES = (
+    (0, "done"),
+    (1, "the task failed, or was not understood"),
+    (64, "the command line is wrong"),
+    (65, "the request is not possible"),
+    (69, "no daemon, or no model"),
+    (70, "a bug"),
+    (75, "busy; try again"),
+    (77, "denied, by policy or by a person"),
+    (78, "configuration, sandbox or storage is broken"),
+    (79, "an approval was needed and nobody answered"),
+    (80, "the turn's budget is used up"),
+    (124, "a command ran out of time"),
+    (130, "interrupted"),
+)

@@ -1,0 +1,153 @@
+"""HTTP/1.1 over the daemon's Unix socket, with the interpreter's own socket module and nothing else.
+
+One request a connection. Answers come as pieces of bytes, chunked or not; errors as problems (RFC 9457), which are told
+on standard error with what to do.
+"""
+
+from __future__ import annotations
+
+import _socket
+import posix
+
+from aiosd import exits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SYSTEM = "/run/aios/aiosd.sock"
+_PIECE = 65536
+_START_HINT = "start it with: systemctl enable --now aiosd.socket  (or, without the service: aiosd --standalone)"
+
+
+class NoDaemonError(Exception):
+    """Nobody answers at the socket, or in the middle of an answer nobody any more."""
+
+
+def environment(name: str) -> str:
+    """A variable, "" where it is not set."""
+    return posix.environ.get(name.encode(), b"").decode("utf-8", "surrogateescape")
+
+
+def socket_paths() -> list[str]:
+    """Where the daemon may be: $AIOS_SOCKET, else the system's, then the user's own."""
+    wanted = environment("AIOS_SOCKET")
+    if wanted:
+        return [wanted]
+    runtime = environment("XDG_RUNTIME_DIR") or f"/tmp/aios-{posix.geteuid()}"
+    return [_SYSTEM, f"{runtime}/aios/aiosd.sock", f"/tmp/aios-{posix.geteuid()}/aiosd.sock"]
+
+
+def connect() -> tuple[_socket.socket, str]:
+    """A connection to the daemon, and the path it was found at."""
+    reason = "there is no such socket"
+    paths = socket_paths()
+    for path in paths:
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            connection.connect(path)
+        except OSError as exc:
+            connection.close()
+            if exc.errno != 2:
+                reason = posix.strerror(exc.errno or 0)
+        else:
+            return connection, path
+    raise NoDaemonError(f"no daemon answers at {paths[0]} ({reason})\n  {_START_HINT}")
+
+
+class Answer:
+    """An answer: its status, its headers (lower case), its body piece by piece."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self.connection = connection
+        self._buffer = b""
+        while b"\r\n\r\n" not in self._buffer:
+            self._more()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        self.status = int(lines[0].split(b" ", 2)[1])
+        pairs = (line.partition(b":") for line in lines[1:])
+        self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body."""
+        if self.headers.get(b"transfer-encoding") == b"chunked":
+            yield from self._chunks()
+            return
+        length = int(self.headers.get(b"content-length", b"0"))
+        while length > 0:
+            if not self._buffer:
+                self._more()
+            piece, self._buffer = self._buffer[:length], self._buffer[length:]
+            length -= len(piece)
+            yield piece
+
+    def whole(self) -> bytes:
+        """The body at once."""
+        return b"".join(self.pieces())
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            while b"\r\n" not in self._buffer:
+                self._more()
+            size, _, self._buffer = self._buffer.partition(b"\r\n")
+            left = int(size.partition(b";")[0], 16)
+            if not left:
+                return
+            while left:
+                if not self._buffer:
+                    self._more()
+                piece, self._buffer = self._buffer[:left], self._buffer[left:]
+                left -= len(piece)
+                yield piece
+            while len(self._buffer) < 2:
+                self._more()
+            self._buffer = self._buffer[2:]
+
+    def _more(self) -> None:
+        data = self.connection.recv(_PIECE)
+        if not data:
+            raise NoDaemonError("the daemon ended in the middle of its answer\n  what was done is in: aios log")
+        self._buffer += data
+
+
+def request(method: str, path: str, *, accept: str, content_type: str = "", body: bytes = b"") -> Answer:
+    """Send one request; its answer, of which the head has been read."""
+    connection, _path = connect()
+    head = f"{method} {path} HTTP/1.1\r\nHost: aios\r\nAccept: {accept}\r\nConnection: close\r\n"
+    if content_type:
+        head += f"Content-Type: {content_type}\r\n"
+    if body or method == "POST":
+        head += f"Content-Length: {len(body)}\r\n"
+    connection.sendall(head.encode() + b"\r\n" + body)
+    return Answer(connection)
+
+
+def fetch(method: str, path: str, *, content_type: str = "", body: bytes = b"") -> int:
+    """One request whose answer is text to print; the exit status."""
+    answer = request(method, path, accept="text/plain", content_type=content_type, body=body)
+    if answer.status != 200:
+        return complain(answer)
+    for piece in answer.pieces():
+        write_all(1, piece)
+    return int(answer.headers.get(b"aios-exit", b"0"))
+
+
+def complain(answer: Answer) -> int:
+    """Tell of a problem on standard error; the exit status it deserves."""
+    import json
+
+    try:
+        problem = json.loads(answer.whole())
+        detail, hint = str(problem["detail"]), str(problem["hint"])
+        status = int(problem["exit_status"])
+    except (ValueError, KeyError, TypeError):
+        detail, hint, status = f"the daemon answered {answer.status}", "", exits.INTERNAL
+    write_all(2, f"aios: {detail}\n{f'  {hint}{chr(10)}' if hint else ''}".encode())
+    return status
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything."""
+    while data:
+        data = data[posix.write(fd, data) :]

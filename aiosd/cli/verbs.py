@@ -1,0 +1,122 @@
+"""What each verb does. Modules that only one verb needs are imported there."""
+
+from __future__ import annotations
+
+from aiosd import exits
+from aiosd.cli.parse import UsageError, find_verb, parse_words, render_help
+from aiosd.cli.transport import NoDaemonError, complain, fetch, request, write_all
+
+
+def run_verb(words: list[str]) -> int:
+    """Run one command line; its exit status."""
+    if not words or words[0] in ("-h", "--help"):
+        write_all(1 if words else 2, render_help().encode())
+        return exits.OK if words else exits.USAGE
+    if words[0] in ("-V", "--version"):
+        from aiosd import __version__
+
+        write_all(1, f"aios {__version__}\n".encode())
+        return exits.OK
+    try:
+        verb, rest = find_verb(words)
+        if "--help" in rest[: rest.index("--") if "--" in rest else None] and verb[0] != "help":
+            write_all(1, render_help(verb[0]).encode())
+            return exits.OK
+        options, operands = parse_words(verb, rest)
+        return _run(verb[0], options, operands)
+    except UsageError as exc:
+        more = f"aios help {exc.verb}" if exc.verb else "aios help"
+        write_all(2, f"aios: {exc}\n  {more}\n".encode())
+        return exits.USAGE
+
+
+def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
+    match name:
+        case "ask":
+            from aiosd.cli.ask import ask
+
+            return ask(options, operands)
+        case "status" | "models" | "doctor":
+            return fetch("GET", f"/v1/{name}")
+        case "sessions":
+            return fetch("GET", f"/v1/sessions/{_path_part(operands[0])}" if operands else "/v1/sessions")
+        case "cancel":
+            return _cancel(operands[0])
+        case "config show":
+            return _show_config()
+        case "policy check":
+            return _check_policy(options, operands)
+        case "log":
+            from aiosd.cli.log import show_log
+
+            return show_log(options)
+        case "pending" | "approve" | "deny":
+            from aiosd.cli import approvals
+
+            return approvals.run(name, options, operands)
+        case "completion":
+            from aiosd.cli.completion import render_completion
+
+            write_all(1, render_completion(operands[0]).encode())
+            return exits.OK
+        case _:
+            write_all(1, render_help(" ".join(operands)).encode())
+            return exits.OK
+
+
+def _path_part(name: str) -> str:
+    if not name or not all(char.isascii() and (char.isalnum() or char == "-") for char in name):
+        raise UsageError(f"{name!r} is no name of a session; aios sessions lists them")
+    return name
+
+
+def _cancel(name: str) -> int:
+    import json
+
+    answer = request("POST", f"/v1/sessions/{_path_part(name)}/cancel", accept="application/json")
+    if answer.status != 200:
+        return complain(answer)
+    cancelled = json.loads(answer.whole())["cancelled"]
+    write_all(2, b"interrupted\n" if cancelled else b"no turn runs there\n")
+    return exits.OK
+
+
+def _check_policy(options: dict[str, str], operands: list[str]) -> int:
+    import json
+
+    from aiosd.cli.quote import join_words
+
+    line = operands[0] if len(operands) == 1 else join_words(operands)
+    body = {"command": line, "cwd": _cwd(), "run_as": "root" if "root" in options else "user"}
+    content = json.dumps(body).encode()
+    if "json" not in options:
+        return fetch("POST", "/v1/policy/check", content_type="application/json", body=content)
+    answer = request(
+        "POST", "/v1/policy/check", accept="application/json", content_type="application/json", body=content
+    )
+    if answer.status != 200:
+        return complain(answer)
+    write_all(1, answer.whole() + b"\n")
+    return exits.OK
+
+
+def _show_config() -> int:
+    """The running daemon's; where none runs, what the files and this environment say."""
+    try:
+        return fetch("GET", "/v1/config")
+    except NoDaemonError:
+        import os
+        import sys
+
+        write_all(2, b"aios: no daemon runs; this is what one started from here would use\n")
+        daemon = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "aiosd")
+        os.execv(daemon, [daemon, "--show-config", "--standalone"])
+
+
+def _cwd() -> str:
+    import os
+
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
