@@ -1,0 +1,54 @@
+# Everything one does with this checkout. `make try` and `make test` do their own set-up; see CONTRIBUTING.md.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: help try run-deps venv dev check lint types test test-system soak bench lock clean
+
+VENV := .venv/bin
+UV ?= uv
+
+help: ## print this
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+try: run-deps venv ## ask this machine a few real questions (ASK="..." asks yours)
+	@packaging/try $(if $(ASK),"$$ASK")
+export ASK
+
+run-deps:
+	@packaging/system-packages run
+
+venv: ## make .venv with what running takes
+	@packaging/venv runtime
+
+dev: ## make .venv with what testing takes
+	@packaging/system-packages test
+	@packaging/venv dev
+
+check: dev lint types ## lint, format, types, unit and daemon tests
+	@$(VENV)/python -m pytest tests/unit tests/daemon tests/test_architecture.py
+
+lint:
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+
+types:
+	@$(VENV)/mypy
+
+test: dev ## every test, the booted systemd included
+	@$(VENV)/python -m pytest
+
+test-system: dev ## the tests on a booted systemd alone
+	@$(VENV)/python -m pytest tests/system
+
+soak: dev ## long fuzzing and fault loops
+	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} $(VENV)/python -m pytest -m "soak or not soak" tests/unit/policy tests/soak
+
+bench: dev ## measure against floors and rivals, side by side
+	@$(VENV)/python -m bench
+
+lock: ## resolve the locked dependencies anew (needs uv)
+	@cd requirements && for kind in build runtime dev; do $(UV) pip compile --universal --python-version 3.11 \
+	    --no-emit-index-url --generate-hashes --quiet --custom-compile-command "make lock" $$kind.in -o $$kind.lock; done
+
+clean: ## remove what was made here
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@find aiosd tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
