@@ -56,7 +56,8 @@ class BuiltinModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """The next step: the commands that the question needs, or the answer when their results are there.
 
-        An answer to what was not understood, or not clearly, ends with the verdict `not_understood`.
+        What was not understood, or not clearly, ends with the verdict `not_understood`; what could not be found out,
+        or an exact command that failed, with `failed`.
         """
         for delta in _respond(request, self._knowledge):
             yield delta
@@ -71,8 +72,11 @@ def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
             step = _step(understanding, _results(since), say, knowledge)
             if isinstance(step, Answer):
                 yield TextDelta(text=render_answer(step, say.language))
+                if step.failed:
+                    yield VerdictDelta(verdict="failed")
             elif all(tool.name != _TOOL for tool in request.tools):
                 yield TextDelta(text=render_answer(Answer(sentences=(say("no_tool"),)), say.language))
+                yield VerdictDelta(verdict="failed")
             else:
                 yield from _propose(step, request.messages)
             return

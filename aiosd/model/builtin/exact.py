@@ -16,7 +16,8 @@ _OBJECT = "object_mark"
 _POLITE = "polite"
 _FENCE = "```"
 _PAIRS = {"`": "`", '"': '"', "'": "'", "「": "」", "『": "』", "“": "”"}
-_LONGEST_AROUND = 200  # characters of the words around a command, and of a line whose command is bare
+_LONGEST_AROUND = 200  # characters of the words around a command
+_LONGEST_BARE = 500  # characters of a line in which a command is looked for that is not marked off
 _SHELL_QUOTES = frozenset("\"'")
 _ENDS = " \t\n　.?!。？！"
 _COLONS = frozenset(":：")
@@ -41,7 +42,7 @@ def find_command(text: str, knowledge: Knowledge) -> Exact | None:
         return found
     first, _, more = text.partition("\n")
     found = _after_colon(first, knowledge)
-    if found is None and len(first) <= _LONGEST_AROUND:
+    if found is None and len(first) <= _LONGEST_BARE:
         found = _after_verb(first, knowledge) or _before_verb(first, knowledge)
     if found is not None and more.strip(_BLANK):
         # What came on standard input stands below the question: never run it as if the person had written it.
@@ -131,7 +132,8 @@ def _before_verb(text: str, knowledge: Knowledge) -> Exact | None:
     if start == end:
         return None
     named = _names_command(segments[:start]) or _names_command(segments[end:verb])
-    line = text[segments[start].start : segments[end].start].strip(_BLANK)
+    # From the end of what stands before it: a quote or a bracket that opens the line is no segment.
+    line = text[segments[start - 1].end if start else 0 : segments[end].start].strip(_BLANK)
     return _judge(line, text[segments[end].start :], knowledge, named=named, unsure=False)
 
 

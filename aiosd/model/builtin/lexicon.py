@@ -20,7 +20,7 @@ from aiosd.model.builtin.fold import (
 )
 from aiosd.model.builtin.spelling import Spellings
 
-Kind = Literal["word", "name", "path", "place", "option", "number", "odd", "quoted"]
+Kind = Literal["word", "name", "path", "place", "option", "number", "odd"]
 
 KNOWN_NAME = "known_name"  # the concept of a service that is known without a hint
 

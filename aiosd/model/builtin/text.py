@@ -58,12 +58,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is said: sentences, what matters first; a table, or text as it was printed; and what limits the answer."""
+    """What is said: sentences, what matters first; a table, or text as it was printed; and what limits the answer.
+
+    `failed` says that the question stays without an answer, or that the command which was the question failed.
+    """
 
     sentences: tuple[str, ...] = ()
     table: Table | None = None
     verbatim: str = ""
     notes: tuple[str, ...] = ()
+    failed: bool = False
 
 
 def render_answer(answer: Answer, language: Language) -> str:

@@ -1,6 +1,6 @@
 """The exact command, whose output is the answer."""
 
-from aiosd.model.builtin.render.outcome import Reading, Seen, trouble
+from aiosd.model.builtin.render.outcome import Reading, Seen, no_answer, trouble
 from aiosd.model.builtin.text import Answer, cell_width, clean, clip
 
 _HEAD_LINES = 80
@@ -14,21 +14,21 @@ def command(seen: Seen) -> Answer:
     reading, say = seen["command"], seen.say
     result = reading.result
     if result.outcome not in {"done", "failed", "timed_out", "cancelled"}:
-        return Answer(sentences=(trouble(seen, reading),))
+        return no_answer(seen, reading)
     shown, notes = _trim(seen, reading)
     if result.truncated:
         notes = (*notes, say("cut"))
     if result.outcome in {"timed_out", "cancelled"}:
-        notes = (*notes, say(result.outcome, command=clip(reading.command, _COMMAND_COLUMNS)))
+        notes = (*notes, trouble(seen, reading))
     elif result.outcome == "failed":
         notes = (*notes, say("exit_status", status="?" if result.status is None else str(result.status)))
     sentences = () if shown else (say("printed_nothing", command=clip(reading.command, _COMMAND_COLUMNS)),)
-    return Answer(sentences=sentences, verbatim=shown, notes=notes)
+    return Answer(sentences=sentences, verbatim=shown, notes=notes, failed=result.outcome != "done")
 
 
 def _trim(seen: Seen, reading: Reading) -> tuple[str, tuple[str, ...]]:
     """The text without what would draw on a terminal, and a note on what was left out."""
-    lines = [_visible(line) for line in reading.result.text.split("\n")]
+    lines = [_visible(line) for line in reading.text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     left_out = len(lines) - _HEAD_LINES - _TAIL_LINES

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, trouble, unread_places
+from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, no_answer, unread_places
 from aiosd.model.builtin.text import Answer, Table, clip_path, render_percent, render_size
 
 _FULL = 90  # percent from which a file system is said to be nearly full
@@ -32,7 +32,7 @@ def disk_space(seen: Seen) -> Answer:
     reading, say = seen["df"], seen.say
     systems, odd = _parse_df(reading)
     if systems is None:
-        return Answer(sentences=(trouble(seen, reading),))
+        return no_answer(seen, reading)
     if not systems:
         return Answer(sentences=(say("disk_none"),), notes=caveats(seen, reading, odd_lines=odd))
     systems.sort(key=lambda system: (system.read_only, -system.percent, system.mount))
@@ -102,8 +102,10 @@ def big_files(seen: Seen) -> Answer:
     if not files:
         unread = unread_places(reading)
         inside = all(_holds(folder, place) and place != folder for place in unread) or folder.startswith("~")
-        if reading.result.outcome != "done" or reading.lines or len(unread) < len(reading.complaints) or not inside:
-            return Answer(sentences=(trouble(seen, reading),))
+        # Places that could not be read make find fail, and with it the pipeline where the shell passes that on.
+        ended = reading.result.outcome == "done" or (reading.result.outcome == "failed" and unread)
+        if not ended or reading.lines or len(unread) < len(reading.complaints) or not inside:
+            return no_answer(seen, reading)
         return Answer(sentences=(say("no_big_files", folder=clip_path(folder)),), notes=caveats(seen, reading))
     size, path = files[0]
     sentence = say("biggest_file", folder=clip_path(folder), path=clip_path(path), size=render_size(size))
@@ -119,7 +121,7 @@ def big_folders(seen: Seen) -> Answer:
     reading, say, folder = seen["du"], seen.say, seen.slot("folder")
     sizes, odd = _parse_sizes(reading, folder)
     if not sizes:
-        return Answer(sentences=(trouble(seen, reading),))
+        return no_answer(seen, reading)
     # du names the folder itself last, when it comes to its end; as `~` is expanded, not always as the person did.
     ended = reading.result.outcome in {"done", "failed"} and not reading.result.truncated
     whole = sizes[-1] if ended and all(_holds(sizes[-1][1], path) for _, path in sizes) else None

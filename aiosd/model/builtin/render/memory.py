@@ -1,6 +1,6 @@
 """Memory and swap."""
 
-from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, trouble
+from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, no_answer
 from aiosd.model.builtin.text import Answer, render_percent, render_size
 
 _SHORT = 0.1  # the share of memory still available below which it is said to be short
@@ -12,7 +12,7 @@ def memory(seen: Seen) -> Answer:
     rows, odd = _parse_free(reading)
     main, swap = rows.get("Mem:"), rows.get("Swap:")
     if main is None or swap is None or not main["total"]:
-        return Answer(sentences=(trouble(seen, reading),))
+        return no_answer(seen, reading)
     total = main["total"]
     available = main["available"]
     sentences = []

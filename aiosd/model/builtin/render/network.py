@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, trouble
+from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, no_answer, trouble
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _LOOPBACK = "LOOPBACK"
@@ -26,7 +26,7 @@ def addresses(seen: Seen) -> Answer:
     say = seen.say
     interfaces = _parse_addresses(seen["addresses"])
     if interfaces is None:
-        return Answer(sentences=(trouble(seen, seen["addresses"]),))
+        return no_answer(seen, seen["addresses"])
     routes = _parse_routes(seen["routes"])
     notes = caveats(seen, seen["addresses"])
     if routes is None:

@@ -23,9 +23,13 @@ _REASON_COLUMNS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One command's outcome. `out` and `err` are empty where none ran; `reason` is then why, in the guard's words."""
+    """One command's outcome. `out` and `err` are empty where none ran; `reason` is why it did not, or not to its end.
+
+    `text` is all that was printed, as it came.
+    """
 
     command: str
+    text: str
     out: str
     err: str
     reason: str
@@ -79,19 +83,39 @@ def parse_result(command: str, result: ToolResult) -> Reading:
     """`result` of `command`, stdout and stderr told apart at the last `[stderr]` line."""
     ran = result.outcome in {"done", "failed", "timed_out", "cancelled"}
     lines = result.text.split("\n")
+    reason = ""
+    if not ran or result.outcome in {"timed_out", "cancelled"}:
+        lines, reason = _split_reason(lines, result.outcome)
     marks = [index for index, line in enumerate(lines) if line == _STDERR]
     split = marks[-1] if marks else len(lines)
-    first = next((line.strip() for line in lines if line.strip()), "")
     # A tool's own complaints may also stand among its output: `du: cannot read directory …`.
     own = f"{command.split(maxsplit=1)[0]}: " if command.strip() else ": "
     complaints = [line for line in lines[:split] if line.startswith(own)]
     return Reading(
         command=command,
+        text="\n".join(lines) if ran else "",
         out="\n".join(line for line in lines[:split] if not line.startswith(own)) if ran else "",
         err="\n".join(complaints + lines[split + 1 :]) if ran else "",
-        reason="" if ran else first,
+        reason=reason,
         result=result,
     )
+
+
+def _split_reason(lines: list[str], outcome: str) -> tuple[list[str], str]:
+    """The tool ends such a result with `[outcome: reason]`; a reason that stands alone is all there is."""
+    while lines and not lines[-1].strip():
+        lines.pop()
+    opening = f"[{outcome}: "
+    if lines and lines[-1].startswith(opening) and lines[-1].endswith("]"):
+        return lines[:-1], lines[-1][len(opening) : -1]
+    if outcome in {"timed_out", "cancelled"}:
+        return lines, ""
+    return [], lines[0].strip() if lines else ""
+
+
+def no_answer(seen: Seen, reading: Reading) -> Answer:
+    """The whole answer when the command it rests on gave nothing that can be used."""
+    return Answer(sentences=(trouble(seen, reading),), failed=True)
 
 
 def trouble(seen: Seen, reading: Reading) -> str:
@@ -113,11 +137,9 @@ def trouble(seen: Seen, reading: Reading) -> str:
             if not said:
                 return say("failed", command=command, status=status)
             return say("failed_why", command=command, status=status, reason=clip(said, _REASON_COLUMNS))
-        case "denied" | "refused":
-            name = result.outcome if not said else f"{result.outcome}_why"
-            return (
-                say(name, command=command, reason=clip(said, _REASON_COLUMNS)) if said else say(name, command=command)
-            )
+        case "denied" | "refused" | "cancelled":
+            name = f"{result.outcome}_why" if reading.reason else result.outcome
+            return say(name, command=command, reason=clip(reading.reason, _REASON_COLUMNS))
     return say(result.outcome, command=command)
 
 
@@ -149,7 +171,8 @@ def caveats(seen: Seen, reading: Reading, *, odd_lines: int = 0) -> tuple[str, .
     elif odd_lines:
         notes.append(say.count("odd_lines", odd_lines))
     unread = unread_places(reading)
-    other = [line for line in reading.complaints if not line.endswith(_UNREAD)]
+    # Where the output was cut there are halves of lines.
+    other = [line for line in reading.complaints if not line.endswith(_UNREAD) and not reading.result.truncated]
     if unread:
         notes.append(say.count("unread", len(unread), example=clip(unread[0], _COMMAND_COLUMNS)))
     if other:

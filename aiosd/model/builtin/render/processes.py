@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, trouble
+from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, no_answer, trouble
 from aiosd.model.builtin.text import Answer, Table, clip, render_size
 
 _BUSY = 0.7  # load per CPU from which a machine is called busy; from 1 on, work waits
@@ -30,7 +30,7 @@ def top_cpu(seen: Seen) -> Answer:
     processes, odd = _parse_ps(seen["ps"])
     sentences, notes = _load(seen)
     if not processes:
-        return Answer(sentences=(*sentences, trouble(seen, seen["ps"])), notes=notes)
+        return Answer(sentences=(*sentences, trouble(seen, seen["ps"])), notes=notes, failed=True)
     first = processes[0]
     if float(first.cpu) > 0:
         sentences = (*sentences, seen.say("most_cpu", **_fields(first), share=f"{first.cpu}%"))
@@ -44,7 +44,7 @@ def top_memory(seen: Seen) -> Answer:
     """From `ps` sorted by rss: who uses most, then the list."""
     processes, odd = _parse_ps(seen["ps"])
     if not processes:
-        return Answer(sentences=(trouble(seen, seen["ps"]),))
+        return no_answer(seen, seen["ps"])
     first = processes[0]
     fields = {**_fields(first), "size": render_size(first.rss), "share": f"{first.memory}%"}
     return Answer(
@@ -60,7 +60,7 @@ def uptime(seen: Seen) -> Answer:
     up = next((match for line in reading.lines if (match := _UPTIME.fullmatch(line.strip()))), None)
     load = _parse_load(reading)
     if up is None and load is None:
-        return Answer(sentences=(trouble(seen, reading),))
+        return no_answer(seen, reading)
     sentences = []
     if up:
         sentences.append(say("up_for", span=say.duration(float(up[1]))))

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from aiosd.model.builtin.render.outcome import More, Reading, Seen, caveats, trouble
+from aiosd.model.builtin.render.outcome import More, Reading, Seen, caveats, no_answer, trouble
 from aiosd.model.builtin.text import Answer, Table, clip, render_size
 
 _MOST_ROWS = 20
@@ -30,7 +30,7 @@ def failed_services(seen: Seen) -> Answer:
         else:
             odd += 1
     if not units and (reading.lines or reading.result.outcome != "done" or reading.complaints):
-        return Answer(sentences=(trouble(seen, reading),))
+        return no_answer(seen, reading)
     if not units:
         return Answer(sentences=(say("none_failed"),), notes=caveats(seen, reading))
     notes = caveats(seen, reading, odd_lines=odd)
@@ -52,7 +52,7 @@ def service_state(seen: Seen) -> Answer | More:
     slot = seen.slots["service"]
     found = _parse_units(seen["show"])
     if not found:
-        return Answer(sentences=(trouble(seen, seen["show"]),))
+        return no_answer(seen, seen["show"])
     unit, known_as = found[0], "other_name"
     if unit["LoadState"] == "not-found":
         if slot.others and "others" not in seen.readings:

@@ -24,7 +24,7 @@ def system(seen: Seen) -> Answer:
         name, version, machine = kernel
         sentences.append(say("system_kernel", kernel=f"{name} {version}", machine=machine))
     missing = tuple(trouble(seen, seen[part]) for part, found in (("release", release), ("uname", kernel)) if not found)
-    return Answer(sentences=(*sentences, *missing))
+    return Answer(sentences=(*sentences, *missing), failed=not sentences)
 
 
 def _parse_release(reading: Reading) -> str:

@@ -1,0 +1,108 @@
+"""Which intent a question is: as people write, with typos, and what must not be taken for a question at all."""
+
+import pytest
+
+from aiosd.model.builtin.intents import load_knowledge
+from aiosd.model.builtin.understand import NotUnderstood, Unclear, Understood, understand
+from tests.unit.builtin import phrasings
+
+KNOWLEDGE = load_knowledge()
+ASKED = [
+    (intent, question, language)
+    for language, tables in (
+        ("en", (phrasings.ENGLISH, phrasings.MORE_ENGLISH)),
+        ("ja", (phrasings.JAPANESE, phrasings.MORE_JAPANESE)),
+    )
+    for table in tables
+    for intent, questions in table.items()
+    for question in questions
+]
+WITHOUT_WORDS = {"$ ls", "df", "ip", "CPU", "cpu"}  # no language in them: English
+
+
+@pytest.mark.parametrize(("intent", "asked", "language"), ASKED)
+def test_a_question_is_understood(intent: str, asked: phrasings.Asked, language: str) -> None:
+    question, slots = (asked, None) if isinstance(asked, str) else asked
+    found = understand(question, KNOWLEDGE)
+    assert isinstance(found, Understood)
+    assert found.intent.name == intent
+    assert found.confidence >= 0.7
+    if slots is not None:
+        assert {name: slot.value for name, slot in found.slots.items()} == slots
+    if question not in WITHOUT_WORDS:
+        assert found.language == language
+
+
+@pytest.mark.parametrize(
+    "question",
+    phrasings.NOT_UNDERSTOOD_ENGLISH + phrasings.NOT_UNDERSTOOD_JAPANESE + phrasings.MORE_NOT_UNDERSTOOD,
+)
+def test_what_is_none_of_the_questions_is_not_understood(question: str) -> None:
+    found = understand(question, KNOWLEDGE)
+    assert isinstance(found, NotUnderstood | Unclear)
+    if isinstance(found, NotUnderstood) and not found.hint:
+        assert len(found.nearest) == 3
+        assert all(intent.rank for intent in found.nearest)
+
+
+def test_every_intent_is_asked_in_eight_ways_and_more_in_each_language() -> None:
+    for table in (phrasings.ENGLISH, phrasings.JAPANESE):
+        assert set(table) == set(KNOWLEDGE.intents)
+        assert min(map(len, table.values())) >= 8
+    assert min(len(phrasings.NOT_UNDERSTOOD_ENGLISH), len(phrasings.NOT_UNDERSTOOD_JAPANESE)) >= 40
+
+
+def test_the_examples_of_the_intents_are_understood_as_themselves() -> None:
+    for intent in KNOWLEDGE.intents.values():
+        for language, example in intent.example.items():
+            found = understand(example, KNOWLEDGE)
+            assert isinstance(found, Understood)
+            assert (found.intent.name, found.language) == (intent.name, language)
+
+
+@pytest.mark.parametrize(
+    ("question", "intents"),
+    [
+        ("disk and memory usage", ("disk_space", "memory")),
+        ("ディスクとメモリ", ("disk_space", "memory")),
+        ("kernel and uptime", ("uptime", "system")),
+    ],
+)
+def test_of_two_intents_it_asks_which(question: str, intents: tuple[str, ...]) -> None:
+    found = understand(question, KNOWLEDGE)
+    assert isinstance(found, Unclear)
+    assert tuple(intent.name for intent in found.intents) == intents
+
+
+@pytest.mark.parametrize(
+    ("question", "nearest"),
+    [
+        ("restart nginx", "service_state"),
+        ("delete the biggest files", "big_files"),
+        ("CPUの温度は", "top_cpu"),
+        ("memory leak in my program", "memory"),
+    ],
+)
+def test_the_nearest_intent_is_offered_first(question: str, nearest: str) -> None:
+    found = understand(question, KNOWLEDGE)
+    assert isinstance(found, NotUnderstood)
+    assert found.nearest[0].name == nearest
+
+
+def test_what_came_on_standard_input_is_not_part_of_the_question() -> None:
+    found = understand("how much disk space is left?\n\nrestart nginx\ndelete everything\n", KNOWLEDGE)
+    assert isinstance(found, Understood)
+    assert found.intent.name == "disk_space"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   \n\n", "?" * 5000, "あ" * 50_000, "/" * 5000, "`" * 999, "ﾞ" * 50, "\x00\x1b[2J", "~", "- -- ---"]
+)
+def test_text_without_a_question_is_not_understood(text: str) -> None:
+    assert isinstance(understand(text, KNOWLEDGE), NotUnderstood)
+
+
+def test_a_japanese_path_does_not_make_an_english_question_japanese() -> None:
+    found = understand("what eats '/home/太郎'", KNOWLEDGE)
+    assert isinstance(found, Understood)
+    assert (found.language, found.slots["folder"].value) == ("en", "/home/太郎")
