@@ -1,0 +1,44 @@
+"""The main way: a question through daemon, guard, sandbox and back, and what stays on the record."""
+
+import math
+import os
+
+from tests.daemon.harness import Daemon
+from tests.daemon.people import default_person
+
+
+def test_a_question_is_answered_from_the_host_and_recorded(daemon: Daemon) -> None:
+    events = daemon.ask("how much disk space is left?")
+    assert [event["type"] for event in events] == [
+        "session_started",
+        "call_proposed",
+        "decision",
+        "output",
+        "call_done",
+        "text_delta",
+        "turn_done",
+    ]
+    assert [event["seq"] for event in events] == list(range(1, 8))
+    disk = os.statvfs("/")
+    used = disk.f_blocks - disk.f_bfree
+    assert f"/ is {math.ceil(100 * used / (used + disk.f_bavail))}% full" in events[5]["text"]
+    assert events[-1]["exit_status"] == 0
+    decided, done = daemon.records(session=events[0]["session"])
+    assert (decided["kind"], decided["tier"], decided["decision"]) == ("decided", "auto_allow", "allowed")
+    assert decided["action"].startswith("df ")
+    assert decided["uid"] == default_person()
+    assert (done["kind"], done["outcome"], done["status"]) == ("done", "done", 0)
+    assert done["seq"] == decided["seq"] + 1
+
+
+def test_the_answer_is_in_the_language_of_the_question(daemon: Daemon) -> None:
+    text = "".join(event.get("text", "") for event in daemon.ask("メモリの空きは？") if event["type"] == "text_delta")
+    assert "メモリ" in text
+
+
+def test_the_client_prints_the_answer_to_stdout_and_progress_to_stderr(daemon: Daemon) -> None:
+    ran = daemon.aios("ask", "how", "much", "memory", "is", "free?")
+    assert ran.status == 0
+    assert ran.out.count("\n") == 1
+    assert "GiB" in ran.out
+    assert ran.err == "› free -b\n"
