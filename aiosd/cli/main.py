@@ -3,8 +3,6 @@
 Verbs whose answer the daemon renders need only a socket; the others bring their own module in when they are used.
 """
 
-from __future__ import annotations
-
 import posix
 import sys
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 _FETCHED = {"status": "/v1/status", "models": "/v1/models", "doctor": "/v1/doctor"}
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Run one command line and end the process with its status."""
     try:
         status = _run(sys.argv[1:])

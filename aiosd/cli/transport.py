@@ -4,12 +4,8 @@ One request a connection. Answers come as pieces of bytes, chunked or not; error
 on standard error with what to do.
 """
 
-from __future__ import annotations
-
 import _socket
 import posix
-
-from aiosd import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +65,7 @@ class Answer:
         pairs = (line.partition(b":") for line in lines[1:])
         self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> "Iterator[bytes]":
         """The body."""
         if self.headers.get(b"transfer-encoding") == b"chunked":
             yield from self._chunks()
@@ -86,7 +82,7 @@ class Answer:
         """The body at once."""
         return b"".join(self.pieces())
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self) -> "Iterator[bytes]":
         while True:
             while b"\r\n" not in self._buffer:
                 self._more()
@@ -136,6 +132,8 @@ def fetch(method: str, path: str, *, content_type: str = "", body: bytes = b"") 
 def complain(answer: Answer) -> int:
     """Tell of a problem on standard error; the exit status it deserves."""
     import json
+
+    from aiosd import exits
 
     try:
         problem = json.loads(answer.whole())
