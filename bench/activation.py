@@ -29,7 +29,7 @@ def measure(rounds: int) -> str:
     ours = [str(PROGRAMS / "aiosd"), "--standalone"]
     cases = {
         FLOOR: (floor, _STATUS, b"ok"),
-        "aiosd: status": (ours, _STATUS, b'"guard":"ok"'),
+        "aiosd: status": (ours, _STATUS, b'"standalone"'),
         "aiosd: a question, one confined command": (ours, _ASK, b"turn_done"),
     }
     times: dict[str, list[float]] = {name: [] for name in cases}

@@ -9,17 +9,16 @@ import os
 import pwd
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar, cast
 
 from aiohttp import web
 
 from aiosd import __version__, exits
 from aiosd.api import text
 from aiosd.api.gate import read_uid
-from aiosd.api.openapi import render_openapi
 from aiosd.api.problems import map_exception, problem_response
-from aiosd.api.requests import adapter, check_ask, read_ask, read_body, read_json
+from aiosd.api.requests import check_ask, read_ask, read_body, read_json
 from aiosd.api.streams import choose_form, render_stream
 from aiosd.config import Live
 from aiosd.errors import AiosError, ForbiddenError, GuardUnavailableError, InvalidRequestError
@@ -37,11 +36,8 @@ from aiosd.wire import (
     ModelEntry,
     ModelList,
     PolicyCheckRequest,
-    SessionDetail,
-    SessionList,
     Status,
     TurnRequest,
-    VerdictInfo,
 )
 
 _T = TypeVar("_T")
@@ -109,6 +105,8 @@ class _Resources:
 
     async def openapi(self, _request: web.Request) -> web.Response:
         if self._openapi is None:
+            from aiosd.api.openapi import render_openapi  # noqa: PLC0415 - pydantic: 60 ms, and only for this
+
             self._openapi = render_openapi()
         return web.json_response(self._openapi)
 
@@ -125,11 +123,11 @@ class _Resources:
 
     async def list_sessions(self, request: web.Request) -> web.Response:
         sessions = await self._door.sessions.list(_uid(request))
-        return _answer(request, SessionList, sessions, text.render_sessions)
+        return _answer(request, sessions, text.render_sessions)
 
     async def get_session(self, request: web.Request) -> web.Response:
         detail = await self._door.sessions.detail(_uid(request), request.match_info["id"])
-        return _answer(request, SessionDetail, detail, text.render_session)
+        return _answer(request, detail, text.render_session)
 
     async def read_events(self, request: web.Request) -> web.StreamResponse:
         after = request.query.get("after", "0")
@@ -141,7 +139,7 @@ class _Resources:
 
     async def cancel(self, request: web.Request) -> web.Response:
         session = await self._door.sessions.find(_uid(request), request.match_info["id"])
-        return _answer(request, Cancelled, Cancelled(cancelled=session.cancel()), None)
+        return _answer(request, Cancelled(cancelled=session.cancel()), None)
 
     async def check_policy(self, request: web.Request) -> web.Response:
         asked = read_json(request, PolicyCheckRequest)
@@ -150,7 +148,7 @@ class _Resources:
         answer = await self._door.guard.call("Evaluate", parameters, client_fd=_descriptor(request))
         given = answer.get("verdict")
         verdict = parse_verdict(given if isinstance(given, dict) else {})
-        return _answer(request, VerdictInfo, verdict, text.render_verdict)
+        return _answer(request, verdict, text.render_verdict)
 
     async def list_models(self, request: web.Request) -> web.Response:
         models = tuple(
@@ -163,7 +161,7 @@ class _Resources:
             )
             for info in self._door.models
         )
-        return _answer(request, ModelList, ModelList(models=models), text.render_models)
+        return _answer(request, ModelList(models=models), text.render_models)
 
     async def status(self, request: web.Request) -> web.Response:
         pending = 0
@@ -183,7 +181,7 @@ class _Resources:
             running_turns=self._door.sessions.running_count,
             pending=pending,
         )
-        return _answer(request, Status, status, text.render_status)
+        return _answer(request, status, text.render_status)
 
     async def doctor(self, request: web.Request) -> web.Response:
         try:
@@ -193,12 +191,12 @@ class _Resources:
         except AiosError as exc:
             checks = [CheckInfo(name="guard", state="missing", detail=exc.message, remedy=exc.hint)]
         broken = any(check.state == "missing" for check in checks)
-        response = _answer(request, Doctor, Doctor(checks=tuple(checks)), text.render_doctor)
+        response = _answer(request, Doctor(checks=tuple(checks)), text.render_doctor)
         response.headers[EXIT_HEADER] = str(exits.BROKEN if broken else exits.OK)
         return response
 
     async def config(self, request: web.Request) -> web.Response:
-        return _answer(request, Config, Config(entries=self._door.live.loaded.entries), text.render_config)
+        return _answer(request, Config(entries=self._door.live.loaded.entries), text.render_config)
 
     async def _start(self, request: web.Request, ask: Ask, *, session: str, newest: bool) -> web.StreamResponse:
         choose_form(request.headers.get("Accept", ""))  # what cannot be answered is not begun
@@ -238,11 +236,11 @@ class _Resources:
             )
 
 
-def _answer(request: web.Request, kind: type[_T], value: _T, render_text: Callable[[_T], str] | None) -> web.Response:
+def _answer(request: web.Request, value: _T, render_text: Callable[[_T], str] | None) -> web.Response:
     """JSON, or plain text where the client wants it and there is one."""
     if render_text is not None and request.headers.get("Accept", "").startswith("text/plain"):
         return web.Response(text=render_text(value))
-    return web.Response(body=adapter(kind).dump_json(value), content_type="application/json")
+    return web.json_response(asdict(cast("Any", value)))
 
 
 def _parse_check(given: JsonObject) -> CheckInfo:

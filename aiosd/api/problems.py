@@ -1,10 +1,11 @@
 """Errors to RFC 9457 problems: mapped here, once."""
 
+import json
 import logging
 import secrets
+from dataclasses import asdict
 
 from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
 
 from aiosd.errors import (
     AiosError,
@@ -17,7 +18,6 @@ from aiosd.wire import Problem
 
 _LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_ADAPTER = TypeAdapter(Problem)
 
 
 def render_problem(error: AiosError) -> Problem:
@@ -35,14 +35,12 @@ def render_problem(error: AiosError) -> Problem:
 
 def problem_response(error: AiosError) -> web.Response:
     """The HTTP answer for an error."""
-    return web.Response(
-        status=error.http_status, body=_ADAPTER.dump_json(render_problem(error)), content_type=MEDIA_TYPE
-    )
+    return web.Response(status=error.http_status, body=_render_body(error), content_type=MEDIA_TYPE)
 
 
 def problem_bytes(error: AiosError) -> bytes:
     """A whole HTTP answer for an error, for where there is no request yet."""
-    body = _ADAPTER.dump_json(render_problem(error))
+    body = _render_body(error)
     head = (
         f"HTTP/1.1 {error.http_status} {error.title}\r\nContent-Type: {MEDIA_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -61,13 +59,13 @@ def map_exception(exc: Exception) -> AiosError:
             return MethodNotAllowedError(f"{exc.method} is not for this resource", hint="GET /v1/openapi.json")
         case web.HTTPException():
             return InvalidRequestError(exc.reason)
-        case ValidationError():
-            first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the body"
-            return InvalidRequestError(f"{where}: {first['msg']}", hint="GET /v1/openapi.json has the types")
         case TimeoutError():
             return RequestTimeoutError("the request did not arrive in time", hint="send it faster")
         case _:
             fault = secrets.token_hex(4)
             _LOG.error("a request failed (%s)", fault, exc_info=exc)
             return AiosError(f"an internal error ({fault})", hint="the daemon's log has it")
+
+
+def _render_body(error: AiosError) -> bytes:
+    return json.dumps(asdict(render_problem(error))).encode()
