@@ -1,6 +1,7 @@
 """`aiosd`: the command line of the daemon."""
 
-import asyncio
+import gc
+import os
 import sys
 
 from aiosd import __version__, exits
@@ -42,17 +43,29 @@ def _run(words: list[str]) -> None:
         if "--show-config" in words:
             _show_config(standalone="--standalone" in words)
             return
-        from aiosd.daemon import run_daemon  # noqa: PLC0415 - everything heavy, and not for --help
-
-        asyncio.run(run_daemon(standalone="--standalone" in words))
+        _serve(standalone="--standalone" in words)
     except AiosError as exc:
         sys.stderr.write(f"aiosd: {exc.message}{f'; {exc.hint}' if exc.hint else ''}\n")
         sys.exit(exc.exit_status)
 
 
-def _show_config(*, standalone: bool) -> None:
-    import os  # noqa: PLC0415
+def _serve(*, standalone: bool) -> None:
+    """Settle places and start the guard before the rest is loaded: they then load side by side."""
+    from aiosd.places import find_places, start_guard  # noqa: PLC0415 - not for --help
 
+    gc.disable()  # until the daemon is ready: what is loaded now stays
+    listener, places = find_places(standalone=standalone)
+    os.umask(0o077)
+    guard = start_guard(places) if standalone else None
+
+    import asyncio  # noqa: PLC0415 - heavy, as is what follows
+
+    from aiosd.daemon import run_daemon  # noqa: PLC0415
+
+    asyncio.run(run_daemon(places, listener, guard))
+
+
+def _show_config(*, standalone: bool) -> None:
     from aiosd.api.text import render_config  # noqa: PLC0415
     from aiosd.config import load_config  # noqa: PLC0415
     from aiosd.layers import config_folders  # noqa: PLC0415

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiosd.config import Live, load_config
-from aiosd.guard.child import GuardChild, GuardPlaces
+from aiosd.guard.child import end
 from aiosd.guard.client import GuardClient
+from aiosd.guard.spawn import GuardPlaces, GuardProcess
 from aiosd.memory.transcripts import Transcripts
 from aiosd.model.base import CallDelta, Delta, ModelInfo, ModelRequest, TextDelta, ToolCall
 from aiosd.session.manager import SessionManager
@@ -68,11 +69,9 @@ async def _run(place: Path, count: int) -> list[float]:
     run_dir = place / "aios"
     api = make_listener(str(run_dir / "aiosd.sock"))
     listener = make_listener(str(run_dir / "guard.sock"))
-    child = GuardChild(
-        GuardPlaces(run_dir=str(run_dir), state_dir=str(place / "guard"), api_socket=str(run_dir / "aiosd.sock")),
-        listener,
-    )
-    child.start()
+    places = GuardPlaces(run_dir=str(run_dir), state_dir=str(place / "guard"), api_socket=str(run_dir / "aiosd.sock"))
+    guard = GuardProcess(places, listener)
+    guard.start()
     model = _Again(count + 5)
     transcripts = Transcripts(place / "users")
     live = Live(load_config([], {"AIOS_AGENT__MAX_STEPS": str(count + 20)}))
@@ -94,8 +93,7 @@ async def _run(place: Path, count: int) -> list[float]:
             del reader
     finally:
         transcripts.close()
-        await child.stop()
+        await end(guard)
         api.close()
-        listener.close()
     began = model.began[5:]
     return [(after - before) * 1000 for before, after in itertools.pairwise(began)][:count]

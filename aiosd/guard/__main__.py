@@ -61,6 +61,7 @@ def main() -> None:
         sys.exit(_complain(f"{exc}; see the module's text", exits.USAGE))
     logging.basicConfig(level=logging.INFO, format="aios-guard: %(message)s", stream=sys.stderr)
     os.umask(0o077)
+    gc.disable()
     try:
         settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
         policy = _load_policy(settings)
@@ -122,8 +123,8 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
             serving = background.create_task(server.serve(listener))
             sweeping = background.create_task(_sweep(workers))
             notify("READY=1")
-            gc.collect()
-            gc.freeze()
+            gc.freeze()  # what was loaded stays
+            gc.enable()
             reason = await _wait_for_stop(stop, options.lifeline_fd, door)
             notify("STOPPING=1")
             serving.cancel()
