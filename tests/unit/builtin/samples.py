@@ -37,12 +37,13 @@ Swap:     8589930496           0  8589930496
 """
 
 PS_CPU = """\
-  PID USER                             %CPU %MEM   RSS COMMAND
-20618 root                             17.6  0.0 14028 frontend
-  815 1001                              9.5  0.0 12200 systemd
- 1204 systemd-timesync                  0.3  1.2 296040 Web Content
-  882 root                              0.0  0.0  5276 ps
-  460 messagebus                        0.0  0.0  5112 dbus-daemon
+  PID USER                             %CPU %MEM   RSS ELAPSED COMMAND
+20999 nobody                           33.0  0.0  1972       0 bwrap
+20618 root                             17.6  0.0 14028    4711 frontend
+  815 1001                              9.5  0.0 12200   91021 systemd
+ 1204 systemd-timesync                  0.3  1.2 296040   91001 Web Content
+  882 root                              0.0  0.0  5276       0 ps
+  460 messagebus                        0.0  0.0  5112   91022 dbus-daemon
 """
 
 PS_IDLE = """\

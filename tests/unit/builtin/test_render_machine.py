@@ -59,7 +59,7 @@ async def test_the_busiest_processes_and_the_load() -> None:
     machine = printing({"ps -eo ": samples.PS_CPU, "cat /proc/loadavg": samples.LOADAVG_HIGH, "nproc": "2\n"})
     exchange = await ask("what is using my cpu?", machine)
     assert exchange.steps == (
-        ("ps -eo pid,user:32,pcpu,pmem,rss,comm --sort=-pcpu | head -n 11", "cat /proc/loadavg", "nproc"),
+        ("ps -eo pid,user:32,pcpu,pmem,rss,etimes,comm --sort=-pcpu | head -n 41", "cat /proc/loadavg", "nproc"),
     )
     assert exchange.answer == (
         "There is more work than CPU: the load is 5.53 on 2 CPUs. "
@@ -108,7 +108,7 @@ async def test_processes_denied_still_leave_the_load() -> None:
     machine = printing({"ps -eo ": denied, "cat /proc/loadavg": samples.LOADAVG_LOW, "nproc": "2"})
     assert (await ask("cpu", machine)).answer == (
         "The CPU has little to do: the load is 0.01 on 2 CPUs. "
-        "`ps -eo pid,user:32,pcpu,pmem,rss,comm --sort=-pcpu | head -n 11` was not allowed: "
+        "`ps -eo pid,user:32,pcpu,pmem,rss,etimes,comm --sort=-pcpu | head -n 41` was not allowed: "
         "rule paranoid-ps: only listed commands run\n"
     )
 

@@ -8,11 +8,13 @@ from aiosd.model.builtin.text import Answer, Table, clip, render_size
 
 _BUSY = 0.7  # load per CPU from which a machine is called busy; from 1 on, work waits
 _NAME_COLUMNS = 40
-_PS_LINE = re.compile(r"\s*(\d+)\s+(\S+)\s+(\d+\.?\d*)\s+(\d+\.?\d*)\s+(\d+)\s+(\S.*)")
+_PS_LINE = re.compile(r"\s*(\d+)\s+(\S+)\s+(\d+\.?\d*)\s+(\d+\.?\d*)\s+(\d+)\s+(?:(\d+)\s+)?(\S.*)")
 # proc_loadavg(5): three averages, runnable/all, the last pid.
 _LOADAVG = re.compile(r"(\d+\.\d+) (\d+\.\d+) (\d+\.\d+) \d+/\d+ \d+")
 _UPTIME = re.compile(r"(\d+\.\d+) \d+\.\d+")  # proc_uptime(5): seconds up, and idle over all CPUs
 _OURS = "ps"  # the command that looked is not what the person asks about
+_YOUNG_S = 2  # nor what was started for looking; and an average over less says nothing
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +102,10 @@ def _parse_ps(reading: Reading) -> tuple[list[_Process], int]:
         match = _PS_LINE.fullmatch(line)
         if match is None:
             odd += line.split()[0] != "PID"
-        elif match[6] != _OURS:
-            pid, user, cpu, memory, rss, name = match.groups()
+        elif match[7] != _OURS and int(match[6] or _YOUNG_S) >= _YOUNG_S:
+            pid, user, cpu, memory, rss, _age, name = match.groups()
             processes.append(_Process(pid=pid, user=user, cpu=cpu, memory=memory, rss=int(rss) * 1024, name=name))
-    return processes, odd
+    return processes[:_SHOWN], odd
 
 
 def _fields(process: _Process) -> dict[str, str]:
