@@ -37,7 +37,7 @@ def read_layers(folders: Iterable[Path], environment: Mapping[str, str]) -> dict
     """
     found: dict[str, Setting] = {}
     for folder in folders:
-        for path in (folder / "config.toml", *sorted((folder / "config.d").glob("*.toml"))):
+        for path in (folder / "config.toml", *_list_parts(folder / "config.d")):
             try:
                 with open(path, "rb") as file:
                     document = tomllib.load(file)
@@ -77,6 +77,16 @@ def config_folders(environment: Mapping[str, str], *, standalone: bool) -> list[
         home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/nonexistent"), ".config")
         folders.append(Path(home) / "aios")
     return folders
+
+
+def _list_parts(folder: Path) -> list[Path]:
+    """Its TOML files in order of name. A folder that may not be looked into says nothing silently: ConfigError."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".toml")]
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise ConfigError(f"{folder}: {exc.strerror}", hint="make it readable for this daemon") from exc
 
 
 def _flatten(table: Mapping[str, JsonValue], prefix: str, origin: str, found: dict[str, Setting]) -> None:
