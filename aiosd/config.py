@@ -114,7 +114,7 @@ def load_config(folders: list[Path], environment: Mapping[str, str]) -> Loaded:
     if any(not key.startswith("guard.") for key in found):
         from aiosd.config_check import check_config  # noqa: PLC0415 - pydantic-settings: 150 ms
 
-        config = check_config(found)
+        config = check_config(found, Config)
     guard = load_guard_settings(folders, environment)
     values = {key: getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) for key in own_keys}
     values |= {key: getattr(guard, key.partition(".")[2]) for key in guard_keys}

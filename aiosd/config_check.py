@@ -1,25 +1,23 @@
 """Checking what people wrote into the configuration, by pydantic-settings, against the tables of `aiosd.config`."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from aiosd.config import AccessTable, AgentTable, Config, DaemonTable, LimitsTable, SessionsTable
 from aiosd.errors import ConfigError
 from aiosd.layers import Setting
+
+_T = TypeVar("_T")
+# A number is not written as true, 2.0 or "2".
+_TABLE = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
-
-    daemon: DaemonTable = DaemonTable()
-    limits: LimitsTable = LimitsTable()
-    agent: AgentTable = AgentTable()
-    sessions: SessionsTable = SessionsTable()
-    access: AccessTable = AccessTable()
 
     @classmethod
     def settings_customise_sources(
@@ -52,25 +50,35 @@ class _LayersSource(PydanticBaseSettingsSource):
         return self._given()
 
 
-def check_config(found: Mapping[str, Setting]) -> Config:
-    """The configuration of these layers, whose keys are known to exist. ConfigError for a value that cannot be."""
+def check_config(found: Mapping[str, Setting], into: type[_T]) -> _T:
+    """These layers, whose keys are known to exist, as `into`, a dataclass of tables that are dataclasses of values.
+
+    ConfigError for a value that cannot be.
+    """
+    types = get_type_hints(into)
+    models = {name: _model(table) for name, table in types.items()}
     tables: dict[str, dict[str, Any]] = {}
     for key, setting in found.items():
         table, _, name = key.partition(".")
-        if table != "guard":
+        if table in types:
             value = tuple(setting.value) if isinstance(setting.value, list) else setting.value
             tables.setdefault(table, {})[name] = value
     try:
-        checked = _Settings(**tables)  # type: ignore[arg-type] # checked by the model itself
+        checked = _join(models)(**tables)
     except ValidationError as exc:
         raise _explain(exc, found) from exc
-    return Config(
-        daemon=checked.daemon,
-        limits=checked.limits,
-        agent=checked.agent,
-        sessions=checked.sessions,
-        access=checked.access,
-    )
+    return into(**{name: table(**dict(getattr(checked, name))) for name, table in types.items()})
+
+
+def _join(models: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {name: (model, model()) for name, model in models.items()}
+    return create_model("Settings", __base__=_Settings, **values)
+
+
+def _model(table: Any) -> Any:
+    types = get_type_hints(table, include_extras=True)
+    values: dict[str, Any] = {each.name: (types[each.name], each.default) for each in fields(table)}
+    return create_model(table.__name__, __config__=_TABLE, **values)
 
 
 def _explain(error: ValidationError, found: Mapping[str, Setting]) -> ConfigError:
