@@ -4,6 +4,7 @@
 statements leaves the schema before it. A database of a newer version is refused and not touched.
 """
 
+import contextlib
 import re
 import sqlite3
 from functools import cache
@@ -15,17 +16,23 @@ _FOLDER = Path(__file__).parent / "migrations"
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 
-def migrate(database: sqlite3.Connection) -> None:
-    """Apply what is missing. `database` is in autocommit mode. StorageError for a newer schema."""
-    files = list_migrations()
-    newest = files[-1][0]
-    (version,) = database.execute("PRAGMA user_version").fetchone()
+def refuse_newer(path: Path) -> None:
+    """StorageError where there is a database of a newer version. It is only read: to open it for writing changes it."""
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        version, newest = _read_version(database), list_migrations()[-1][0]
     if version > newest:
         raise StorageError(
             f"the database has schema {version}, this version knows {newest}; nothing was changed",
             hint="use the newer version again, or move the file away",
         )
-    for number, script in files:
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Apply what is missing. `database` is in autocommit mode, and not of a newer version."""
+    version = _read_version(database)
+    for number, script in list_migrations():
         if number > version:
             _apply(database, number, script)
 
@@ -39,6 +46,11 @@ def list_migrations() -> tuple[tuple[int, str], ...]:
         if match:
             found.append((int(match[1]), path.read_text(encoding="utf-8")))
     return tuple(found)
+
+
+def _read_version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _apply(database: sqlite3.Connection, number: int, script: str) -> None:

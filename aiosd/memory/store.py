@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aiosd.errors import StorageError
-from aiosd.memory.migrate import migrate
+from aiosd.memory.migrate import migrate, refuse_newer
 
 _T = TypeVar("_T")
 _OPEN_FILES = 32
@@ -81,7 +81,9 @@ class Store:
             self._open.move_to_end(uid)
             return database
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = sqlite3.connect(self._folder / f"{uid}.db", isolation_level=None, cached_statements=64)
+        path = self._folder / f"{uid}.db"
+        refuse_newer(path)
+        database = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
