@@ -15,6 +15,7 @@ from aiosd.types import JsonObject, SessionId
 from aiosd.wire import SessionInfo, TurnInfo, TurnState
 
 _INTERRUPTED = "the daemon ended before this turn did"
+_NO_RESULT = "interrupted: the turn ended before this call did"
 _SELECT_SESSIONS = """
     SELECT s.id, s.name, s.title, s.created_at, s.used_at,
            (SELECT count(*) FROM turns t WHERE t.session = s.id),
@@ -227,7 +228,7 @@ def complete_calls(messages: Sequence[JsonObject]) -> list[JsonObject]:
         elif message.get("role") == "tool":
             open_calls.pop(str(message.get("call")), None)
     return [
-        {"role": "tool", "call": call, "text": _INTERRUPTED, "outcome": "cancelled", "status": None, "truncated": False}
+        {"role": "tool", "call": call, "text": _NO_RESULT, "outcome": "cancelled", "status": None, "truncated": False}
         for call in open_calls
     ]
 
