@@ -24,6 +24,7 @@ from aiosd.sandbox.seccomp import render_filter
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
+_UCRED_BYTES = 12
 _MODULES = ("aiosd.sandbox.expand", "aiosd.sandbox.worker", "aiosd.sandbox.file_tools")
 
 
@@ -55,11 +56,13 @@ class Link:
         self.identity = identity
         self._host = host
         self._masks = masks
-        self._packets: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._packets: asyncio.Queue[bytes | None] = asyncio.Queue()  # None, which stays, is the end
         self._exited = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._ending = asyncio.Lock()
         self._actions = 0
         self._watched: dict[str, int] = {}
-        self._pid = self._pidfd = self._errors = -1
+        self._pid = self._pidfd = self._worker = self._errors = -1
         self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
 
@@ -71,6 +74,7 @@ class Link:
         try:
             self._spawn_launcher()
             socket.send_fds(self._control, [marshal.dumps(record)], [filter_fd, code_fd])
+            self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
             async with asyncio.timeout(_START_DEADLINE_S):
                 await self._await_ready()
         except TimeoutError as exc:
@@ -164,42 +168,61 @@ class Link:
             raise
 
     async def end(self) -> None:
-        """End the sandbox and everything in it, and wait until it is gone."""
-        if self._control.fileno() < 0:
+        """End the sandbox and everything in it, and wait until it is gone. Several may call it at once."""
+        async with self._ending:
+            if self._control.fileno() < 0:
+                return
+            self._theirs.close()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_END_DEADLINE_S):
+                        await self._kill()
+            finally:
+                self._close()
+
+    async def _kill(self) -> None:
+        if self._pidfd < 0:
             return
-        self._theirs.close()
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_END_DEADLINE_S):
-                    await self._exited.wait()
-                    while await self._packets.get() is not None:  # the worker's end closes with its namespace
-                        pass
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._control.fileno())
-            loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
+        for pidfd in (self._pidfd, self._worker):
+            if pidfd >= 0:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        await self._exited.wait()
+        while await self._receive() is not None:
+            pass
+        if self._worker >= 0:  # a first process is dead when its whole namespace is; its socket closes before that
+            await self._emptied.wait()
+
+    def _close(self) -> None:
+        loop = asyncio.get_running_loop()
+        for fd in (self._pidfd, self._worker):
+            if fd >= 0:
+                loop.remove_reader(fd)
+                os.close(fd)
+        loop.remove_reader(self._control.fileno())
         self._control.close()
         if self._errors >= 0:
             os.close(self._errors)
 
     async def _await_ready(self) -> None:
-        rebuilt = await self._packets.get()
-        ready = await self._packets.get() if rebuilt is not None else None
+        rebuilt = await self._receive()
+        ready = await self._receive() if rebuilt is not None else None
         if rebuilt is None or ready != b"ready":
             await self._exited.wait()
             with contextlib.suppress(BlockingIOError):
                 text = os.read(self._errors, 4096).decode("utf-8", "replace").strip()
                 raise SandboxError(text.splitlines()[-1] if text else "the launcher ended without a word")
             raise SandboxError("the launcher ended without a word")
+        self._ask_credentials(wanted=False)
+        if self._worker < 0:
+            raise SandboxError("the worker ended as soon as it was ready")
         for path in rebuilt.split(b"\0")[1:]:
             name = os.fsdecode(path)
             self._watched[name] = _changed_at(name)
 
     async def _await_exit(self, identity: int) -> int:
         while True:
-            packet = await self._packets.get()
+            packet = await self._receive()
             words = packet.split() if packet is not None else []
             match words:
                 case [b"exit", said, status] if said == str(identity).encode() and status.isdigit():
@@ -207,20 +230,43 @@ class Link:
                 case [b"cwd", said, number] if said == str(identity).encode() and number.isdigit():
                     raise WorkingDirectoryError(os.strerror(int(number)))
                 case _:
-                    self._packets.put_nowait(None)
                     await self.end()
                     raise SandboxError("the worker was lost" if packet is None else "the worker spoke out of turn")
 
+    async def _receive(self) -> bytes | None:
+        """The next packet; None when no process of the sandbox holds the other end any more."""
+        packet = await self._packets.get()
+        if packet is None:
+            self._packets.put_nowait(None)
+        return packet
+
     def _on_packet(self) -> None:
         try:
-            packet = self._control.recv(1 << 16)
+            packet, ancillary, _flags, _address = self._control.recvmsg(1 << 16, socket.CMSG_SPACE(_UCRED_BYTES))
         except BlockingIOError:
             return
         except OSError:
-            packet = b""
+            packet, ancillary = b"", []
+        if packet == b"ready" and self._worker < 0:
+            self._watch_worker(ancillary)
         self._packets.put_nowait(packet or None)
         if not packet:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
+
+    def _ask_credentials(self, *, wanted: bool) -> None:
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, wanted)
+
+    def _watch_worker(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Hold on to the worker's process, whose pid the kernel told with its packet (SCM_CREDENTIALS, unix(7))."""
+        for level, kind, payload in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                with contextlib.suppress(OSError):  # it has ended already
+                    self._worker = os.pidfd_open(int.from_bytes(payload[:4], sys.byteorder))
+                    asyncio.get_running_loop().add_reader(self._worker, self._on_emptied)
+
+    def _on_emptied(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._worker)
+        self._emptied.set()
 
     def _on_exit(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)

@@ -1,0 +1,209 @@
+"""An action, a sandbox and the guard end, each by whatever way: nothing of them runs on."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aiosd.sandbox.link import Link, SandboxError
+from aiosd.sandbox.profile import HostFacts
+from tests.daemon.harness import ROOT
+from tests.leftovers import descendants
+from tests.sandbox.box import READ_ONLY, USER, make_identity, opened, until
+
+LEAVERS = {
+    "a background child": "sleep 31415 & echo started",
+    "a child that holds the output": "(sleep 31415; echo never) & echo started",
+    "a double fork": "(sh -c 'sleep 31415 &' &) ; echo started",
+    "a daemon of its own session": "setsid -f sleep 31415 ; echo started",
+    "one that ignores every polite signal": "(trap '' TERM HUP INT; sleep 31415) & echo started",
+    "a stopped one": "sleep 31415 & kill -STOP $! ; echo started",
+    "a tree": "for i in 1 2 3; do (sleep 31415 & sleep 31415 & wait) & done; echo started",
+}
+
+
+def sleepers() -> set[int]:
+    """The sleeping children that tests here start, of this process alone."""
+    found = set()
+    for pid in descendants():
+        with suppress(OSError):
+            if b"sleep\x0031415" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+def living() -> set[int]:
+    """Every process below this one that is not dead."""
+    found = set()
+    for pid in descendants():
+        with suppress(OSError):
+            if b") Z " not in Path(f"/proc/{pid}/stat").read_bytes():
+                found.add(pid)
+    return found
+
+
+async def outcome(action: Awaitable[object]) -> object:
+    """What an action came to: its value, or what it raised."""
+    try:
+        return await action
+    except Exception as exc:  # noqa: BLE001 - this is what the test looks at
+        return exc
+
+
+@pytest.mark.parametrize("line", LEAVERS.values(), ids=LEAVERS)
+@pytest.mark.parametrize("profile", [READ_ONLY, USER], ids=["read-only", "user"])
+async def test_what_a_command_leaves_behind_is_gone_when_it_has_ended(
+    host: HostFacts, line: str, profile: object
+) -> None:
+    async with opened(profile, host) as box:  # type: ignore[arg-type] # parametrized
+        said = await box.shell(line)
+        assert (said.status, said.out, said.err) == (0, b"started\n", b"")
+        assert sleepers() == set()
+        assert (await box.run("echo", "still here")).out == b"still here\n"
+
+
+async def test_the_twin_outside_a_sandbox_leaves_its_child_behind() -> None:
+    subprocess.run(["/bin/bash", "-c", "setsid -f sleep 31415"], check=True)
+    (left,) = sleepers()
+    os.kill(left, signal.SIGKILL)
+
+
+async def test_a_cancelled_action_is_killed_and_the_worker_serves_the_next(host: HostFacts) -> None:
+    async with opened(READ_ONLY, host) as box:
+        async with asyncio.TaskGroup() as group:
+            action = group.create_task(box.shell("sleep 31415 & sleep 31415"))
+            await until(lambda: len(sleepers()) == 2, "the command to run")
+            action.cancel()
+        assert action.cancelled()
+        assert sleepers() == set()
+        assert (await box.run("echo", "next")).out == b"next\n"
+
+
+async def test_nothing_runs_when_a_sandbox_has_been_ended_in_the_middle_of_an_action(host: HostFacts) -> None:
+    before = living()
+    for _ in range(4):
+        link = Link(READ_ONLY, make_identity(), host)
+        await link.start()
+        null = os.open(os.devnull, os.O_RDWR)
+        words = tuple((word, None, False) for word in ("bash", "-c", "for i in {1..200}; do sleep 31415 & done; wait"))
+        try:
+            async with asyncio.TaskGroup() as group:
+                packet = ("run", ((words, ()),), "/", (("PATH", "/usr/bin:/bin"),))
+                action = group.create_task(outcome(link.run(packet, (null, null, null))))
+                await until(lambda: len(sleepers()) == 200, "the children to run")
+                await link.end()
+                assert living() - before == set()
+            assert isinstance(action.result(), SandboxError)
+        finally:
+            os.close(null)
+
+
+async def test_a_sandbox_can_be_ended_by_several_at_once(host: HostFacts) -> None:
+    async with opened(READ_ONLY, host) as box, asyncio.TaskGroup() as group:
+        action = group.create_task(outcome(box.shell("sleep 31415")))
+        await until(lambda: len(sleepers()) == 1, "the command to run")
+        ends = [group.create_task(outcome(box.link.end())) for _ in range(3)]
+        done, _pending = await asyncio.wait([action, *ends], timeout=20)
+        assert [task.result() for task in ends if task in done] == [None, None, None]
+        assert isinstance(action.result(), SandboxError)
+
+
+async def test_a_worker_that_dies_is_an_error_and_leaves_nothing(host: HostFacts) -> None:
+    before = living()
+    async with opened(READ_ONLY, host) as box:
+        async with asyncio.TaskGroup() as group:
+            action = group.create_task(outcome(box.shell("sleep 31415 & setsid -f sleep 31415; wait")))
+            await until(lambda: len(sleepers()) == 2, "the command to run")
+            (shell,) = (descendants() - before) - sleepers() - _bwrap_and_worker(before)
+            assert Path(f"/proc/{shell}/comm").read_text() == "bash\n"
+            for worker in _bwrap_and_worker(before):
+                if Path(f"/proc/{worker}/comm").read_text().startswith("python"):
+                    os.kill(worker, signal.SIGKILL)
+        lost = action.result()
+        assert isinstance(lost, SandboxError)
+        assert str(lost) == "the worker was lost"
+        assert living() - before == set()
+        assert isinstance(await outcome(box.run("true")), SandboxError)
+
+
+async def test_bubblewrap_killed_from_outside_takes_the_sandbox_with_it(host: HostFacts) -> None:
+    before = living()
+    async with opened(READ_ONLY, host) as box:
+        async with asyncio.TaskGroup() as group:
+            action = group.create_task(outcome(box.shell("setsid -f sleep 31415; sleep 31415")))
+            await until(lambda: len(sleepers()) == 2, "the command to run")
+            for pid in _bwrap_and_worker(before):
+                if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
+                    os.kill(pid, signal.SIGKILL)
+        assert isinstance(action.result(), SandboxError)
+        assert not box.link.alive
+        assert living() - before == set()
+
+
+_GUARD = f"""
+import asyncio, os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.sandbox.box import READ_ONLY, load_host, opened
+host = load_host()
+async def main():
+    async with opened(READ_ONLY, host) as box:
+        await box.shell("setsid -f sleep 31415; sleep 31415")
+asyncio.run(main())
+"""
+
+
+async def test_nothing_runs_on_when_the_guard_is_killed_in_the_middle_of_an_action() -> None:
+    before = living()
+    guard = subprocess.Popen([sys.executable, "-c", _GUARD], stdout=subprocess.PIPE)
+    try:
+        await until(lambda: len(sleepers()) == 2, "the command to run")
+    finally:
+        guard.kill()
+        guard.communicate()
+    await until(lambda: living() - before == set(), "everything to end")
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/bin/sleep", "/nonexistent"])
+async def test_nothing_is_left_of_a_sandbox_that_could_not_be_made(host: HostFacts, program: str) -> None:
+    before = living()
+    link = Link(READ_ONLY, make_identity(), replace(host, bwrap=program))
+    assert isinstance(await outcome(link.start()), SandboxError)
+    assert living() - before == set()
+
+
+@pytest.mark.parametrize("reached", ["", "python3", "bwrap"])
+async def test_nothing_is_left_of_a_sandbox_whose_start_was_cancelled(host: HostFacts, reached: str) -> None:
+    before = living()
+    for _ in range(3):
+        link = Link(READ_ONLY, make_identity(), host)
+        async with asyncio.TaskGroup() as group:
+            start = group.create_task(link.start())
+            await until(lambda: start.done() or not reached or reached in _names(before), f"{reached} to run")  # noqa: B023
+            start.cancel()
+        await link.end()
+        await until(lambda: living() - before == set(), "everything to end")
+
+
+def _names(before: set[int]) -> str:
+    names = []
+    for pid in descendants() - before:
+        with suppress(OSError):
+            names.append(Path(f"/proc/{pid}/comm").read_text())
+    return "".join(names)
+
+
+def _bwrap_and_worker(before: set[int]) -> set[int]:
+    found = set()
+    for pid in descendants() - before:
+        with suppress(OSError):
+            name = Path(f"/proc/{pid}/comm").read_text()
+            if name.startswith(("bwrap", "python")):
+                found.add(pid)
+    return found
