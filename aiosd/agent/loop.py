@@ -7,7 +7,8 @@ failure is the model's to know; a model's failure is the turn's.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 
 from aiosd import exits
 from aiosd.agent.budget import Budget
@@ -24,11 +25,12 @@ from aiosd.model.base import (
     VerdictDelta,
 )
 from aiosd.tools import ArgumentError, Tool, ToolContext
-from aiosd.types import JsonValue
+from aiosd.types import CallId, JsonValue
 from aiosd.wire import Argument, CallDone, CallProposed, Usage
 from aiosd.wire import TextDelta as TextEvent
 
 _MAX_CALLS = 32  # in one step
+_MAX_ID = 80  # of a call, in characters; the guard takes 100
 _MAX_SHOWN = 4096  # of an argument, in an event
 
 
@@ -86,13 +88,14 @@ class Loop:
             tools=tuple(tool.spec for tool in self._tools.values()),
         )
         text, calls = "", list[ToolCall]()
+        taken = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.calls}
         async for delta in self._model.stream(request):
             match delta:
                 case TextDelta():
                     text += delta.text
                     self._context.emit(TextEvent(text=delta.text))
                 case CallDelta() if len(calls) < _MAX_CALLS:
-                    calls.append(delta.call)
+                    calls.append(_with_own_id(delta.call, taken))
                 case UsageDelta():
                     self._budget.use_tokens(delta.input_tokens + delta.output_tokens)
                     self._context.emit(Usage(input_tokens=delta.input_tokens, output_tokens=delta.output_tokens))
@@ -137,6 +140,16 @@ _STATUS_OF_OUTCOME = {
     "timed_out": exits.TIMEOUT,
     "cancelled": exits.INTERRUPTED,
 }
+
+
+def _with_own_id(call: ToolCall, taken: set[CallId]) -> ToolCall:
+    """`call` under an id that no other of the conversation has: some servers repeat theirs. `taken` grows by it."""
+    wanted = call.id[:_MAX_ID]
+    own = next(
+        each for number in count(1) if (each := CallId(f"{wanted}-{number}" if number > 1 else wanted)) not in taken
+    )
+    taken.add(own)
+    return replace(call, id=own)
 
 
 def _show(value: JsonValue) -> str:

@@ -77,7 +77,10 @@ def integer_argument(call: ToolCall, name: str, *, default: int) -> int:
 
 
 async def perform(call: ToolCall, context: ToolContext, method: str, parameters: JsonObject) -> ToolResult:
-    """Hand one action to the guard and follow it to its end, passing events on. Cancelling interrupts the action."""
+    """Hand one action to the guard and follow it to its end, passing events on. Cancelling interrupts the action.
+
+    ArgumentError for what the guard does not take, of which nothing has happened then.
+    """
     text = _Text(limit=context.result_bytes)
     proposal: JsonObject = {**parameters, "session": context.session, "call": call.id, "wait_s": context.wait_s or None}
     done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
@@ -99,7 +102,9 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
                         shown += len(piece)
                     case "done":
                         done = event
-    except (GuardRefusedError, InvalidRequestError) as exc:
+    except InvalidRequestError as exc:
+        raise ArgumentError(exc.message) from exc
+    except GuardRefusedError as exc:
         done = {"outcome": "refused", "status": -1, "reason": exc.message}
     except GuardUnavailableError as exc:
         done = {"outcome": "cancelled", "status": -1, "reason": exc.message}
