@@ -16,7 +16,8 @@ from aiosd.types import JsonObject
 
 _INTERFACE = "io.aios.Guard"
 _CALL_DEADLINE_S = 30.0
-_LIMIT = 4 * 1024 * 1024
+_LIMIT = 4 * 1024 * 1024  # of an answer
+_MAX_MESSAGE = 1024 * 1024  # the guard takes no longer one
 _HINT = "aios doctor tells more; the guard's own words are in its log"
 
 
@@ -47,11 +48,15 @@ class GuardClient:
 
     @asynccontextmanager
     async def _send(self, message: JsonObject, client_fd: int) -> AsyncIterator[asyncio.StreamReader]:
+        data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\0"
+        if len(data) > _MAX_MESSAGE:
+            raise InvalidRequestError(
+                f"it is more than the guard takes at once, {_MAX_MESSAGE} bytes", hint="send less"
+            )
         loop = asyncio.get_running_loop()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             await loop.sock_connect(connection, self._path)
-            data = json.dumps(message).encode() + b"\0"
             # A new connection's buffer is empty, so the first bytes, which carry the descriptor, go at once.
             sent = socket.send_fds(connection, [data[:1]], [client_fd] if client_fd >= 0 else [])
             await loop.sock_sendall(connection, data[sent:])

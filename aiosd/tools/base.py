@@ -5,14 +5,14 @@ argument are results that go back to the model.
 """
 
 import base64
-import codecs
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, cast
+from dataclasses import dataclass
+from typing import Protocol, cast, get_args
 
 from aiosd.errors import GuardRefusedError, GuardUnavailableError, InvalidRequestError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
+from aiosd.tools.output import CollectedOutput, Stream
 from aiosd.types import JsonObject, JsonValue, SessionId
 from aiosd.wire import (
     ApprovalNeeded,
@@ -27,8 +27,6 @@ from aiosd.wire import (
     TierName,
     VerdictInfo,
 )
-
-_MAX_EVENT_OUTPUT = 64 * 1024  # of a call's output in the event log; the model's share is the configuration's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +79,9 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
 
     ArgumentError for what the guard does not take, of which nothing has happened then.
     """
-    text = _Text(limit=context.result_bytes)
+    collected = CollectedOutput(context.result_bytes)
     proposal: JsonObject = {**parameters, "session": context.session, "call": call.id, "wait_s": context.wait_s or None}
     done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
-    shown = 0
     try:
         async with context.guard.stream(method, proposal) as events:
             async for event in events:
@@ -95,11 +92,7 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
                         approval, expires_at = str(event["approval"]), str(event["expires_at"])
                         context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
                     case "output":
-                        stream: Literal["stdout", "stderr"] = "stderr" if event["stream"] == "stderr" else "stdout"
-                        piece = text.add(stream, base64.b64decode(str(event["data"])))
-                        if piece and shown < _MAX_EVENT_OUTPUT:
-                            context.emit(Output(call=call.id, stream=stream, text=piece[: _MAX_EVENT_OUTPUT - shown]))
-                        shown += len(piece)
+                        _collect(call, context, collected, event["stream"], base64.b64decode(str(event["data"])))
                     case "done":
                         done = event
     except InvalidRequestError as exc:
@@ -108,14 +101,31 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
         done = {"outcome": "refused", "status": -1, "reason": exc.message}
     except GuardUnavailableError as exc:
         done = {"outcome": "cancelled", "status": -1, "reason": exc.message}
-    return _finish(call, context, done, text)
+    for stream in get_args(Stream):
+        _collect(call, context, collected, stream, b"", last=True)
+    return _finish(call, context, done, collected)
 
 
-def _finish(call: ToolCall, context: ToolContext, done: JsonObject, text: "_Text") -> ToolResult:
+def _collect(
+    call: ToolCall,
+    context: ToolContext,
+    collected: CollectedOutput,
+    name: JsonValue,
+    data: bytes,
+    *,
+    last: bool = False,
+) -> None:
+    stream: Stream = "stderr" if name == "stderr" else "stdout"
+    text = collected.add(stream, data, last=last)
+    if text:
+        context.emit(Output(call=call.id, stream=stream, text=text))
+
+
+def _finish(call: ToolCall, context: ToolContext, done: JsonObject, collected: CollectedOutput) -> ToolResult:
     outcome = cast("CallOutcome", done["outcome"])
     reason = str(done.get("reason") or "")
     status = _integer(done.get("status"), -1)
-    truncated = bool(done.get("truncated")) or text.clipped
+    truncated = bool(done.get("truncated")) or collected.clipped
     context.emit(
         CallDone(
             call=call.id,
@@ -127,7 +137,7 @@ def _finish(call: ToolCall, context: ToolContext, done: JsonObject, text: "_Text
             truncated=truncated,
         )
     )
-    body = text.render()
+    body = collected.render()
     if reason:
         body = f"{body}\n[{outcome}: {reason}]" if body else f"[{outcome}: {reason}]"
     return ToolResult(
@@ -167,54 +177,6 @@ def _parse_part(part: JsonObject) -> PartInfo:
             for rule in map(_object, _list(part["rules"]))
         ),
     )
-
-
-@dataclass(slots=True)
-class _Text:
-    """The text of a command's two streams, each kept by its head and tail within a bound."""
-
-    limit: int
-    _parts: dict[str, "_Clip"] = field(default_factory=dict)
-
-    def add(self, stream: str, data: bytes) -> str:
-        """Add bytes; the text they complete."""
-        part = self._parts.setdefault(stream, _Clip(self.limit))
-        return part.add(data)
-
-    @property
-    def clipped(self) -> bool:
-        return any(part.left_out for part in self._parts.values())
-
-    def render(self) -> str:
-        """Standard output, then standard error under a line that says so."""
-        out = self._parts["stdout"].render() if "stdout" in self._parts else ""
-        err = self._parts["stderr"].render() if "stderr" in self._parts else ""
-        return f"{out}{'' if out.endswith(chr(10)) or not out else chr(10)}[stderr]\n{err}" if err else out
-
-
-class _Clip:
-    def __init__(self, limit: int) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._head, self._tail = "", ""
-        self._room = (limit * 3 // 4, limit // 4)
-        self.left_out = 0
-
-    def add(self, data: bytes) -> str:
-        text = self._decoder.decode(data)
-        free = self._room[0] - len(self._head)
-        if free > 0:
-            self._head += text[:free]
-        self._tail += text[max(free, 0) :]
-        excess = len(self._tail) - self._room[1]
-        if excess > 0:
-            self._tail = self._tail[excess:]
-            self.left_out += excess
-        return text
-
-    def render(self) -> str:
-        if not self.left_out:
-            return self._head + self._tail
-        return f"{self._head}\n[… {self.left_out} characters left out …]\n{self._tail}"
 
 
 def _object(value: JsonValue) -> JsonObject:
