@@ -44,9 +44,11 @@ def expand_words(words: Any, environment: dict[str, str]) -> list[str]:
 
 
 def _glob(prefix: str, pattern: str) -> list[str]:
-    """The paths that match, sorted by code point; a leading dash gets `./`, so that no file name is an option."""
+    """The paths that match, sorted by their bytes; a leading dash gets `./`, so that no file name is an option."""
     found = [prefix]
     parts = pattern.split("/")
+    while parts[-2:] == ["", ""]:  # bash writes one slash at the end, however many were asked for
+        parts.pop()
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
         grown: list[str] = []
@@ -63,7 +65,8 @@ def _glob(prefix: str, pattern: str) -> list[str]:
         found = grown
     if not parts[-1]:
         found = [path for path in found if _is_folder(path)]
-    return sorted("./" + path if path[:1] == "-" else path for path in found)
+    guarded = ("./" + path if path[:1] == "-" else path for path in found)
+    return sorted(guarded, key=lambda path: path.encode("utf-8", "surrogateescape"))
 
 
 def _names(base: str, part: str) -> list[str]:
@@ -77,11 +80,9 @@ def _names(base: str, part: str) -> list[str]:
         return [name]
     hidden = tokens[0] == ("c", ".")
     try:
-        listed = posix.listdir(base or ".")
+        listed = posix.listdir(base or ".")  # without . and .., which no pattern matches (bash 5.2, globskipdots)
     except OSError:
         return []
-    if hidden:
-        listed += [".", ".."]
     return [name for name in listed if (hidden or name[0] != ".") and _matches(tokens, name)]
 
 
