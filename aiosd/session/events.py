@@ -55,8 +55,8 @@ class EventLog:
             await self._waiting.wait()
             await self.drain()
 
-    async def drain(self) -> None:
-        """Store and show what was appended. StorageError leaves it appended."""
+    async def drain(self, *, then: Callable[[], None] = lambda: None) -> None:
+        """Store what was appended, call `then`, and show it, without a pause. StorageError leaves it appended."""
         self._waiting.clear()
         batch = list(self._appended)
         if batch:
@@ -66,7 +66,8 @@ class EventLog:
             except asyncio.CancelledError:  # comes when they are stored
                 self._show(batch)
                 raise
-            self._show(batch)
+        then()
+        self._show(batch)
 
     def show_unstored(self) -> None:
         """Show what was appended though it could not be stored: the last resort, so that readers learn of it."""

@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections import Counter
 
-from aiosd.errors import NotFoundError, StoppingError, TooManyRequestsError
+from aiosd.errors import NotFoundError, StoppingError, StorageError, TooManyRequestsError
 from aiosd.session.names import propose_names
 from aiosd.session.session import Ask, Rooms, Session
 from aiosd.types import SessionId
@@ -30,6 +30,7 @@ class SessionManager:
         self._rooms = rooms
         self._group = group
         self._open: dict[tuple[int, SessionId], Session] = {}
+        self._starting: Counter[int] = Counter()  # turns of each user that are neither refused nor running yet
         self._stopping = False
 
     @property
@@ -47,18 +48,29 @@ class SessionManager:
 
         `client_fd` is the person's own connection: the guard reads from it for whom it will act.
         """
-        if self._stopping:
-            raise StoppingError("the daemon is stopping", hint="ask again; the next request starts a new one")
-        running = Counter(each.uid for each in self._open.values() if each.running)
-        if running[uid] >= self._rooms.live.config.limits.turns_per_user:
+        self._refuse_when_stopping()
+        running = sum(each.uid == uid and each.running for each in self._open.values()) + self._starting[uid]
+        if running >= self._rooms.live.config.limits.turns_per_user:
             raise TooManyRequestsError(
-                f"{running[uid]} turns of yours run already", hint="wait for one, or raise limits.turns_per_user"
+                f"{running} turns of yours run already", hint="wait for one, or raise limits.turns_per_user"
             )
+        self._starting[uid] += 1
+        try:
+            found = await self._open_for(uid, ask, session=session, newest=newest, client_fd=client_fd)
+        finally:
+            self._starting[uid] -= 1
+        self._refuse_when_stopping()
+        return found, await found.start_turn(ask, self._group)
+
+    async def _open_for(self, uid: int, ask: Ask, *, session: str, newest: bool, client_fd: int) -> Session:
         known = await self.find(uid, session) if session or newest else None
         session_id = known.id if known else SessionId(secrets.token_hex(13))
         await self._rooms.guard.call("OpenSession", {"session": session_id}, client_fd=client_fd)
-        found = known or await self._create(uid, session_id, ask.prompt)
-        return found, await found.start_turn(ask, self._group)
+        return known or await self._create(uid, session_id, ask.about)
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping:
+            raise StoppingError("the daemon is stopping", hint="ask again; the next request starts a new one")
 
     async def find(self, uid: int, wanted: str) -> Session:
         """A session of `uid` by id or name, the newest by ""; NotFoundError if there is none."""
@@ -99,13 +111,15 @@ class SessionManager:
     async def stop(self, drain_s: float) -> None:
         """Take no more turns; let those that run end within `drain_s` seconds, then interrupt them."""
         self._stopping = True
-        turns = {session.task for session in self._open.values() if session.task is not None}
-        if turns:
-            await asyncio.wait(turns, timeout=drain_s)
+        await self._wait_for_turns(drain_s)
         for session in self._open.values():
             session.cancel()
+        await self._wait_for_turns(_END_S)
+
+    async def _wait_for_turns(self, deadline_s: float) -> None:
+        turns = {session.task for session in self._open.values() if session.task is not None}
         if turns:
-            await asyncio.wait(turns, timeout=_END_S)
+            await asyncio.wait(turns, timeout=deadline_s)
 
     async def _create(self, uid: int, session: SessionId, prompt: str) -> Session:
         title = " ".join(prompt.split())[:_TITLE]
@@ -125,8 +139,12 @@ class SessionManager:
         for uid in self._rooms.transcripts.users():
             in_use = frozenset(session for owner, session in self._open if owner == uid)
             table = self._rooms.live.config.sessions
-            deleted = await self._rooms.transcripts.prune(
-                uid, in_use=in_use, keep_days=table.keep_days, keep_bytes=table.keep_mib * 1024 * 1024
-            )
+            try:
+                deleted = await self._rooms.transcripts.prune(
+                    uid, in_use=in_use, keep_days=table.keep_days, keep_bytes=table.keep_mib * 1024 * 1024
+                )
+            except StorageError as exc:
+                _LOG.error("the transcripts of uid %d cannot be pruned: %s; %s", uid, exc.message, exc.hint)
+                continue
             if deleted:
                 _LOG.info("%d old sessions of uid %d were deleted", deleted, uid)

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from aiosd import exits
 from aiosd.agent.budget import Budget
@@ -27,6 +27,8 @@ from aiosd.types import SessionId
 from aiosd.wire import SessionStarted, TurnDone, TurnFailed, TurnState
 
 _LOG = logging.getLogger(__name__)
+_MAX_ABOUT = 1000
+_State = Literal["idle", "starting", "going", "cancelled", "ending"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,11 @@ class Ask:
     input: str
     cwd: str
     wait_s: int
+
+    @property
+    def about(self) -> str:
+        """What was asked, for lists of it: the words, or where there are none what came on standard input."""
+        return self.prompt if self.prompt.strip() else self.input[:_MAX_ABOUT].strip()
 
     @property
     def text(self) -> str:
@@ -71,43 +78,52 @@ class Session:
         self.used_at = asyncio.get_running_loop().time()
         self._rooms = rooms
         self.task: asyncio.Task[None] | None = None
-        self._running = False
+        self._state: _State = "idle"
 
     @property
     def running(self) -> bool:
-        """Whether a turn runs, or is about to."""
-        return self._running
+        """Whether a turn runs, is about to, or has not told its end yet."""
+        return self._state != "idle"
 
     async def start_turn(self, ask: Ask, group: asyncio.TaskGroup) -> int:
         """Start a turn in `group`; the cursor before its first event.
 
         SessionBusyError while another runs, StorageError when it cannot be stored; nothing has begun then.
         """
-        if self._running:
+        if self.running:
             raise SessionBusyError(f"a turn runs in {self.name}", hint="wait for it, or cancel it")
-        self._running = True
+        self._state = "starting"
         try:
             message = UserMessage(text=ask.text)
             after = self.log.last_seq
-            turn = await self._rooms.transcripts.begin_turn(self.uid, self.id, ask.prompt, render_message(message))
+            turn = await self._rooms.transcripts.begin_turn(self.uid, self.id, ask.about, render_message(message))
         except BaseException:
-            self._running = False
+            self._state = "idle"
             raise
         self.log.append(SessionStarted(name=self.name, turn=turn, model=self._rooms.model.info.name))
         self.task = group.create_task(self._run(ask, turn))
         return after
 
     def cancel(self) -> bool:
-        """Interrupt the running turn; whether there was one."""
-        if self.task is None or self.task.done():
-            return False
-        return self.task.cancel()
+        """Interrupt the running turn; whether there was one, that nobody had interrupted before."""
+        match self._state:
+            case "starting":  # a task that is cancelled before its first step never takes one, and tells no end
+                self._state = "cancelled"
+                return True
+            case "going" if self.task is not None:
+                self._state = "cancelled"
+                return self.task.cancel()
+            case _:
+                return False
 
     async def _run(self, ask: Ask, turn: int) -> None:
         """The turn, from its start to its last event. Raises nothing."""
         answer, state = "", "failed"
         last: TurnDone | TurnFailed
         try:
+            if self._state == "cancelled":
+                raise asyncio.CancelledError
+            self._state = "going"
             answered = await self._run_loop(ask, turn)
             answer, state = answered.text, "done"
             last = TurnDone(exit_status=answered.exit_status, steps=answered.steps)
@@ -120,7 +136,11 @@ class Session:
             fault = secrets.token_hex(4)
             _LOG.exception("a turn of session %s failed (%s)", self.id, fault)
             last = _failed("internal", f"an internal error ({fault})", "the daemon's log has it", exits.INTERNAL)
-        await self._end(turn, answer, cast("TurnState", state), last)
+        self._state = "ending"
+        try:
+            await self._end(turn, answer, cast("TurnState", state), last)
+        finally:
+            self._settle()
 
     async def _run_loop(self, ask: Ask, turn: int) -> Answered:
         rooms, limits = self._rooms, self._rooms.live.config.agent
@@ -169,12 +189,15 @@ class Session:
             await transcripts.end_turn(
                 self.uid, self.id, turn, answer=answer, state=state, exit_status=last.exit_status
             )
-            self._running = False
-            await self.log.drain()
+            await self.log.drain(then=self._settle)
         except StorageError as exc:
             _LOG.error("the end of a turn of session %s is not stored: %s", self.id, exc)
-            self._running = False
+            self._settle()
             self.log.show_unstored()
+
+    def _settle(self) -> None:
+        """The turn is over: whoever sees its last event may ask again, and nobody before."""
+        self._state = "idle"
         self.used_at = asyncio.get_running_loop().time()
 
 

@@ -22,7 +22,7 @@ Step = Sequence[Delta | Exception | asyncio.Event]
 
 
 class ScriptedModel:
-    """Answers the requests of one conversation with `steps`, one each."""
+    """Answers requests with `steps`, one each; of one conversation, or of any where that is said."""
 
     info = ModelInfo(name="scripted", provider="tests", description="says what it is told to", local=True)
 
@@ -30,6 +30,7 @@ class ScriptedModel:
         self._steps = list(steps)
         self.requests: list[ModelRequest] = []
         self.waiting = asyncio.Event()  # it has come to an event of its script
+        self.one_conversation = True
         self.closed = 0  # how many streams have come to an end, whatever that was
 
     def says(self, *steps: Step) -> None:
@@ -39,7 +40,7 @@ class ScriptedModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """The next step."""
         check_whole(request.messages)
-        if self.requests:
+        if self.requests and self.one_conversation:
             before = self.requests[-1].messages
             assert request.messages[: len(before)] == before, "what was said before has changed"
         self.requests.append(request)
