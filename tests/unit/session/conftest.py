@@ -131,3 +131,12 @@ async def stage(guard: ScriptedGuard, tmp_path: Path) -> AsyncIterator[Stage]:
             await made.sessions.stop(0)
     finally:
         gated.close()
+
+
+@pytest.fixture
+def stage_transcripts(tmp_path: Path) -> Iterator[GatedTranscripts]:
+    """Transcripts whose thread can be held."""
+    made = GatedTranscripts(tmp_path / "users")
+    yield made
+    made.open.set()
+    made.close()
