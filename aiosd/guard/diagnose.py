@@ -1,10 +1,12 @@
 """What the guard can confine here, found by making the sandboxes and trying them, each finding with its remedy."""
 
+import ctypes
 import os
 import shutil
 
 from aiosd.guard.bus import runs_systemd
 from aiosd.guard.workers import CLOSED, Workers
+from aiosd.sandbox.landlock import SCOPE_ABI, read_abi
 from aiosd.sandbox.link import Identity, SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
@@ -43,6 +45,7 @@ async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[J
             remedy="install bubblewrap 0.12 or later",
         )
     )
+    checks.append(_landlock())
     checks.append(
         _check(
             "own /proc",
@@ -94,6 +97,16 @@ def _bus() -> JsonObject:
         detail="by xdg-dbus-proxy" if found else "xdg-dbus-proxy is missing: services cannot be asked about",
         remedy="install xdg-dbus-proxy",
     )
+
+
+def _landlock() -> JsonObject:
+    abi = read_abi(ctypes.CDLL(None))
+    if abi == 0:
+        detail = "the kernel has none: a confined command can write to named pipes that its user may write to"
+    else:
+        detail = f"version {abi}" + ("" if abi >= SCOPE_ABI else ": namespaces alone keep signals and sockets apart")
+    remedy = "boot Linux 6.12 or later, with landlock among lsm="
+    return _check("Landlock", ok=abi >= SCOPE_ABI, weaker=True, detail=detail, remedy=remedy)
 
 
 def _words(*words: str) -> tuple[tuple[tuple[tuple[str, None, bool], ...], tuple[()]], ...]:

@@ -12,7 +12,7 @@ import struct
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
 _CREATE_RULESET_VERSION = 1
 _SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1, 2
-_SCOPE_ABI = 6
+SCOPE_ABI = 6
 _PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -26,7 +26,7 @@ def restrict_scope(libc: ctypes.CDLL) -> bool:
 
     Raises OSError where it could and did not.
     """
-    if read_abi(libc) < _SCOPE_ABI:
+    if read_abi(libc) < SCOPE_ABI:
         return False
     attributes = struct.pack("QQQ", 0, 0, _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL)
     ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)

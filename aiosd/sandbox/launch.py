@@ -1,8 +1,9 @@
 """The launcher: the one piece that may run with full rights, and only until it has become bubblewrap.
 
-It reads one record from the socket on descriptor 0, checks it, and then: makes the identity user namespace (so that
-owners read true), takes the user's groups and uid, sets the Landlock scope, plans the masks as that user, and executes
-bubblewrap with the worker in it, which goes on with the same socket. Without root (`drop` false) it cannot map other
+It reads one record from the socket on descriptor 0, checks it, and then: leaves the host's mounts (so that later ones
+stay out), makes the identity user namespace (so that owners read true), takes the user's groups and uid, sets the
+Landlock scope, plans the masks as that user, and executes bubblewrap with the worker in it, which goes on with the same
+socket. Without root (`drop` false) it cannot map other
 owners: bubblewrap makes a plain user namespace, and everybody else's files show as nobody's.
 
 The record is a marshalled dict from the guard, which is trusted; it is checked all the same, as what is wrong here
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 RECORD_VERSION = 1
 _MSG_CMSG_CLOEXEC = 0x40000000
-_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD = 3, 4, 5, 6
 _FIELDS = {
@@ -57,7 +59,7 @@ for name in ("aiosd", "aiosd.sandbox", "aiosd.sandbox.expand", "aiosd.sandbox.wo
     made = sys.modules[name] = type(sys)(name)
     if name in codes:
         exec(codes[name], made.__dict__)
-made.main(codes["aiosd.sandbox.file_tools"])
+made.main(codes["aiosd.sandbox.file_tools"], codes["writable"])
 """
 _START = "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])"
 
@@ -87,12 +89,13 @@ def _launch() -> None:
         raise _RefusedError("the guard has gone")
     filter_fd, code_fd = (os.dup(fd) for fd in fds)
     namespace_fd = -1
+    _leave_mounts(libc, record)
     if record["drop"]:
         namespace_fd = _make_identity_namespace(libc, record["uid"], record["gid"])
         os.setgroups(record["groups"])
         os.setresgid(record["gid"], record["gid"], record["gid"])
         os.setresuid(record["uid"], record["uid"], record["uid"])
-        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a change of uid clears it
+    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a change of uid clears it
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o022)
     os.chdir("/")
@@ -125,6 +128,23 @@ def _check(record: object, fds: list[int]) -> dict[str, Any]:
     if not all(isinstance(text, str) for text in (*record["arguments"], *record["masks"])):
         raise _RefusedError("arguments and masks are text")
     return record
+
+
+def _leave_mounts(libc: ctypes.CDLL, record: dict[str, Any]) -> None:
+    """Leave the host's mounts: bubblewrap goes on hearing of them, and what is mounted later would come in writable."""
+    flags = _CLONE_NEWNS if record["drop"] else _CLONE_NEWNS | _CLONE_NEWUSER
+    if libc.unshare(flags):
+        raise _RefusedError(f"namespaces are not available to uid {record['uid']}: {os.strerror(ctypes.get_errno())}")
+    if not record["drop"]:  # the rights to it come from a user namespace around bubblewrap's own
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{record['uid']} {record['uid']} 1"),
+            ("gid_map", f"{record['gid']} {record['gid']} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+    if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None):
+        raise _RefusedError(f"the host's mounts cannot be left: {os.strerror(ctypes.get_errno())}")
 
 
 def _make_identity_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> int:

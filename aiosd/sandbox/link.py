@@ -11,11 +11,13 @@ import functools
 import importlib.util
 import marshal
 import os
+import select
 import signal
 import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from aiosd.sandbox.launch import BOOT, RECORD_VERSION
@@ -62,6 +64,8 @@ class Link:
         self._ending = asyncio.Lock()
         self._actions = 0
         self._watched: dict[str, int] = {}
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._mounts_changed = False
         self._pid = self._pidfd = self._worker = self._errors = -1
         self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
@@ -70,7 +74,7 @@ class Link:
         """Make the sandbox and wait until its worker is ready; SandboxError (or ProfileError) if it cannot be."""
         record = self._render_record()
         filter_fd = _memory(render_filter(self.profile.sockets, machine=self._host.machine))
-        code_fd = _memory(_worker_code())
+        code_fd = _memory(_worker_code(self.profile.writable))
         try:
             self._spawn_launcher()
             socket.send_fds(self._control, [marshal.dumps(record)], [filter_fd, code_fd])
@@ -101,7 +105,7 @@ class Link:
             "bwrap": self._host.bwrap,
             "interpreter": self._host.interpreter,
             "arguments": render_bwrap(self.profile, self._host),
-            "masks": () if self.profile.sees_white_list else self._masks + secrets,
+            "masks": tuple(mask for mask in (*self._masks, *secrets) if self.profile.shows(mask)),
             "direct_masks": self._host.direct_masks,
             "rebuild": read_only,
         }
@@ -139,8 +143,12 @@ class Link:
 
     @property
     def stale(self) -> bool:
-        """Whether a folder whose names were copied into the view has changed since."""
-        return any(_changed_at(path) != changed for path, changed in self._watched.items())
+        """Whether what its view was made from has changed since: the host's mounts, or folders copied by name."""
+        if not self._mounts_changed:
+            watch = select.poll()
+            watch.register(self._mounts, select.POLLPRI)  # proc(5): set when the mounts differ from the last look
+            self._mounts_changed = bool(watch.poll(0))
+        return self._mounts_changed or any(_changed_at(path) != changed for path, changed in self._watched.items())
 
     async def run(self, packet: tuple[Any, ...], fds: tuple[int, int, int]) -> int:
         """Do one action, `packet` being what follows its id; its exit status (128 + n for a signal).
@@ -201,6 +209,7 @@ class Link:
                 os.close(fd)
         loop.remove_reader(self._control.fileno())
         self._control.close()
+        os.close(self._mounts)
         if self._errors >= 0:
             os.close(self._errors)
 
@@ -275,9 +284,9 @@ class Link:
 
 
 @functools.cache
-def _worker_code() -> bytes:
-    """The byte-code of the worker's modules, as `launch` hands it over."""
-    codes = {"": compile(BOOT, "<boot>", "exec")}
+def _worker_code(writable: tuple[str, ...]) -> bytes:
+    """The byte-code of the worker's modules, as `launch` hands it over, and where the worker may let write."""
+    codes: dict[str, CodeType | tuple[str, ...]] = {"": compile(BOOT, "<boot>", "exec"), "writable": writable}
     for name in _MODULES:
         spec = importlib.util.find_spec(name)
         assert spec is not None

@@ -118,9 +118,20 @@ class Profile:
         return SocketPolicy.NETLINK if Facet.SOCKETS in self.facets else SocketPolicy.NONE
 
     @property
+    def writable(self) -> tuple[str, ...]:
+        """The folders below which a file may be opened for writing; empty where the mounts alone decide."""
+        return () if self.name is ProfileName.USER else ("/dev", _SCRATCH)
+
+    @property
     def sees_white_list(self) -> bool:
         """Whether its view holds listed folders only, no home among them."""
         return Facet.BUS in self.facets
+
+    def shows(self, path: str) -> bool:
+        """Whether its view holds what the host has at `path`; what it does not hold needs no hiding."""
+        if self.name is ProfileName.USER:
+            return True
+        return not self.sees_white_list and not path.startswith("/run/")
 
     def describe(self) -> str:
         """In words, for a card and the record."""

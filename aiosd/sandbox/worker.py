@@ -11,7 +11,7 @@ Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin
 `("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`.
 Packets to the guard (ASCII): `ready`, `exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
 
-Source: kill(2), pid_namespaces(7), posix_spawn(3), unix(7).
+Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
 """
 
 from __future__ import annotations
@@ -33,15 +33,20 @@ if TYPE_CHECKING:
 _CONTROL = 0
 _MSG_CMSG_CLOEXEC = 0x40000000
 _PR_SET_DUMPABLE = 4
+_LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
+_WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
+_TRUNCATE = 1 << 14
 _MAX_PACKET = 256 * 1024
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
 
 
-def main(tools: CodeType) -> None:
+def main(tools: CodeType, writable: tuple[str, ...]) -> None:
     """Serve packets until the guard closes the socket; the kernel then ends the whole namespace."""
     if posix.getpid() != 1:
         posix._exit(70)  # kill(-1) below would reach processes that are not ours
-    _make_undumpable()
+    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)  # no process of this user may trace this one or look into it
+    if writable:
+        _restrict_writes(writable)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _CONTROL)
     woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.signal(_signal.SIGCHLD, lambda *_: None)
@@ -54,10 +59,30 @@ def main(tools: CodeType) -> None:
         pass
 
 
-def _make_undumpable() -> None:
-    """No process of the same user may trace this one or look into it. The full ctypes costs six times as much."""
+def _call(name: str, *arguments: int | bytes | None) -> int:
+    """A function of the C library. The full ctypes costs six times as much."""
     libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # None is this process, as in dlopen(3)
-    _ctypes.call_function(_ctypes.dlsym(libc, "prctl"), (_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    return int(_ctypes.call_function(_ctypes.dlsym(libc, name), arguments))
+
+
+def _restrict_writes(writable: tuple[str, ...]) -> None:
+    """Let nothing be written, made or removed but below `writable`: the second wall behind read-only mounts, and the
+    only one before named pipes, which those let through. Where the kernel has no Landlock the first stands alone.
+    """
+    abi = _call("syscall", _LANDLOCK_CREATE, None, 0, 1)
+    if abi < 1:
+        return
+    access = (_WRITING | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
+    ruleset = _call("syscall", _LANDLOCK_CREATE, access, len(access), 0)
+    for folder in writable:
+        beneath = posix.open(folder, posix.O_PATH | posix.O_CLOEXEC)
+        added = _call("syscall", _LANDLOCK_ADD_RULE, ruleset, 1, access + beneath.to_bytes(4, "little"), 0)
+        posix.close(beneath)
+        if added != 0:
+            posix._exit(71)
+    if ruleset < 0 or _call("syscall", _LANDLOCK_RESTRICT, ruleset, 0) != 0:
+        posix._exit(71)
+    posix.close(ruleset)
 
 
 class _Worker:
