@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 
 from aiosd import frames
+from aiosd.api.text import escape, escape_prose
 from aiosd.errors import InvalidRequestError
 from aiosd.session.events import Numbered
 from aiosd.types import JsonObject, JsonValue
@@ -38,13 +39,13 @@ def _as_text(numbered: Numbered) -> bytes:
     event = _load(numbered)
     match event["type"]:
         case "text_delta":
-            return str(event["text"]).encode()
+            return escape_prose(str(event["text"])).encode()
         case "approval_needed":
             return f"[waits for: aios approve {event['approval']}]\n".encode()
         case "call_done" if event["outcome"] in ("denied", "unanswered", "refused"):
-            return f"[{event['outcome']}: {event['reason']}]\n".encode()
+            return f"[{event['outcome']}: {escape(str(event['reason']))}]\n".encode()
         case "turn_failed":
-            return f"[failed: {event['message']}]\n".encode()
+            return f"[failed: {escape(str(event['message']))}]\n".encode()
         case "turn_done":
             return b"\n"
         case _:
@@ -58,20 +59,18 @@ def _as_frames(numbered: Numbered) -> bytes:
         case "session_started":
             return frames.render(frames.SESSION, f"{event['session']} {event['name']}".encode())
         case "text_delta":
-            return frames.render(frames.TEXT, str(event["text"]).encode())
+            return frames.render(frames.TEXT, escape_prose(str(event["text"])).encode())
         case "call_proposed":
-            return frames.render(frames.NOTE, f"› {_describe_call(event)}".encode())
+            return _render_note(f"› {_describe_call(event)}")
         case "decision":
-            note = _describe_decision(event)
-            return frames.render(frames.NOTE, note.encode()) if note else b""
+            return _render_note(_describe_decision(event))
         case "approval_needed":
             return frames.render(frames.APPROVAL, f"{event['approval']} {event['expires_at']}".encode())
         case "call_done":
-            note = _describe_end(event)
-            return frames.render(frames.NOTE, note.encode()) if note else b""
+            return _render_note(_describe_end(event))
         case "turn_failed":
             hint = f" ({event['hint']})" if event["hint"] else ""
-            failed = frames.render(frames.NOTE, f"! {event['message']}{hint}".encode())
+            failed = _render_note(f"! {event['message']}{hint}")
             return failed + frames.render(frames.EXIT, str(event["exit_status"]).encode())
         case "turn_done":
             return frames.render(frames.EXIT, str(event["exit_status"]).encode())
@@ -93,6 +92,11 @@ async def render_stream(events: AsyncIterator[Numbered], form: Form) -> AsyncIte
         data = form(numbered)
         if data:
             yield data
+
+
+def _render_note(text: str) -> bytes:
+    """A line for people, whatever it quotes; "" is none."""
+    return frames.render(frames.NOTE, escape(text).encode()) if text else b""
 
 
 def _load(numbered: Numbered) -> JsonObject:

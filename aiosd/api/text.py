@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from aiosd.wire import Config, Doctor, ModelList, SessionDetail, SessionList, Status, VerdictInfo
 
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_PROSE = frozenset("\n\t\u200c\u200d\xad")  # joiners belong to words and emoji
 _MARKS = {"ok": "ok     ", "weaker": "weaker ", "missing": "MISSING"}
 
 
@@ -100,3 +102,11 @@ def escape(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(rf"\u{{{ord(char):x}}}" if unicodedata.category(char)[0] == "C" else char for char in text)
+
+
+def escape_prose(text: str) -> str:
+    r"""`text` of an answer, which may have lines and any language: only what moves the cursor or hides as \u{...}."""
+    return "".join(
+        rf"\u{{{ord(char):x}}}" if unicodedata.category(char) in _UNSEEN and char not in _PROSE else char
+        for char in text
+    )
