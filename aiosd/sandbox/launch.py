@@ -72,7 +72,7 @@ def main() -> None:
     """Become the sandbox of one record. Returns never; a failure is one line on standard error and status 78."""
     try:
         _launch()
-    except (_RefusedError, OSError, ValueError) as exc:
+    except (_RefusedError, OSError, ValueError, TypeError, EOFError) as exc:
         sys.stderr.write(f"launch: {exc}\n")
         sys.stderr.flush()
     os._exit(78)
@@ -123,11 +123,16 @@ def _check(record: object, fds: list[int]) -> dict[str, Any]:
         raise _RefusedError("two descriptors are needed")
     if record["drop"] == (os.getuid() != 0):
         raise _RefusedError("only root can, and root must, become another user")
-    if record["drop"] and (record["uid"] <= 0 or record["gid"] <= 0 or 0 in record["groups"]):
+    if record["drop"] and not all(map(_is_ordinary, (record["uid"], record["gid"], *record["groups"]))):
         raise _RefusedError("no sandbox is root's")
     if not all(isinstance(text, str) for text in (*record["arguments"], *record["masks"])):
         raise _RefusedError("arguments and masks are text")
     return record
+
+
+def _is_ordinary(number: object) -> bool:
+    """Whether it is an id that somebody but root can have; 2³² - 1 is what setresuid(2) takes for "as it is"."""
+    return type(number) is int and 0 < number < 2**32 - 1
 
 
 def _leave_mounts(libc: ctypes.CDLL, record: dict[str, Any]) -> None:
