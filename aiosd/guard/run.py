@@ -71,9 +71,10 @@ class Runner:
             for pipeline, profile in zip(program.pipelines, profiles, strict=True):
                 if _skips(pipeline.joiner, status):
                     continue
-                packet = ("run", render_stages(pipeline), cwd, environment)
                 async with self._open(session, profile) as link:
-                    status = await link.run(packet, fds)
+                    # The view of the bus holds no working directory; what is asked there does not depend on one.
+                    where = "/" if link.profile.sees_white_list else cwd
+                    status = await link.run(("run", render_stages(pipeline), where, environment), fds)
             return status
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell)
