@@ -5,8 +5,9 @@ Read in this order: `recogniser` (a shell line → simple commands, or opaque), 
 strictest decides), `files` (where rules come from).
 """
 
-from aiosd.policy.engine import Policy, Unmatched
+from aiosd.policy.engine import Policy
 from aiosd.policy.errors import PolicyError
+from aiosd.policy.explain import Unmatched
 from aiosd.policy.files import load_policy
 from aiosd.policy.program import (
     DiscardTo,

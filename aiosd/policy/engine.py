@@ -2,16 +2,28 @@
 
 It promises that the strictest rule over every part of an action decides, whatever the order; that what no rule speaks
 of gets `unmatched`; that what cannot be read exactly is at least asked about; that effects as root are at least asked
-about unless an administrator's rule with `run_as = "root"` says `notify`; and that everything over a limit is denied.
+about unless a rule with `run_as = "root"` says `notify`; and that everything over a limit is denied. A rule marked as a
+default counts only where no other rule speaks.
 """
 
 import posixpath
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
-from aiosd.policy.deny_scan import MAX_DEPTH, Scan, TooDeepError, search_for
-from aiosd.policy.judge import Judgement, judge
+from aiosd.policy.deny_scan import MAX_COMMANDS, LimitError, Scan, Searched
+from aiosd.policy.explain import (
+    Unmatched,
+    denied,
+    outside,
+    part_as_root,
+    part_asked,
+    part_of_opaque,
+    part_of_rules,
+    part_of_unmatched,
+    summary,
+    why_unmatched,
+)
+from aiosd.policy.judge import judge
 from aiosd.policy.knowledge import Knowledge
 from aiosd.policy.program import Opaque, Pipeline, Program, Simple
 from aiosd.policy.recogniser import recognise
@@ -22,24 +34,10 @@ from aiosd.policy.wide import canonical_path
 from aiosd.types import Facet, Principal, RunAs, Tier, strictest
 
 MAX_LINE_BYTES: Final = 64 * 1024
-MAX_COMMANDS: Final = 256
 
 _NO_FACETS: Final[frozenset[Facet]] = frozenset()
 _NEVER_JOINED: Final = frozenset((Facet.BUS, Facet.SOCKETS))
-_JOINED = "It cannot observe the bus and the network in one pipeline; propose them as two commands."
-
-
-class Unmatched(StrEnum):
-    """What becomes of a command that no rule speaks of; `confine` runs it where it can only read."""
-
-    CONFINE = "confine"
-    REQUIRE_APPROVAL = "require_approval"
-    DENY = "deny"
-
-    @property
-    def tier(self) -> Tier:
-        """The tier it stands for: confinement is what `auto_allow` gives."""
-        return Tier.AUTO_ALLOW if self is Unmatched.CONFINE else Tier(self.value)
+_JOINED: Final = "It cannot observe the bus and the network in one pipeline; propose them as two commands."
 
 
 class Policy:
@@ -49,133 +47,108 @@ class Policy:
         self, *, rules: Sequence[Rule], unmatched: tuple[Unmatched, RuleRef], knowledge: Knowledge, digest: str = ""
     ) -> None:
         self.rules = tuple(rules)
-        self.unmatched, self._unmatched_ref = unmatched
+        self.unmatched = unmatched[0]
         self.digest = digest
-        self._knowledge = knowledge
-        self._searched = search_for(rules, knowledge)
-        self._everything = [rule for rule in rules if not (rule.pattern or rule.text or rule.tool)]
-        self._allowing: dict[str, list[Rule]] = {}
-        for rule in rules:
-            if rule.allows and rule.pattern is not None:
-                self._allowing.setdefault(rule.pattern.words[0], []).append(rule)
+        self._book = _Rulebook(rules, unmatched, knowledge)
 
     def evaluate(self, action: Action, principal: Principal) -> Verdict:
         """The verdict on `action` if `principal` asks for it. Never raises for any text of an action."""
         match action:
             case CommandAction():
-                return _Evaluation(self, action, principal).verdict()
+                return _Evaluation(self._book, action, principal).verdict()
             case FileAction():
-                return self._evaluate_file(action, principal)
+                return _evaluate_file(self._book, action, principal)
             case _:
                 assert_never(action)
 
-    def _evaluate_file(self, action: FileAction, principal: Principal) -> Verdict:
-        text = f"{action.tool} {action.path}"
-        if not action.path.startswith("/") or "\0" in action.path:
-            return _denied(text, "the path is not absolute", "path")
-        path = canonical_path(action.path, "/", principal.home)
-        folder = posixpath.dirname(path)
-        rules = [
-            rule
-            for rule in self.rules
-            if ((rule.tool is not None and rule.tool.covers(action.tool, path)) or rule in self._everything)
-            and rule.applies(principal, RunAs.USER, folder)
-        ]
-        tier = strictest(*(rule.ref.tier for rule in rules)) if rules else self.unmatched.tier
-        part = _part_of_rules(text, tier, rules)
-        if not rules:
-            part = self.unmatched_part(text, f"No rule speaks of `{action.tool}`.", _NO_FACETS)
-        if action.writes and part.tier is Tier.AUTO_ALLOW:
-            reason = f"`{action.tool}` writes, and what runs unasked only reads."
-            part = Part(text=text, tier=Tier.REQUIRE_APPROVAL, reason=reason, rules=(self._unmatched_ref,))
-        return Verdict(tier=part.tier, reason=part.reason, parts=(part,))
 
-    def unmatched_part(self, text: str, reason: str, facets: frozenset[Facet], suggest: str = "") -> Part:
-        """A part that no rule decides."""
-        match self.unmatched:
-            case Unmatched.CONFINE:
-                reason += " It runs confined: it can read, and nothing else."
-            case Unmatched.REQUIRE_APPROVAL:
-                reason += " A person must approve it."
-            case Unmatched.DENY:
-                reason += " The policy denies what no rule allows."
-        return Part(
-            text=text,
-            tier=self.unmatched.tier,
-            reason=reason,
-            rules=(self._unmatched_ref,),
-            facets=facets,
-            suggest=suggest,
-        )
+class _Rulebook:
+    """The rules, each where it is looked for."""
 
-    def scan(self, cwd: str, home: str) -> Scan:
-        """A search for the strict rules of this policy."""
-        return Scan(self._searched, self._knowledge, cwd=cwd, home=home)
+    def __init__(self, rules: Sequence[Rule], unmatched: tuple[Unmatched, RuleRef], knowledge: Knowledge) -> None:
+        self.unmatched, self.unmatched_ref = unmatched
+        self.knowledge = knowledge
+        self.searched = Searched(rules, knowledge)
+        self.tools = [rule for rule in rules if rule.tool is not None]
+        self.everything = [rule for rule in rules if not (rule.pattern or rule.text or rule.tool)]
+        self.allowing: dict[str, list[Rule]] = {}
+        for rule in rules:
+            if rule.allows and rule.pattern is not None:
+                self.allowing.setdefault(rule.pattern.words[0], []).append(rule)
 
-    def judge(self, command: Simple) -> Judgement:
-        """What the option data knows of a command."""
-        return judge(self._knowledge, command.argv)
-
-    def allowing(self, command: Simple) -> list[Rule]:
+    def covering(self, command: Simple) -> list[Rule]:
         """The allowing rules whose pattern covers the command."""
-        return [rule for rule in self._allowing.get(command.argv[0].text, ()) if rule.covers(command.argv)]
+        return [rule for rule in self.allowing.get(command.argv[0].text, ()) if rule.covers(command.argv)]
 
-    def about_everything(self) -> list[Rule]:
-        """The rules that name no command and no tool."""
-        return self._everything
 
-    @property
-    def unmatched_ref(self) -> RuleRef:
-        """Where `unmatched` is said."""
-        return self._unmatched_ref
+def _evaluate_file(book: _Rulebook, action: FileAction, principal: Principal) -> Verdict:
+    text = f"{action.tool} {action.path}"
+    if not action.path.startswith("/") or "\0" in action.path:
+        return denied(text, "the path is not absolute")
+    path = canonical_path(action.path, "/", principal.home)
+    about = [rule for rule in book.tools if rule.tool is not None and rule.tool.covers(action.tool, path)]
+    folder = posixpath.dirname(path)
+    rules = [rule for rule in (*about, *book.everything) if rule.applies(principal, RunAs.USER, folder)]
+    if rules:
+        part = part_of_rules(text, _speaking(rules))
+    else:
+        part = part_of_unmatched(text, f"No rule speaks of `{action.tool}`.", book.unmatched, book.unmatched_ref)
+    if action.writes and part.tier is Tier.AUTO_ALLOW:
+        part = part_asked(part, "writes", f"`{action.tool}` writes, and what runs unasked only reads.")
+    return Verdict(tier=part.tier, reason=part.reason, parts=(part,))
 
 
 class _Evaluation:
     """One command action, one person."""
 
-    def __init__(self, policy: Policy, action: CommandAction, principal: Principal) -> None:
-        self._policy = policy
+    def __init__(self, book: _Rulebook, action: CommandAction, principal: Principal) -> None:
+        self._book = book
         self._principal = principal
         self._cwd = action.cwd
         self._line = action.line
         self._run_as = action.run_as
 
     def verdict(self) -> Verdict:
-        if len(self._line.encode("utf-8", "surrogatepass")) > MAX_LINE_BYTES:
-            return _denied(self._line[:200] + "…", "the line is longer than 64 KiB", "limit")
+        if why := self._why_impossible():
+            return denied(self._line[:MAX_LINE_BYTES], why)
         self._line, program, as_root = strip_sudo(self._line, recognise(self._line))
         if as_root:
             self._run_as = RunAs.ROOT
         try:
-            if isinstance(program, Opaque):
-                return self._opaque(program)
-            if len(program.commands()) > MAX_COMMANDS:
-                return _denied(self._line, f"the line has more than {MAX_COMMANDS} commands", "limit")
-            return self._program(program)
-        except TooDeepError:
-            return _denied(self._line, f"more than {MAX_DEPTH} commands are wrapped in each other", "limit")
+            return self._opaque(program) if isinstance(program, Opaque) else self._program(program)
+        except LimitError as limit:
+            return denied(self._line, str(limit))
+
+    def _why_impossible(self) -> str:
+        try:
+            size = len(self._line.encode())
+        except UnicodeEncodeError:
+            return "the line is not text"
+        if size > MAX_LINE_BYTES:
+            return "the line is longer than 64 KiB"
+        if "\0" in self._line:
+            return "a NUL character cannot be run"
+        return "" if self._cwd.startswith("/") else "its directory is not absolute"
 
     def _opaque(self, opaque: Opaque) -> Verdict:
-        scan = self._policy.scan(self._cwd, self._principal.home)
-        scan.text(self._line)
-        rules = self._applying([*scan.found, *self._policy.about_everything()])
-        denies = [rule for rule in rules if rule.ref.tier is Tier.DENY]
-        outside = f"The line cannot be checked word by word: at character {opaque.position + 1}, {opaque.reason}."
-        if denies:
-            part = _part_of_rules(self._line, Tier.DENY, denies)
-        elif self._policy.unmatched is Unmatched.DENY:
-            part = self._policy.unmatched_part(self._line, outside, _NO_FACETS)
+        scan = self._scan()
+        scan.opaque(self._line)
+        rules = self._applying((*scan.found, *self._book.everything))
+        denying = [rule for rule in rules if rule.ref.tier is Tier.DENY]
+        if denying:
+            part = part_of_rules(self._line, denying)
+        elif self._book.unmatched is Unmatched.DENY:
+            part = part_of_unmatched(self._line, outside(opaque), Unmatched.DENY, self._book.unmatched_ref)
         else:
-            reason = " ".join([outside, "A person must approve its exact text.", *_reasons(rules)])
-            suggest = next((rule.suggest for rule in rules if rule.suggest), "")
-            refs = tuple(rule.ref for rule in rules) or (RuleRef(name="opaque", tier=Tier.REQUIRE_APPROVAL),)
-            part = Part(text=self._line, tier=Tier.REQUIRE_APPROVAL, reason=reason, rules=refs, suggest=suggest)
+            part = part_of_opaque(self._line, opaque, rules)
         return Verdict(
             tier=part.tier, reason=part.reason, parts=(part,), line=self._line, opaque=opaque, run_as=self._run_as
         )
 
     def _program(self, program: Program) -> Verdict:
-        scan = self._policy.scan(self._cwd, self._principal.home)
+        if len(program.commands()) > MAX_COMMANDS:
+            raise LimitError(f"it holds more than {MAX_COMMANDS} commands")
+        scan = self._scan()
         parts: list[Part] = []
         facets: list[frozenset[Facet]] = []
         for pipeline in program.pipelines:
@@ -185,7 +158,7 @@ class _Evaluation:
         tier = strictest(*(part.tier for part in parts))
         return Verdict(
             tier=tier,
-            reason=_summary(parts, tier),
+            reason=summary(parts, tier),
             parts=tuple(parts),
             line=self._line,
             program=program,
@@ -197,103 +170,37 @@ class _Evaluation:
         parts = [self._simple(command, rules) for command, rules in zip(pipeline.stages, strict, strict=True)]
         facets = _NO_FACETS.union(*(part.facets for part in parts))
         if facets >= _NEVER_JOINED:
-            ref = RuleRef(name="bus and sockets", tier=Tier.REQUIRE_APPROVAL)
-            parts = [
-                part
-                if part.tier.strictness >= ref.tier.strictness
-                else Part(text=part.text, tier=ref.tier, reason=_JOINED, rules=(ref,))
-                for part in parts
-            ]
+            allowed = (Tier.AUTO_ALLOW, Tier.NOTIFY)
+            parts = [part_asked(part, "bus and sockets", _JOINED) if part.tier in allowed else part for part in parts]
             facets = _NO_FACETS
         return parts, facets
 
     def _simple(self, command: Simple, strict: Sequence[Rule]) -> Part:
         text = self._line[command.start : command.end]
-        judgement = self._policy.judge(command)
-        facets = judgement.facets if judgement.known else _NO_FACETS
-        rules = self._applying([*strict, *self._policy.about_everything()])
+        judgement = judge(self._book.knowledge, command.argv)
+        facets = judgement.facets if judgement.harmless else _NO_FACETS
+        rules = self._applying((*strict, *self._book.everything))
         blocked: list[tuple[Rule, str]] = []
-        for rule in self._applying(self._policy.allowing(command)):
+        for rule in self._applying(self._book.covering(command)):
             if why := uncovered(rule, command.argv, judgement):
                 blocked.append((rule, why[0]))
             else:
                 rules.append(rule)
         if rules:
-            part = _part_of_rules(text, strictest(*(rule.ref.tier for rule in rules)), rules, facets)
+            part = part_of_rules(text, _speaking(rules), facets)
         else:
-            part = self._policy.unmatched_part(text, _why_unmatched(command, judgement, blocked), facets)
-        if self._run_as is RunAs.ROOT and part.tier is not Tier.DENY:
-            return _as_root(part, rules)
-        return part
+            why_not = why_unmatched(command, judgement, blocked)
+            part = part_of_unmatched(text, why_not, self._book.unmatched, self._book.unmatched_ref, facets)
+        return part_as_root(part, rules) if self._run_as is RunAs.ROOT else part
 
-    def _applying(self, rules: Sequence[Rule]) -> list[Rule]:
+    def _scan(self) -> Scan:
+        return Scan(self._book.searched, self._book.knowledge, cwd=self._cwd, home=self._principal.home)
+
+    def _applying(self, rules: Iterable[Rule]) -> list[Rule]:
         return [rule for rule in rules if rule.applies(self._principal, self._run_as, self._cwd)]
 
 
-def _part_of_rules(text: str, tier: Tier, rules: Sequence[Rule], facets: frozenset[Facet] = _NO_FACETS) -> Part:
-    """The part that `rules`, of which the strictest give `tier`, decide."""
-    speaking = [rule for rule in rules if rule.ref.tier is tier]
-    reasons = _reasons(speaking)
-    name = speaking[0].ref.name
-    match tier:
-        case Tier.AUTO_ALLOW:
-            default = f"It only reads; the rule `{name}` allows it."
-        case Tier.NOTIFY:
-            default = f"The rule `{name}` allows it, with a notice."
-        case Tier.REQUIRE_APPROVAL:
-            default = f"The rule `{name}` asks a person first."
-        case Tier.DENY:
-            default = f"The rule `{name}` denies it."
-        case _:
-            assert_never(tier)
-    return Part(
-        text=text,
-        tier=tier,
-        reason=" ".join(reasons) or default,
-        rules=tuple(dict.fromkeys(rule.ref for rule in speaking)),
-        facets=facets,
-        suggest=next((rule.suggest for rule in speaking if rule.suggest), ""),
-    )
-
-
-def _reasons(rules: Sequence[Rule]) -> list[str]:
-    return list(dict.fromkeys(rule.reason for rule in rules if rule.reason))
-
-
-def _why_unmatched(command: Simple, judgement: Judgement, blocked: Sequence[tuple[Rule, str]]) -> str:
-    name = command.argv[0].text
-    if blocked:
-        rule, why = blocked[0]
-        return f"The rule `{rule.ref.name}` does not reach this far: {why}."
-    if "/" in name:
-        return f"`{name}` is a path; rules that allow speak of commands by bare name."
-    if judgement.known and judgement.concerns:
-        return f"No rule allows this: {judgement.concerns[0].text}."
-    return f"No rule speaks of `{name}`."
-
-
-def _as_root(part: Part, rules: Sequence[Rule]) -> Part:
-    """The part when it runs as root: at least asked about, unless a rule that speaks of root gave its tier."""
-    if part.tier is Tier.REQUIRE_APPROVAL and rules:
-        return part
-    if part.tier is Tier.NOTIFY and any(rule.run_as is RunAs.ROOT for rule in rules):
-        return part
-    ref = RuleRef(name="root", tier=Tier.REQUIRE_APPROVAL)
-    return Part(text=part.text, tier=ref.tier, reason="It runs as root; a person must approve it.", rules=(ref,))
-
-
-def _summary(parts: Sequence[Part], tier: Tier) -> str:
-    deciding = [part for part in parts if part.tier is tier]
-    if len(parts) == 1 or len({part.reason for part in deciding}) == 1:
-        return deciding[0].reason
-    if tier is Tier.AUTO_ALLOW:
-        return "Every part may run unasked."
-    said = [f"`{part.text}`: {part.reason}" for part in deciding[:3]]
-    more = len(deciding) - len(said)
-    return " ".join(said) + (f" And {more} more." if more else "")
-
-
-def _denied(text: str, why: str, name: str) -> Verdict:
-    ref = RuleRef(name=name, tier=Tier.DENY)
-    reason = f"Not possible: {why}."
-    return Verdict(tier=Tier.DENY, reason=reason, parts=(Part(text=text, tier=Tier.DENY, reason=reason, rules=(ref,)),))
+def _speaking(rules: Sequence[Rule]) -> Sequence[Rule]:
+    """The rules that count: defaults only where there is no other, or where they ask the same."""
+    others = [rule.ref.tier for rule in rules if not rule.default]
+    return rules if not others or strictest(*others) is Tier.REQUIRE_APPROVAL else [r for r in rules if not r.default]

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from aiosd.policy.engine import Policy, Unmatched
+from aiosd.policy.engine import Policy
 from aiosd.policy.errors import PolicyError
+from aiosd.policy.explain import Unmatched
 from aiosd.policy.knowledge import Knowledge, load_knowledge
 from aiosd.policy.rule_tables import read_permissions, read_rules
 from aiosd.policy.rules import Rule

@@ -16,6 +16,8 @@ from aiosd.policy.sed_script import only_prints
 from aiosd.types import Facet
 
 _NO_FACETS: Final[frozenset[Facet]] = frozenset()
+_MAX_FLAGS: Final = 64
+_MAX_SUGGESTIONS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +78,11 @@ def judge(knowledge: Knowledge, argv: Sequence[Word]) -> Judgement:
     return judgement
 
 
-def _distance(judgement: Judgement) -> tuple[int, int]:
-    """How far an argv is from a form: first what the form does not know, then what is not harmless in it."""
-    unknown = sum(concern.effect is Effect.UNKNOWN for concern in judgement.concerns)
-    return unknown, len(judgement.concerns)
+def _distance(judgement: Judgement) -> tuple[bool, int]:
+    """How far an argv is from a form: how much the form does not know, all that is missing counted once."""
+    unknown = [concern for concern in judgement.concerns if concern.effect is Effect.UNKNOWN]
+    missing = [concern for concern in unknown if concern.incomplete]
+    return bool(judgement.concerns), len(unknown) - len(missing) + bool(missing)
 
 
 def _judge_form(spec: Spec, argv: Sequence[Word], name: str) -> Judgement:
@@ -102,8 +105,11 @@ def _judge_from(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) -> 
         if not group & found.seen:
             wanted = " or ".join(sorted(group))
             found.add(at, Effect.UNKNOWN, f"`{name}` is known to be harmless only with {wanted}", incomplete=True)
-    if (spec.verbs or spec.subs) and operands:
-        _judge_verb(spec, argv, at, operands, found)
+    if spec.verbs or spec.subs:
+        if operands:
+            _judge_verb(spec, argv, at, operands, found)
+        else:
+            found.effects(at, name, spec.bare)
         return
     _judge_operands(spec, argv, operands, name, found)
 
@@ -156,7 +162,7 @@ def _judge_operands(spec: Spec, argv: Sequence[Word], operands: list[int], name:
             script = argv[operands[0]] if operands else None
             if script is None or script.pattern is not None or not only_prints(script.text):
                 at = operands[0] if operands else 0
-                reason = f"this `{name}` script is not one of the simple ones known only to print"
+                reason = f"this `{name}` script is not one of the simple ones known only to print (see --sandbox)"
                 found.add(at, Effect.UNKNOWN, reason, incomplete=script is None)
         case "path":
             for index in operands:
@@ -203,7 +209,8 @@ def _long_option(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) ->
     name, equals, _ = argv[at].text.partition("=")
     option = spec.options.get(name)
     if option is None:
-        found.add(at, Effect.UNKNOWN, _unknown_long(spec, name))
+        known = len(found.concerns) < _MAX_SUGGESTIONS
+        found.add(at, Effect.UNKNOWN, _unknown_long(spec, name) if known else f"`{name}` {PHRASES[Effect.UNKNOWN]}")
         return at + 1
     _take(option, name, at, found)
     if option.arity is Arity.NONE and equals:
@@ -227,6 +234,9 @@ def _cluster(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) -> int
         return at + 1
     for place in range(1, len(text)):
         name = "-" + text[place]
+        if place > _MAX_FLAGS:
+            found.add(at, Effect.UNKNOWN, f"more than {_MAX_FLAGS} flags in one word")
+            return at + 1
         option = spec.options.get(name)
         if option is None:
             found.add(at, Effect.UNKNOWN, f"`{name}` {PHRASES[Effect.UNKNOWN]}")

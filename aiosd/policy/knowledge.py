@@ -96,6 +96,7 @@ class Spec:
     style: Style = Style.GNU
     stops: bool = False
     nested: bool = False
+    bare: tuple[Effect, ...] = ()
     verbs: Mapping[str, tuple[Effect, ...]]
     subs: Mapping[str, "Spec"]
     forms: tuple["Spec", ...] = ()
@@ -117,7 +118,10 @@ class Knowledge:
         self._specs: dict[str, Spec] = {}
         for names, table in tables.items():
             if not names.startswith("_"):
-                self._tables.update(dict.fromkeys(names.split("|"), table))
+                for name in names.split("|"):
+                    if name in self._tables:
+                        raise KnowledgeError(f"{name} is described twice")
+                    self._tables[name] = table
 
     def commands(self) -> frozenset[str]:
         """Every command name known."""
@@ -159,9 +163,9 @@ def load_knowledge(directory: str = _OPTIONS_DIR) -> Knowledge:
 
 
 _EFFECT_KEYS: Final = frozenset(effect.value for effect in Effect if effect not in (Effect.ROOT, Effect.UNKNOWN))
-_KEYS: Final = frozenset(
-    """options effects facets operands counts needs style stops nested verbs sub form use sees wraps shell""".split()
-).union(_EFFECT_KEYS)
+_KEYS: Final = _EFFECT_KEYS.union(
+    "options effects facets operands counts needs style stops nested bare verbs sub form use sees wraps shell".split()
+)
 
 
 def _compile_spec(table: Mapping[str, object], groups: Mapping[str, Mapping[str, object]]) -> Spec:
@@ -188,6 +192,7 @@ def _compile_spec(table: Mapping[str, object], groups: Mapping[str, Mapping[str,
         style=style,
         stops=table.get("stops") is True,
         nested=table.get("nested") is True,
+        bare=_effects(_text(table, "bare")),
         verbs={
             verb: _effects("" if effects == "none" else effects)
             for effects, verbs in _table(table, "verbs").items()

@@ -10,36 +10,47 @@ from typing import Final
 from aiosd.policy.program import Opaque, Program
 from aiosd.policy.recogniser import recognise
 
-_MAX_ROUNDS: Final = 32
-_SUDO: Final = re.compile(
-    r"sudo(?:[ \t]+(?:-n|--non-interactive|-u[ \t]*root|--user=root))*(?:[ \t]+--)?[ \t]+(?=[^\s-])"
-)
+_NEXT_WORD: Final = re.compile(r"[ \t]+([^ \t\n;&|<>()]+)")
+_MEANS_ROOT: Final = ("-n", "--non-interactive", "-uroot", "--user=root")
 
 
 def strip_sudo(line: str, program: Program | Opaque) -> tuple[str, Program | Opaque, bool]:
     """`line` and its reading without a leading `sudo` of any command, and whether there was one."""
-    stripped = False
-    for _ in range(_MAX_ROUNDS):
-        shorter = _strip_once(line, program)
-        if shorter == line:
-            break
-        reading = recognise(shorter)
-        if not _same_commands(program, reading):
-            break
-        line, program, stripped = shorter, reading, True
-    return line, program, stripped
+    shorter = _strip(line, program)
+    if shorter == line:
+        return line, program, False
+    reading = recognise(shorter)
+    return (shorter, reading, True) if _same_commands(program, reading) else (line, program, False)
 
 
-def _strip_once(line: str, program: Program | Opaque) -> str:
+def _strip(line: str, program: Program | Opaque) -> str:
     if isinstance(program, Opaque):
         start = len(line) - len(line.lstrip(" \t\n"))
         starts = [start]
     else:
         starts = [command.start for command in program.commands() if command.argv[0].text == "sudo"]
     for start in reversed(starts):
-        if found := _SUDO.match(line, start):
-            line = line[:start] + line[found.end() :]
+        if line.startswith("sudo", start):
+            line = line[:start] + line[_command_after(line, start) :]
     return line
+
+
+def _command_after(line: str, start: int) -> int:
+    """Where the command begins that the `sudo` at `start` runs; `start` itself if this `sudo` is not understood."""
+    at = start + len("sudo")
+    while word := _NEXT_WORD.match(line, at):
+        at = word.end()
+        if word[1] == "-u":
+            word = _NEXT_WORD.match(line, at)
+            if not word or word[1] != "root":
+                return start
+            at = word.end()
+        elif word[1] == "--":
+            word = _NEXT_WORD.match(line, at)
+            return word.start(1) if word else start
+        elif word[1] != "sudo" and word[1] not in _MEANS_ROOT:
+            return start if word[1].startswith("-") else word.start(1)
+    return start
 
 
 def _same_commands(before: Program | Opaque, after: Program | Opaque) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from aiosd.policy.deny_scan import Scan, TooDeepError, search_for
+from aiosd.policy.deny_scan import LimitError, Scan, Searched
 from aiosd.policy.errors import PolicyError
 from aiosd.policy.judge import judge
 from aiosd.policy.knowledge import Knowledge
@@ -23,7 +23,8 @@ from aiosd.types import RunAs, Tier
 FILE_TOOLS: Final = ("read_file", "write_file", "edit_file", "glob", "grep")
 _WRITING_TOOLS: Final = ("write_file", "edit_file")
 _RULE_KEYS: Final = (
-    "pattern", "command", "tool", "tier", "reason", "suggest", "user", "group", "run_as", "cwd", "match", "no_match",
+    "pattern", "command", "tool", "tier", "default", "reason", "suggest", "user", "group", "run_as", "cwd", "match",
+    "no_match",
 )  # fmt: skip
 _Lines = Mapping[Path, int]
 
@@ -80,6 +81,7 @@ class _RuleTable:
             groups=frozenset(self._texts("group")),
             run_as=RunAs(run_as) if (run_as := self._one_of("run_as", tuple(RunAs))) else None,
             cwd=self._cwd(),
+            default=self._default(tier),
         )
         rules = self._subjects(common)
         if tier == Tier.AUTO_ALLOW and common.run_as is RunAs.ROOT:
@@ -137,6 +139,14 @@ class _RuleTable:
                     raise PolicyError(
                         self._file, line, f"the rule {verb} its example `{example}`", f"correct the pattern or {key}"
                     )
+
+    def _default(self, tier: str) -> bool:
+        value = self._table.get("default", False)
+        if not isinstance(value, bool):
+            raise self._error("default", f"default is {value!r}", "write true or false")
+        if value and tier != Tier.REQUIRE_APPROVAL:
+            raise self._error("default", f"a default that is {tier}", "only require_approval can be a default")
+        return value
 
     def _cwd(self) -> str:
         cwd = self._text("cwd")
@@ -216,7 +226,7 @@ class _Examples:
     def __init__(self, rules: Sequence[Rule], knowledge: Knowledge) -> None:
         self._rules = rules
         self._knowledge = knowledge
-        self._searched = search_for(rules, knowledge)
+        self._searched = Searched(rules, knowledge)
 
     def match(self, example: str) -> bool:
         tool, colon, path = example.partition(":")
@@ -228,7 +238,7 @@ class _Examples:
         scan = Scan(self._searched, self._knowledge, cwd="/nowhere", home="/nowhere")
         try:
             scan.text(example)
-        except TooDeepError:
+        except LimitError:
             return True
         return bool(scan.found)
 

@@ -18,6 +18,7 @@ from aiosd.types import Principal, RunAs, Tier
 
 _SHELL_CHARACTERS: Final = frozenset(";|&(){}<>$`'\"\\")
 # What a notice is enough for, when the pattern takes it in: effects with the person's own rights that the data names.
+_SPELLED_IS_ENOUGH: Final = frozenset((Effect.DESTRUCTIVE, Effect.UNKNOWN))
 _NOTICE_IS_ENOUGH: Final = frozenset((Effect.WRITES, Effect.NETWORK, Effect.CHANGES, Effect.ENDLESS, Effect.MISLEADS))
 
 
@@ -67,9 +68,12 @@ class ToolPattern:
         return not self.path or path == self.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # one rule is one line of one file
 class Rule:
-    """One line of policy: what it is about, for whom, and the tier it gives. Conditions left empty always hold."""
+    """One line of policy: what it is about, for whom, and the tier it gives. Conditions left empty always hold.
+
+    A `default` asks only where no other rule speaks: it can be overridden by any rule that allows.
+    """
 
     ref: RuleRef
     pattern: Pattern | None = None
@@ -81,6 +85,7 @@ class Rule:
     groups: frozenset[str] = frozenset()
     run_as: RunAs | None = None
     cwd: str = ""
+    default: bool = False
 
     @property
     def allows(self) -> bool:
@@ -148,6 +153,6 @@ def uncovered(rule: Rule, argv: Sequence[Word], judgement: Judgement) -> tuple[s
         for concern in judgement.concerns
         if concern.effect not in _NOTICE_IS_ENOUGH
         and not (concern.effect is Effect.ROOT and rule.run_as is RunAs.ROOT)
-        and not (concern.effect in (Effect.DESTRUCTIVE, Effect.UNKNOWN) and rule.pattern.spells(concern.at))
-        and not (concern.effect is Effect.RUNS and whole)
+        and not (concern.effect is not Effect.ROOT and whole)
+        and not (concern.effect in _SPELLED_IS_ENOUGH and not concern.incomplete and rule.pattern.spells(concern.at))
     )

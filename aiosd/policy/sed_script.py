@@ -17,18 +17,20 @@ _S_FLAGS: Final = re.compile(r"[gpiI0-9]*")
 _BETWEEN: Final = re.compile(r"[ \t\n;]*")
 _BLANKS: Final = re.compile(r"[ \t]*")
 _BRACKET: Final = re.compile(r"\[\^?(?:\[:[a-z]+:\]|[^\]\[\\\n])+\]")
+_MAX_SCRIPT: Final = 4096
 _DELIMITERS: Final = frozenset("/|#,:@")
 
 
 def only_prints(script: str) -> bool:
     """Whether every command of `script` is known only to print, skip or substitute in its output."""
-    at: int | None = 0
+    at: int | None = 0 if len(script) <= _MAX_SCRIPT else None
     while at is not None:
         at = _skip(_BETWEEN, script, at)
         if at == len(script):
             return True
-        at = _command(script, at)
-        if at is not None and at < len(script) and script[at] not in " \t\n;":
+        end = _command(script, at)
+        at = None if end is None else _skip(_BLANKS, script, end)
+        if at is not None and script[at : at + 1] not in ("", ";", "\n"):
             return False
     return False
 

@@ -15,24 +15,23 @@ from aiosd.policy.knowledge import Arity, Knowledge, Spec, Style
 from aiosd.policy.rules import Pattern, Rule
 from aiosd.types import Tier
 
-_GLOB_ONLY: Final = re.compile(r"(?:[*?.]|\[[^\]]*\])+")
-_PROC_ROOT: Final = re.compile(r"/proc/(?:self|thread-self|[0-9]+)/root(?=/|$)")
+_CANONICAL: Final = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")  # already; but not below /proc
+_GLOB_CHARACTERS: Final = frozenset("*?[")
+_PATH_CHARACTERS: Final = frozenset("/*?[")
+_GLOB_ONLY: Final = re.compile(r"(?<=/)\.*(?:[*?]|\[[^\]/]*\])(?:[*?.]|\[[^\]/]*\])*(?=/|$)")
+_PROC_ROOT: Final = re.compile(r"^/proc/(?:self|thread-self|[0-9]+)/root(?=/|$)")
 
 
 def canonical_path(text: str, cwd: str, home: str) -> str:
     """`text` as an absolute path without `.`, `..`, doubled slashes; a component that is only a glob becomes `*`."""
+    if _CANONICAL.fullmatch(text) and not text.startswith("/proc/"):
+        return text
     if text == "~" or text.startswith("~/"):
         text = home + text[1:]
-    path = posixpath.normpath(posixpath.join(cwd, text))
-    path = _PROC_ROOT.sub("", "/" + path.lstrip("/")) or "/"
-    if not any(char in path for char in "*?["):
-        return path
-    parts = path.split("/")
-    return "/".join("*" if _is_glob_only(part) else part for part in parts)
-
-
-def _is_glob_only(part: str) -> bool:
-    return any(char in part for char in "*?[") and _GLOB_ONLY.fullmatch(part) is not None
+    path = "/" + posixpath.normpath(text if text[:1] == "/" else f"{cwd}/{text}").lstrip("/")
+    if path.startswith("/proc/"):
+        path = _PROC_ROOT.sub("", path) or "/"
+    return path if _GLOB_CHARACTERS.isdisjoint(path) else _GLOB_ONLY.sub("*", path)
 
 
 class Arguments:
@@ -60,15 +59,15 @@ class Arguments:
             self.operands.add(word)
             key, equals, value = word.partition("=")
             if equals and value:
-                self.operands.update(f"{key}={path}" for path in self._paths(value))
-            if word[:1] in ("/", ".", "~") or any(char in word for char in "/*?["):
+                self.operands.update([f"{key}={path}" for path in self._paths(value)])
+            elif word[:1] in (".", "~") or not _PATH_CHARACTERS.isdisjoint(word):
                 self.operands.update(self._paths(word))
 
     def _add_cluster(self, word: str) -> None:
         self.flags.add(word)
         if self._spec is not None and self._spec.style is Style.WORDS:
             return
-        for letter in word[1:]:
+        for letter in dict.fromkeys(word[1:]):
             self.flags.add("-" + letter)
             option = self._spec.options.get("-" + letter) if self._spec else None
             if option is not None and option.arity in (Arity.REQUIRED, Arity.OPTIONAL):
@@ -93,10 +92,22 @@ class Wide:
         """Whether `base`, a command name without directory, is meant."""
         return base.startswith(self.name) if self.prefix else base == self.name
 
+    @property
+    def needs_arguments(self) -> bool:
+        return bool(self.flags) or self.needs_operands
+
+    @property
+    def needs_operands(self) -> bool:
+        return bool(self.operands or self.operand_prefix)
+
+    def flags_match(self, given: Arguments) -> bool:
+        """Whether all flags asked for are there."""
+        return all(_given(spellings, given.flags) for spellings in self.flags)
+
     def matches(self, given: Arguments) -> bool:
         """Whether a command of this name with these arguments is meant."""
         return (
-            all(_given(spellings, given.flags) for spellings in self.flags)
+            self.flags_match(given)
             and all(operand in given.operands or _all_of(operand, given.operands) for operand in self.operands)
             and (not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands))
         )

@@ -11,7 +11,7 @@ from typing import Final
 
 from aiosd.policy.program import Word
 
-MAX_WORDS: Final = 4096
+MAX_WORDS: Final = 2048
 
 WORD_END: Final = frozenset(" \t\n|&;()<>")
 WHY_CHARACTER: Final = {

@@ -22,6 +22,7 @@ three flags -a, -b and -c where the style is `gnu`; `-NUM` is a dash and digits.
     style        gnu (the default: getopt_long), words (whole words with one dash), raw (no options at all)
     stops        true: the first operand ends the options
     verbs        a table, effects = words: subcommands by their effects (`none` for harmless ones)
+    bare         the effects of the command without a subcommand
     sub          a table for each subcommand of which there is more to say
     nested       true: options before and after the subcommand are different ones, those after it are in `sub`
     form         an array of tables: ways to use the command, each complete; harmless if one of them is
