@@ -27,7 +27,7 @@ from aiosd.types import Facet, JsonObject
 
 _CHUNK = 64 * 1024
 _DRAIN_S = 5.0
-_SHELL = ("/bin/bash", "--norc", "--noprofile", "-c")
+_SHELL = ("/bin/bash", "--norc", "--noprofile", "-c", "--")  # --: a line may begin with a dash
 
 Tell = Callable[[JsonObject], Awaitable[None]]
 Environment = tuple[tuple[str, str], ...]
