@@ -19,7 +19,7 @@ def nothing_left() -> Iterator[None]:
     deadline = time.monotonic() + _DEADLINE_S
     while (left := _held() - before) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not left
+    assert not left, left
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ async def no_task_left() -> AsyncIterator[None]:
     """No task of the test's own loop goes on after it."""
     yield
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert not left
+    assert not left, left
 
 
 def _held() -> set[str]:

@@ -92,8 +92,9 @@ class Loop:
         async for delta in self._model.stream(request):
             match delta:
                 case TextDelta():
-                    text += delta.text
-                    self._context.emit(TextEvent(text=delta.text))
+                    said = delta.text.encode("utf-8", "replace").decode()  # providers may cut a surrogate pair
+                    text += said
+                    self._context.emit(TextEvent(text=said))
                 case CallDelta() if len(calls) < _MAX_CALLS:
                     calls.append(_with_own_id(delta.call, taken))
                 case UsageDelta():

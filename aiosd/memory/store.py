@@ -47,7 +47,7 @@ class Store:
                     with contextlib.suppress(sqlite3.Error):
                         database.execute("ROLLBACK")
                     raise
-            except (sqlite3.Error, OSError) as exc:
+            except (sqlite3.Error, OSError, ValueError) as exc:  # a value: text or JSON that is damaged
                 raise StorageError(
                     f"the transcripts cannot be stored: {exc}", hint="is the disk full, or the file damaged?"
                 ) from exc

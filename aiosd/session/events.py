@@ -46,7 +46,9 @@ class EventLog:
         """Number an event and hand it to `drain`."""
         self._numbered += 1
         body = {**asdict(event), "seq": self._numbered, "session": self._session, "at": render_now()}
-        self._appended.append((self._numbered, event.type, json.dumps(body, ensure_ascii=False)))
+        # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, stays an escape.
+        text = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+        self._appended.append((self._numbered, event.type, text))
         self._waiting.set()
 
     async def drain_forever(self) -> None:

@@ -117,7 +117,7 @@ class Session:
                 return False
 
     async def _run(self, ask: Ask, turn: int) -> None:
-        """The turn, from its start to its last event. Raises nothing."""
+        """The turn, from its start to its last event, which is shown even where it cannot be stored. Raises nothing."""
         answer, state = "", "failed"
         last: TurnDone | TurnFailed
         try:
@@ -139,8 +139,13 @@ class Session:
         self._state = "ending"
         try:
             await self._end(turn, answer, cast("TurnState", state), last)
+        except StorageError as exc:
+            _LOG.error("the end of a turn of session %s is not stored: %s", self.id, exc.message)
+        except Exception:  # noqa: BLE001 - nor does a bug at its end
+            _LOG.exception("the end of a turn of session %s failed", self.id)
         finally:
             self._settle()
+            self.log.show_unstored()
 
     async def _run_loop(self, ask: Ask, turn: int) -> Answered:
         rooms, limits = self._rooms, self._rooms.live.config.agent
@@ -179,21 +184,14 @@ class Session:
         return answered
 
     async def _end(self, turn: int, answer: str, state: TurnState, last: TurnDone | TurnFailed) -> None:
-        """Make the conversation whole, say how it ended, show it. What cannot be stored is still shown."""
+        """Make the conversation whole, say how it ended, show it."""
         transcripts = self._rooms.transcripts
         self.log.append(last)
-        try:
-            missing = complete_calls(await transcripts.messages(self.uid, self.id))
-            if missing:
-                await transcripts.append_messages(self.uid, self.id, turn, missing)
-            await transcripts.end_turn(
-                self.uid, self.id, turn, answer=answer, state=state, exit_status=last.exit_status
-            )
-            await self.log.drain(then=self._settle)
-        except StorageError as exc:
-            _LOG.error("the end of a turn of session %s is not stored: %s", self.id, exc)
-            self._settle()
-            self.log.show_unstored()
+        missing = complete_calls(await transcripts.messages(self.uid, self.id))
+        if missing:
+            await transcripts.append_messages(self.uid, self.id, turn, missing)
+        await transcripts.end_turn(self.uid, self.id, turn, answer=answer, state=state, exit_status=last.exit_status)
+        await self.log.drain(then=self._settle)
 
     def _settle(self) -> None:
         """The turn is over: whoever sees its last event may ask again, and nobody before."""

@@ -321,3 +321,9 @@ async def test_nobody_else_can_look_into_the_folder(tmp_path: Path, transcripts:
     modes: Callable[[Path], int] = lambda path: path.stat().st_mode & 0o777  # noqa: E731 - once
     assert modes(tmp_path / "users") == 0o700
     assert {modes(path) for path in (tmp_path / "users").iterdir()} == {0o600}
+
+
+async def test_text_that_cannot_be_encoded_is_an_error_with_a_name(transcripts: Transcripts) -> None:
+    session = await _create(transcripts, 1)
+    with pytest.raises(StorageError):
+        await transcripts.end_turn(ANN, session, 1, answer="\udcff", state="done", exit_status=0)

@@ -428,3 +428,30 @@ async def test_a_question_is_the_newest_sessions_when_that_is_wanted(stage: Stag
     second, after = await stage.sessions.ask(ANN, ask, session="", newest=True, client_fd=-1)
     assert (second, after) == (first, 3)
     await read(second)
+
+
+async def test_half_a_character_from_a_model_does_no_harm(stage: Stage) -> None:
+    """JSON can spell half of a surrogate pair, and providers cut text there."""
+    stage.guard.answers("Execute", decision(), done("failed", 1, reason="cannot read \udcff"))
+    stage.model.says([text("a\ud83d"), call("bash", command="cat \udcff")], [text("\ude00b")])
+    session = await stage.begin()
+    events = await read(session)
+    assert _types(events)[-1] == "turn_done"
+    assert [json.loads(body)["text"] for _, kind, body in events if kind == "text_delta"] == ["a?", "?b"]
+    assert stage.guard.calls[1]["command"] == "cat \udcff"
+    assert (await stage.sessions.detail(ANN, session.id)).turns[0].answer == "a??b"
+    found = [(seq, body) for seq, _, body in events]
+    assert await stage.transcripts.events(ANN, session.id, after=0, limit=100) == found
+
+
+async def test_a_damaged_conversation_fails_its_turn_and_not_the_daemon(stage: Stage) -> None:
+    stage.model.says([text("ok")])
+    session = await stage.begin()
+    await read(session)
+    await stage.transcripts._store.run(ANN, lambda database: database.execute("UPDATE messages SET body = '{'"))
+    last = _last(await stage.ask(session=session.id))
+    assert (last["type"], last["code"]) == ("turn_failed", "storage")
+    assert not session.running
+    stage.model.says([text("ok")])
+    stage.model.requests.clear()
+    assert _last(await stage.ask())["type"] == "turn_done"
