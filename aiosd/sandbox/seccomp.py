@@ -52,12 +52,13 @@ _X86_64 = _Architecture(audit=0xC000003E, x32=True, numbers={
     "kcmp": 312, "kexec_file_load": 320, "kexec_load": 246, "keyctl": 250, "listen": 50, "lookup_dcookie": 212,
     "mbind": 237, "migrate_pages": 256, "modify_ldt": 154, "mount": 165, "mount_setattr": 442, "move_mount": 429,
     "move_pages": 279, "name_to_handle_at": 303, "nfsservctl": 180, "open_by_handle_at": 304, "open_tree": 428,
-    "perf_event_open": 298, "personality": 135, "pidfd_getfd": 438, "pivot_root": 155, "prlimit64": 302,
-    "process_madvise": 440, "process_vm_readv": 310, "process_vm_writev": 311, "ptrace": 101, "query_module": 178,
-    "quotactl": 179, "quotactl_fd": 443, "reboot": 169, "request_key": 249, "sched_setattr": 314,
+    "open_tree_attr": 467, "perf_event_open": 298, "personality": 135, "pidfd_getfd": 438, "pivot_root": 155,
+    "prlimit64": 302, "process_madvise": 440, "process_vm_readv": 310, "process_vm_writev": 311, "ptrace": 101,
+    "query_module": 178, "quotactl": 179, "quotactl_fd": 443, "reboot": 169, "request_key": 249, "sched_setattr": 314,
     "sched_setparam": 142, "sched_setscheduler": 144, "set_mempolicy": 238, "setdomainname": 171, "sethostname": 170,
-    "setns": 308, "setpriority": 141, "settimeofday": 164, "socket": 41, "swapoff": 168, "swapon": 167, "sysfs": 139,
-    "umount2": 166, "unshare": 272, "uselib": 134, "userfaultfd": 323, "ustat": 136, "vhangup": 153,
+    "setns": 308, "setpriority": 141, "settimeofday": 164, "socket": 41, "socketpair": 53, "swapoff": 168,
+    "swapon": 167, "sysfs": 139, "umount2": 166, "unshare": 272, "uselib": 134, "userfaultfd": 323, "ustat": 136,
+    "vhangup": 153,
 })
 _AARCH64 = _Architecture(audit=0xC00000B7, x32=False, numbers={
     "accept": 202, "accept4": 242, "acct": 89, "add_key": 217, "adjtimex": 171, "bpf": 280, "chroot": 51,
@@ -67,20 +68,18 @@ _AARCH64 = _Architecture(audit=0xC00000B7, x32=False, numbers={
     "ioprio_set": 30, "kcmp": 272, "kexec_file_load": 294, "kexec_load": 104, "keyctl": 219, "listen": 201,
     "lookup_dcookie": 18, "mbind": 235, "migrate_pages": 238, "mount": 40, "mount_setattr": 442, "move_mount": 429,
     "move_pages": 239, "name_to_handle_at": 264, "nfsservctl": 42, "open_by_handle_at": 265, "open_tree": 428,
-    "perf_event_open": 241, "personality": 92, "pidfd_getfd": 438, "pivot_root": 41, "prlimit64": 261,
-    "process_madvise": 440, "process_vm_readv": 270, "process_vm_writev": 271, "ptrace": 117, "quotactl": 60,
-    "quotactl_fd": 443, "reboot": 142, "request_key": 218, "sched_setattr": 274, "sched_setparam": 118,
+    "open_tree_attr": 467, "perf_event_open": 241, "personality": 92, "pidfd_getfd": 438, "pivot_root": 41,
+    "prlimit64": 261, "process_madvise": 440, "process_vm_readv": 270, "process_vm_writev": 271, "ptrace": 117,
+    "quotactl": 60, "quotactl_fd": 443, "reboot": 142, "request_key": 218, "sched_setattr": 274, "sched_setparam": 118,
     "sched_setscheduler": 119, "set_mempolicy": 237, "setdomainname": 162, "sethostname": 161, "setns": 268,
-    "setpriority": 140, "settimeofday": 170, "socket": 198, "swapoff": 225, "swapon": 224, "umount2": 39,
-    "unshare": 97, "userfaultfd": 282, "vhangup": 58,
+    "setpriority": 140, "settimeofday": 170, "socket": 198, "socketpair": 199, "swapoff": 225, "swapon": 224,
+    "umount2": 39, "unshare": 97, "userfaultfd": 282, "vhangup": 58,
 })
 # fmt: on
 _ARCHITECTURES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 # Calls with rules of their own below; every other number of the tables is refused whatever its arguments.
-_RULED = frozenset({"clone", "clone3", "ioctl", "socket", "connect", "listen", "accept", "accept4", "prlimit64"}) | {
-    "personality"
-}
+_RULED = frozenset("clone clone3 ioctl socket socketpair connect listen accept accept4 prlimit64 personality".split())
 _ABSENT = frozenset({"clone3", "io_uring_setup", "io_uring_enter", "io_uring_register"})  # ENOSYS: callers fall back
 
 
@@ -119,6 +118,8 @@ def render_filter(sockets: SocketPolicy, *, machine: str) -> bytes:
 
 def _socket_rules(arch: _Architecture, sockets: SocketPolicy) -> Iterator[list[bytes]]:
     refused = _refuse(errno.EAFNOSUPPORT)
+    # Two ends of one process's own, whatever the policy; other families would be made, and their modules loaded, first.
+    yield _when(arch.numbers["socketpair"], [_argument(0), _jump(_JEQ, _AF_UNIX, 1, 0), refused])
     match sockets:
         case SocketPolicy.NONE:
             yield _when(arch.numbers["socket"], [refused])

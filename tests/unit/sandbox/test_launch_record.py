@@ -54,7 +54,7 @@ def launch(packet: bytes, *, descriptors: int = 2, user: int = os.geteuid()) -> 
     try:
         child = subprocess.Popen(
             [default_interpreter(), "-I", "-S", "-X", "utf8", "-c", _LAUNCHER],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
