@@ -22,7 +22,7 @@ from typing import Any
 
 from aiosd.sandbox.launch import BOOT, RECORD_VERSION
 from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap
-from aiosd.sandbox.seccomp import render_filter
+from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
@@ -72,24 +72,28 @@ class Link:
 
     async def start(self) -> None:
         """Make the sandbox and wait until its worker is ready; SandboxError (or ProfileError) if it cannot be."""
-        record = self._render_record()
-        filter_fd = _memory(render_filter(self.profile.sockets, machine=self._host.machine))
-        code_fd = _memory(_worker_code(self.profile.writable))
+        parts: list[int] = []
         try:
+            record = self._render_record()
+            parts.append(_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
+            parts.append(_memory(_worker_code(self.profile.writable)))
             self._spawn_launcher()
-            socket.send_fds(self._control, [marshal.dumps(record)], [filter_fd, code_fd])
+            socket.send_fds(self._control, [marshal.dumps(record)], parts)
             self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
             async with asyncio.timeout(_START_DEADLINE_S):
                 await self._await_ready()
         except TimeoutError as exc:
             await self.end()
             raise SandboxError(f"not ready after {_START_DEADLINE_S:.0f} s") from exc
+        except UnsupportedArchitectureError as exc:
+            await self.end()
+            raise SandboxError(str(exc)) from exc
         except BaseException:
             await self.end()
             raise
         finally:
-            os.close(filter_fd)
-            os.close(code_fd)
+            for fd in parts:
+                os.close(fd)
 
     def _render_record(self) -> dict[str, Any]:
         read_only = self.profile.name is ProfileName.READ_ONLY
@@ -139,7 +143,7 @@ class Link:
     @property
     def alive(self) -> bool:
         """Whether its process still runs."""
-        return not self._exited.is_set()
+        return self._control.fileno() >= 0 and not self._exited.is_set()
 
     @property
     def stale(self) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from aiosd.sandbox.link import Link, SandboxError
-from aiosd.sandbox.profile import HostFacts
+from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
+from aiosd.types import Facet
 from tests.daemon.harness import ROOT
 from tests.leftovers import descendants
 from tests.sandbox.box import READ_ONLY, USER, make_identity, opened, until
@@ -176,6 +177,23 @@ async def test_nothing_is_left_of_a_sandbox_that_could_not_be_made(host: HostFac
     link = Link(READ_ONLY, make_identity(), replace(host, bwrap=program))
     assert isinstance(await outcome(link.start()), SandboxError)
     assert living() - before == set()
+
+
+@pytest.mark.parametrize(
+    ("profile", "machine", "error"),
+    [
+        (Profile(name=ProfileName.READ_ONLY, facets=frozenset({Facet.BUS})), "x86_64", ProfileError),
+        (Profile(name=ProfileName.READ_ONLY, facets=frozenset({Facet.BUS, Facet.SOCKETS})), "x86_64", ProfileError),
+        (READ_ONLY, "riscv64", SandboxError),
+    ],
+    ids=["no bus here", "views that exclude each other", "a machine without a filter"],
+)
+async def test_what_cannot_be_rendered_is_an_error_and_leaves_nothing(
+    host: HostFacts, profile: Profile, machine: str, error: type[Exception]
+) -> None:
+    link = Link(profile, make_identity(), replace(host, machine=machine))
+    assert isinstance(await outcome(link.start()), error)
+    assert not link.alive
 
 
 @pytest.mark.parametrize("reached", ["", "python3", "bwrap"])
