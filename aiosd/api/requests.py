@@ -14,6 +14,7 @@ from aiosd.wire import AskRequest
 _T = TypeVar("_T")
 _BODY = "body"
 _MAX_PROMPT = 64 * 1024
+_MAX_DIGITS = 10
 _ADAPTERS: dict[Any, Any] = {}  # pydantic's, one for each type that comes in
 
 
@@ -90,7 +91,7 @@ def parse_frames(body: bytes) -> AskRequest:
     wait = fields.pop(frames.WAIT, "0")
     known = (frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST)
     unknown = [tag for tag in fields if tag not in known]
-    if unknown or not wait.isdecimal():
+    if unknown or not wait.isdecimal() or len(wait) > _MAX_DIGITS:
         raise InvalidRequestError(f"a frame is not known here: {unknown[0] if unknown else frames.WAIT}")
     return AskRequest(
         prompt=fields.get(frames.PROMPT, ""),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from aiosd.wire import Config, Doctor, ModelList, SessionDetail, SessionList, Status, VerdictInfo
 
+_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # Hangul fillers, the empty Braille cell
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 _PROSE = frozenset("\n\t\u200c\u200d\xad")  # joiners belong to words and emoji
 _MARKS = {"ok": "ok     ", "weaker": "weaker ", "missing": "MISSING"}
@@ -98,10 +99,15 @@ def width(text: str) -> int:
 
 
 def escape(text: str) -> str:
-    r"""`text` with control, format and private characters as \u{...}, so that it cannot move the cursor or hide."""
+    r"""`text` as \u{...} wherever it moves the cursor, breaks the line, is private, or is a letter without ink."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(rf"\u{{{ord(char):x}}}" if unicodedata.category(char)[0] == "C" else char for char in text)
+    return "".join(rf"\u{{{ord(char):x}}}" if _is_unsafe(char) else char for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category[0] == "C" or category in ("Zl", "Zp") or char in _BLANK_LETTERS
 
 
 def escape_prose(text: str) -> str:
