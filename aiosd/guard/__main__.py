@@ -35,6 +35,7 @@ from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy
 from aiosd.sandbox.link import SandboxError
+from aiosd.sandbox.start import DirectStarter, ManagedStarter
 
 _LOG = logging.getLogger(__name__)
 _SWEEP_S = 5.0
@@ -101,7 +102,8 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
     try:
         async with asyncio.TaskGroup() as background:
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
-            workers = Workers(settings, await find_host(), background, masks=(*masks, "/run/aios"))
+            starter = DirectStarter() if options.standalone else ManagedStarter()
+            workers = Workers(settings, await find_host(), background, starter=starter, masks=(*masks, "/run/aios"))
             runner = Runner(settings=settings, workers=workers, bus=bus)
             door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, settings=settings)
             service = Service(

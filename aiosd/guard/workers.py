@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from aiosd.guard.settings import GuardSettings
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
+from aiosd.sandbox.start import Starter
 from aiosd.types import Facet, SessionId
 
 _LOG = logging.getLogger(__name__)
@@ -31,11 +32,18 @@ class Workers:
     """All sandboxes of this guard. Its background work runs in `group`, which the guard's root owns."""
 
     def __init__(
-        self, settings: GuardSettings, host: HostFacts, group: asyncio.TaskGroup, *, masks: tuple[str, ...]
+        self,
+        settings: GuardSettings,
+        host: HostFacts,
+        group: asyncio.TaskGroup,
+        *,
+        starter: Starter,
+        masks: tuple[str, ...],
     ) -> None:
         self._settings = settings
         self._host = host
         self._group = group
+        self._starter = starter
         self._masks = masks
         self._warm: dict[tuple[SessionId, Profile], _Warm] = {}
         self._ready: dict[tuple[Identity, Profile], Link] = {}
@@ -140,7 +148,7 @@ class Workers:
             self._ready[key] = link
 
     async def _start(self, identity: Identity, profile: Profile) -> Link:
-        link = Link(profile, identity, self._host, masks=self._masks)
+        link = Link(profile, identity, self._host, starter=self._starter, masks=self._masks)
         try:
             await link.start()
         except SandboxError as exc:
@@ -149,7 +157,7 @@ class Workers:
                 raise
             # A container that hides parts of its /proc lets nobody mount a new one: show the container's own.
             self._host = replace(self._host, fresh_proc=False)
-            link = Link(profile, identity, self._host, masks=self._masks)
+            link = Link(profile, identity, self._host, starter=self._starter, masks=self._masks)
             await link.start()
         return link
 

@@ -3,8 +3,8 @@
 It reads one record from the socket on descriptor 0, checks it, and then: leaves the host's mounts (so that later ones
 stay out), makes the identity user namespace (so that owners read true), takes the user's groups and uid, sets the
 Landlock scope, plans the masks as that user, and executes bubblewrap with the worker in it, which goes on with the same
-socket. Without root (`drop` false) it cannot map other
-owners: bubblewrap makes a plain user namespace, and everybody else's files show as nobody's.
+socket. Without root (`drop` false) it cannot map other owners: bubblewrap makes a plain user namespace, and everybody
+else's files show as nobody's.
 
 The record is a marshalled dict from the guard, which is trusted; it is checked all the same, as what is wrong here
 would be wrong as root. Descriptors by SCM_RIGHTS: the system-call filter, the worker's byte-code.
@@ -55,7 +55,7 @@ posix.closerange(3, 64)
 null = posix.open("/dev/null", posix.O_RDWR)
 posix.dup2(null, 2)
 posix.close(null)
-for name in ("aiosd", "aiosd.sandbox", "aiosd.sandbox.expand", "aiosd.sandbox.worker"):
+for name in ("aiosd", "aiosd.sandbox", "aiosd.sandbox.expand", "aiosd.sandbox.command", "aiosd.sandbox.worker"):
     made = sys.modules[name] = type(sys)(name)
     if name in codes:
         exec(codes[name], made.__dict__)
@@ -84,9 +84,7 @@ def _launch() -> None:
     data, ancillary, _flags, _address = control.recvmsg(1 << 20, 64, _MSG_CMSG_CLOEXEC)
     fds = [int.from_bytes(part[i : i + 4], "little") for _, _, part in ancillary for i in range(0, len(part), 4)]
     record = _check(marshal.loads(data), fds)  # noqa: S302 - from the guard
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if os.getppid() != record["parent"]:
-        raise _RefusedError("the guard has gone")
+    _tie_to_parent(libc, record["parent"])
     filter_fd, code_fd = (os.dup(fd) for fd in fds)
     namespace_fd = -1
     _leave_mounts(libc, record)
@@ -95,7 +93,7 @@ def _launch() -> None:
         os.setgroups(record["groups"])
         os.setresgid(record["gid"], record["gid"], record["gid"])
         os.setresuid(record["uid"], record["uid"], record["uid"])
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a change of uid clears it
+    _tie_to_parent(libc, record["parent"])  # a change of uid unties
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o022)
     os.chdir("/")
@@ -112,6 +110,14 @@ def _launch() -> None:
     _place({filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD})
     command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START)
     os.execve(record["bwrap"], ("bwrap", "--args", str(_ARGUMENTS_FD), "--", *command), {"PATH": "/usr/bin:/bin"})
+
+
+def _tie_to_parent(libc: ctypes.CDLL, parent: int) -> None:
+    """Die with the guard, where it is the parent. PID 1 (0) is none of that: the worker ends with its socket."""
+    if parent:
+        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            raise _RefusedError("the guard has gone")
 
 
 def _check(record: object, fds: list[int]) -> dict[str, Any]:

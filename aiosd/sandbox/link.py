@@ -1,8 +1,8 @@
 """The guard's end of one sandbox: starts the launcher, waits for the worker, passes actions, ends it.
 
 It promises that a link that was started is ended by `end`, and that then no process of the sandbox is left: the
-sandbox is a pid namespace, its first process dies with bubblewrap, and bubblewrap with the guard. What it reads from
-the worker is a few numbers; a worker that says anything else is ended.
+sandbox is a pid namespace, its first process dies with the guard (`start` says how), and all others with it. What it
+reads from the worker is a few numbers; a worker that says anything else is ended.
 """
 
 import asyncio
@@ -16,18 +16,19 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from aiosd.sandbox.cgroup import CommandGroup
 from aiosd.sandbox.launch import BOOT, RECORD_VERSION
 from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
+from aiosd.sandbox.start import DirectStarter, Launched, Starter
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
 _UCRED_BYTES = 12
-_MODULES = ("aiosd.sandbox.expand", "aiosd.sandbox.worker", "aiosd.sandbox.file_tools")
+_MODULES = tuple(f"aiosd.sandbox.{name}" for name in ("expand", "command", "worker", "file_tools"))
 
 
 class SandboxError(Exception):
@@ -51,22 +52,31 @@ class Identity:
 
 
 class Link:
-    """One sandbox. `start` it, then one action at a time."""
+    """One sandbox, started directly unless a `starter` says otherwise. `start` it, then one action at a time."""
 
-    def __init__(self, profile: Profile, identity: Identity, host: HostFacts, *, masks: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        identity: Identity,
+        host: HostFacts,
+        *,
+        starter: Starter | None = None,
+        masks: tuple[str, ...] = (),
+    ) -> None:
         self.profile = profile
         self.identity = identity
         self._host = host
+        self._starter = starter or DirectStarter()
         self._masks = masks
         self._packets: asyncio.Queue[bytes | None] = asyncio.Queue()  # None, which stays, is the end
-        self._exited = asyncio.Event()
+        self._launched: Launched | None = None
         self._emptied = asyncio.Event()
         self._ending = asyncio.Lock()
         self._actions = 0
         self._watched: dict[str, int] = {}
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts_changed = False
-        self._pid = self._pidfd = self._worker = self._errors = -1
+        self._worker = self._errors = -1
         self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
 
@@ -77,7 +87,7 @@ class Link:
             record = self._render_record()
             parts.append(_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
             parts.append(_memory(_worker_code(self.profile.writable)))
-            self._spawn_launcher()
+            self._start_launcher()
             socket.send_fds(self._control, [marshal.dumps(record)], parts)
             self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
             async with asyncio.timeout(_START_DEADLINE_S):
@@ -101,7 +111,7 @@ class Link:
         secrets = tuple(f"{home}/{name}" for name in HOME_SECRETS) if read_only and home not in ("", "/") else ()
         return {
             "version": RECORD_VERSION,
-            "parent": os.getpid(),
+            "parent": self._starter.parent,
             "drop": self.identity.drop,
             "uid": self.identity.uid,
             "gid": self.identity.gid,
@@ -114,36 +124,19 @@ class Link:
             "rebuild": read_only,
         }
 
-    def _spawn_launcher(self) -> None:
+    def _start_launcher(self) -> None:
         self._errors, tell_errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        root = str(Path(__file__).parents[2])
-        code = f"import sys;sys.path.insert(0,{root!r});from aiosd.sandbox.launch import main;main()"
         try:
-            self._pid = os.posix_spawn(
-                self._host.interpreter,
-                [self._host.interpreter, "-I", "-S", "-X", "utf8", "-c", code],
-                {"PATH": "/usr/bin:/bin"},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, self._theirs.fileno(), 0),
-                    (os.POSIX_SPAWN_DUP2, null, 1),
-                    (os.POSIX_SPAWN_DUP2, tell_errors, 2),
-                ],
-                setsigmask=(),
-            )
+            self._launched = self._starter.start(self._host.interpreter, self._theirs.fileno(), tell_errors)
         finally:
             self._theirs.close()
             os.close(tell_errors)
-            os.close(null)
-        self._pidfd = os.pidfd_open(self._pid)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._control.fileno(), self._on_packet)
-        loop.add_reader(self._pidfd, self._on_exit)
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_packet)
 
     @property
     def alive(self) -> bool:
-        """Whether its process still runs."""
-        return self._control.fileno() >= 0 and not self._exited.is_set()
+        """Whether its worker still runs."""
+        return self._control.fileno() >= 0 and self._worker >= 0 and not self._emptied.is_set()
 
     @property
     def stale(self) -> bool:
@@ -161,7 +154,12 @@ class Link:
         Cancelling kills the action and waits for its end.
         """
         self._actions += 1
-        identity = self._actions
+        if self._launched is None or not self._launched.group:
+            return await self._run(self._actions, packet, fds)
+        async with CommandGroup(self._launched.group, f"command-{self._actions}") as group:
+            return await self._run(self._actions, packet, (*fds, group.gate.fileno()))
+
+    async def _run(self, identity: int, packet: tuple[Any, ...], fds: tuple[int, ...]) -> int:
         kind, *rest = packet
         try:
             socket.send_fds(self._control, [marshal.dumps((kind, identity, *rest))], list(fds))
@@ -193,13 +191,13 @@ class Link:
                 self._close()
 
     async def _kill(self) -> None:
-        if self._pidfd < 0:
+        if self._launched is None:
             return
-        for pidfd in (self._pidfd, self._worker):
-            if pidfd >= 0:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        await self._exited.wait()
+        self._launched.kill()
+        if self._worker >= 0:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # another's, to a guard without capability
+                signal.pidfd_send_signal(self._worker, signal.SIGKILL)
+        await self._launched.wait()
         while await self._receive() is not None:
             pass
         if self._worker >= 0:  # a first process is dead when its whole namespace is; its socket closes before that
@@ -207,13 +205,13 @@ class Link:
 
     def _close(self) -> None:
         loop = asyncio.get_running_loop()
-        for fd in (self._pidfd, self._worker):
-            if fd >= 0:
-                loop.remove_reader(fd)
-                os.close(fd)
+        if self._launched is not None:
+            self._launched.close()
+        if self._worker >= 0:
+            loop.remove_reader(self._worker)
+            os.close(self._worker)
         loop.remove_reader(self._control.fileno())
         self._control.close()
-        os.close(self._mounts)
         if self._errors >= 0:
             os.close(self._errors)
 
@@ -221,7 +219,8 @@ class Link:
         rebuilt = await self._receive()
         ready = await self._receive() if rebuilt is not None else None
         if rebuilt is None or ready != b"ready":
-            await self._exited.wait()
+            if self._launched is not None:
+                await self._launched.wait()
             with contextlib.suppress(BlockingIOError):
                 text = os.read(self._errors, 4096).decode("utf-8", "replace").strip()
                 raise SandboxError(text.splitlines()[-1] if text else "the launcher ended without a word")
@@ -280,11 +279,6 @@ class Link:
     def _on_emptied(self) -> None:
         asyncio.get_running_loop().remove_reader(self._worker)
         self._emptied.set()
-
-    def _on_exit(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.waitpid(self._pid, 0)
-        self._exited.set()
 
 
 @functools.cache

@@ -8,7 +8,8 @@ descriptors that came with it; when an action is over, by whatever way, no proce
 namespace: `kill(-1)`). It decides nothing, and the guard believes nothing it says but an exit status.
 
 Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin, stdout, stderr by SCM_RIGHTS):
-`("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`.
+`("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`. A fourth
+descriptor is the gate: what is started says a byte there, and goes on when the guard has placed it in its cgroup.
 Packets to the guard (ASCII): `ready`, `exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
 
 Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
@@ -23,7 +24,7 @@ import marshal
 import posix
 import select
 
-from aiosd.sandbox.expand import CannotStartError, expand_words
+from aiosd.sandbox.command import pass_gate, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
 _WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
 _TRUNCATE = 1 << 14
 _MAX_PACKET = 256 * 1024
-_NOT_FOUND, _NOT_RUNNABLE = 127, 126
 
 
 def main(tools: CodeType, writable: tuple[str, ...]) -> None:
@@ -102,7 +102,7 @@ class _Worker:
         if kind == "kill":
             return True  # its action is over already
         try:
-            if len(fds) != 3:
+            if len(fds) not in (3, 4):
                 self._control.send(f"lost {identity}".encode())
                 return True
             cwd = packet[-2]
@@ -145,7 +145,7 @@ class _Worker:
         for index, (words, redirects) in enumerate(stages):
             last = index == len(stages) - 1
             below, down = (-1, fds[1]) if last else posix.pipe2(posix.O_CLOEXEC)
-            started = _spawn(words, redirects, dict(environment), (upstream, down, fds[2]))
+            started = spawn(words, redirects, dict(environment), (upstream, down, fds[2]), fds[3] if fds[3:] else -1)
             if started < 0:
                 statuses[index] = -started
             else:
@@ -165,7 +165,9 @@ class _Worker:
         try:
             _signal.set_wakeup_fd(-1)
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-            for target, fd in enumerate(fds):
+            if fds[3:]:
+                pass_gate(fds[3])
+            for target, fd in enumerate(fds[:3]):
                 posix.dup2(fd, target)
             namespace: dict[str, Any] = {"__name__": "file_tools"}
             exec(self._tools, namespace)  # noqa: S102 - our own byte-code, from the guard
@@ -229,79 +231,3 @@ def _pipefail(statuses: list[int]) -> int:
         if status != 0:
             return status & 0xFF
     return 0
-
-
-def _spawn(words: Any, redirects: Any, environment: dict[str, str], standard: tuple[int, int, int]) -> int:
-    """Start one simple command: its pid, or minus the status it fails with."""
-    table = dict(enumerate(standard))
-    opened: list[int] = []
-    try:
-        try:
-            argv = expand_words(words, environment)
-            for redirect in redirects:
-                _redirect(redirect, table, opened, environment)
-            program = _find(argv[0], environment.get("PATH", ""))
-        except CannotStartError as exc:
-            _say(standard[2], exc.args[0])
-            return -int(exc.args[1])
-        actions: list[Any] = [(posix.POSIX_SPAWN_DUP2, fd, target) for target, fd in sorted(table.items())]
-        try:
-            return posix.posix_spawn(
-                program,
-                argv,
-                environment,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGTERM, _signal.SIGCHLD),
-            )
-        except OSError as exc:
-            _say(standard[2], f"{argv[0]}: {posix.strerror(exc.errno or 0)}")
-            return -_NOT_RUNNABLE
-    finally:
-        for fd in opened:
-            posix.close(fd)
-
-
-def _say(fd: int, text: str) -> None:
-    try:
-        posix.write(fd, f"aios: {text}\n".encode("utf-8", "surrogateescape"))
-    except OSError:
-        pass
-
-
-def _find(name: str, path: str) -> str:
-    if "/" in name:
-        if not posix.access(name, posix.F_OK):
-            raise CannotStartError(f"{name}: No such file or directory", _NOT_FOUND)
-        return name
-    for folder in path.split(":"):
-        candidate = f"{folder}/{name}"
-        if posix.access(candidate, posix.X_OK) and posix.stat(candidate).st_mode & 0o170000 == 0o100000:
-            return candidate
-    raise CannotStartError(f"{name}: command not found", _NOT_FOUND)
-
-
-def _redirect(redirect: Any, table: dict[int, int], opened: list[int], environment: dict[str, str]) -> None:
-    kind, fd = redirect[0], redirect[1]
-    if kind == "discard":
-        opened.append(posix.open("/dev/null", posix.O_WRONLY | posix.O_CLOEXEC))
-        table[fd] = opened[-1]
-    elif kind == "duplicate":
-        source = redirect[2]
-        if source not in table:
-            raise CannotStartError(f"{source}: Bad file descriptor", 1)
-        table[fd] = table[source]
-    else:
-        names = expand_words((redirect[2],), environment)
-        name = names[0]
-        try:
-            if len(names) != 1:
-                raise CannotStartError(f"{redirect[2][0]}: ambiguous redirect", 1)
-            flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
-            opened.append(posix.open(name, flags))
-            if posix.fstat(opened[-1]).st_mode & 0o170000 != 0o100000:
-                raise CannotStartError(f"{name}: not a regular file", 1)
-        except OSError as exc:
-            raise CannotStartError(f"{name}: {posix.strerror(exc.errno or 0)}", 1) from exc
-        table[0] = opened[-1]

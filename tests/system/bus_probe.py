@@ -20,6 +20,7 @@ from aiosd.guard.settings import GuardSettings
 from aiosd.guard.workers import Workers
 from aiosd.sandbox.link import Identity
 from aiosd.sandbox.profile import Profile, ProfileName, render_environment
+from aiosd.sandbox.start import DirectStarter
 from aiosd.types import Facet, SessionId
 
 
@@ -29,7 +30,7 @@ async def _inside(identity: Identity, argv: list[str]) -> tuple[int, str]:
     out, end = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
     async with asyncio.TaskGroup() as group:
-        workers = Workers(GuardSettings(spare_workers=0), await find_host(), group, masks=())
+        workers = Workers(GuardSettings(spare_workers=0), await find_host(), group, starter=DirectStarter(), masks=())
         workers.use_bus_proxy(await bus.path())
         async with workers.warm(SessionId("probe"), identity, profile) as link:
             environment = render_environment(profile, user=identity.user, home=identity.home)

@@ -1,0 +1,85 @@
+"""One cgroup for each command, below its sandbox's: what a command starts is in it from before its first instruction.
+
+The handshake: the guard makes the group and a socket; the forked child sends one byte on it and waits; the kernel tells
+the child's pid in the guard's own terms (SCM_CREDENTIALS); the guard places that process, checks that it is one of this
+sandbox, and lets it go on to exec. A worker that does not take part gains nothing: its children stay in its own group.
+
+Source: cgroups(7), unix(7).
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+from aiosd.sandbox.start import kill_group
+
+_UCRED_BYTES = 12
+_TRIES, _PAUSE_S = 200, 0.005
+
+
+class CommandGroup:
+    """A command's group below the cgroup `parent`. A context: on leaving, everything in it is killed and it is gone."""
+
+    def __init__(self, parent: str, name: str) -> None:
+        self._parent = parent
+        self._path = f"{parent}/{name}"
+        self._ours, self.gate = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.placed = 0
+
+    async def __aenter__(self) -> "CommandGroup":
+        os.mkdir(self._path, 0o755)
+        self._ours.setblocking(False)
+        self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # before the other end is handed on
+        asyncio.get_running_loop().add_reader(self._ours.fileno(), self._on_child)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._ours.fileno())
+        self._ours.close()
+        self.gate.close()
+        kill_group(self._path)
+        for _ in range(_TRIES):  # the kernel says EBUSY until the last of them is reaped
+            try:
+                os.rmdir(self._path)
+            except FileNotFoundError:
+                return
+            except OSError:
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
+
+    def _on_child(self) -> None:
+        try:
+            data, ancillary, _flags, _address = self._ours.recvmsg(1, socket.CMSG_SPACE(_UCRED_BYTES))
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary = b"", []
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._ours.fileno())
+            return
+        for level, kind, payload in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                placed = self._place(int.from_bytes(payload[:4], "little"))
+                with contextlib.suppress(OSError):
+                    self._ours.send(b"y" if placed else b"n")
+
+    def _place(self, pid: int) -> bool:
+        """Move one process here, which waits for our answer; held by a descriptor so that its number stays its own."""
+        try:
+            held = os.pidfd_open(pid)
+        except OSError:
+            return False
+        try:
+            within = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").rpartition("0::")[2].strip()
+            if not f"/sys/fs/cgroup{within}/".startswith(f"{self._parent}/"):
+                return False
+            Path(self._path, "cgroup.procs").write_text(str(pid), encoding="ascii")
+        except OSError:
+            return False
+        finally:
+            os.close(held)
+        self.placed += 1
+        return True
