@@ -9,7 +9,6 @@ import gc
 import logging
 import os
 import pwd
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,18 @@ from aiosd import exits
 from aiosd.audit.journal import JournalSink
 from aiosd.audit.log import AuditError, AuditLog
 from aiosd.errors import AiosError
-from aiosd.guard.activation import ActivationError, notify, take_listener
+from aiosd.guard.activation import ActivationError, take_listener
 from aiosd.guard.approvals import Approvals
 from aiosd.guard.bus import BusProxy
 from aiosd.guard.door import Door
 from aiosd.guard.host import find_host
 from aiosd.guard.identity import ClientSockets
 from aiosd.guard.ledger import Ledger
+from aiosd.guard.life import Life
 from aiosd.guard.run import Runner
 from aiosd.guard.service import Service
 from aiosd.guard.sessions import Sessions
-from aiosd.guard.settings import GuardSettings, load_guard_settings
+from aiosd.guard.settings import GuardSettings, LiveSettings, load_guard_settings
 from aiosd.guard.varlink import Server
 from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
@@ -38,8 +38,6 @@ from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.start import DirectStarter, ManagedStarter
 
 _LOG = logging.getLogger(__name__)
-_SWEEP_S = 5.0
-_DRAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +90,16 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
     lost = ledger.started(version=aiosd.__version__, mode=mode)
     if expired or lost:
         _LOG.warning("an earlier guard left %d approvals open and %d actions unfinished", expired, lost)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = None
     reason = "failed"
     bus = BusProxy(options.run_dir)
+    live = LiveSettings(settings)
     try:
         async with asyncio.TaskGroup() as background:
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
             starter = DirectStarter() if options.standalone else ManagedStarter()
-            workers = Workers(settings, await find_host(), background, starter=starter, masks=(*masks, "/run/aios"))
-            runner = Runner(settings=settings, workers=workers, bus=bus)
-            door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, settings=settings)
+            workers = Workers(live, await find_host(), background, starter=starter, masks=(*masks, "/run/aios"))
+            runner = Runner(live=live, workers=workers, bus=bus)
+            door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, live=live)
             service = Service(
                 door=door,
                 sessions=Sessions(),
@@ -113,25 +107,26 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
                 ledger=ledger,
                 workers=workers,
                 clients=ClientSockets(options.api_socket),
-                settings=settings,
+                live=live,
                 agent_uid=os.geteuid() if options.standalone else _find_agent_uid(),
                 mode=mode,
             )
-            server = Server(
-                service.interface(),
-                version=aiosd.__version__,
-                connections_per_user=settings.connections_per_user,
-            )
+            server = Server(service.interface(), version=aiosd.__version__, limit=lambda: live.now.connections_per_user)
             serving = background.create_task(server.serve(listener))
-            sweeping = background.create_task(_sweep(workers))
-            notify("READY=1")
             gc.freeze()  # what was loaded stays
             gc.enable()
-            reason = await _wait_for_stop(stop, options.lifeline_fd, door)
-            notify("STOPPING=1")
+            life = Life(
+                server=server,
+                door=door,
+                approvals=approvals,
+                workers=workers,
+                live=live,
+                reload=lambda: _reload(options, live, door),
+                lifeline_fd=options.lifeline_fd,
+            )
+            reason = await life.run()
             serving.cancel()
-            sweeping.cancel()
-            await asyncio.wait({serving, sweeping})
+            await asyncio.wait({serving})
             await workers.close()
     finally:
         await bus.close()
@@ -140,32 +135,18 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
         ledger.close()
 
 
-async def _wait_for_stop(stop: asyncio.Event, lifeline_fd: int, door: Door) -> str:
-    """Until a signal (then what runs may end, within a bound) or the end of the lifeline (then at once)."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_lifeline() -> None:
-        if not os.read(lifeline_fd, 64):
-            loop.remove_reader(lifeline_fd)
-            ended.set()
-            stop.set()
-
-    if lifeline_fd >= 0:
-        loop.add_reader(lifeline_fd, on_lifeline)
-    await stop.wait()
-    async with asyncio.TaskGroup() as group:
-        waiting = {group.create_task(door.idle.wait()), group.create_task(ended.wait())}
-        _done, pending = await asyncio.wait(waiting, timeout=_DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-    return "aiosd ended" if ended.is_set() else "signal"
-
-
-async def _sweep(workers: Workers) -> None:
-    while True:
-        await asyncio.sleep(_SWEEP_S)
-        await workers.sweep()
+def _reload(options: Options, live: LiveSettings, door: Door) -> str:
+    """Read settings and policy anew: both are taken, or neither."""
+    try:
+        settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
+        policy = _load_policy(settings)
+    except AiosError as exc:
+        return f"kept the old policy: {exc.message}"
+    except PolicyError as exc:
+        return f"kept the old policy: {exc}"
+    live.now = settings
+    door.use_policy(policy)
+    return "policy and settings reloaded"
 
 
 def _find_agent_uid() -> int:

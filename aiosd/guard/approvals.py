@@ -210,6 +210,11 @@ class Approvals:
             if not answered.done() and uid in (0, approval.uid)
         ]
 
+    @property
+    def open(self) -> int:
+        """How many wait, whoever's they are."""
+        return len(self._waiting)
+
     async def _settle(self, approval: Approval, answer: Answer) -> Answer:
         """Mark as answered what nobody has answered meanwhile; an answer that came first counts as too late: no."""
         await self._run(lambda _database: self._mark(approval.id, State.PENDING, answer))

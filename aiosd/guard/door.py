@@ -15,7 +15,7 @@ from aiosd.guard.approvals import Answer, Approval, Approvals, State, render_rul
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.run import Ended, Runner
 from aiosd.guard.sessions import GuardSession
-from aiosd.guard.settings import GuardSettings
+from aiosd.guard.settings import LiveSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import ApprovalId, CallId, Facet, JsonObject, JsonValue, Principal, RunAs, Tier
@@ -82,16 +82,20 @@ class Door:
         approvals: Approvals,
         ledger: Ledger,
         runner: Runner,
-        settings: GuardSettings,
+        live: LiveSettings,
     ) -> None:
         self._policy = policy
         self._approvals = approvals
         self._ledger = ledger
         self._runner = runner
-        self._settings = settings
+        self._live = live
         self.under_way = 0
         self.idle = asyncio.Event()
         self.idle.set()
+
+    def use_policy(self, policy: Policy) -> None:
+        """Decide by `policy` from now on; what was decided stays."""
+        self._policy = policy
 
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
@@ -134,7 +138,7 @@ class Door:
     ) -> tuple[Answer, Approval | None]:
         if verdict.tier is not Tier.REQUIRE_APPROVAL:
             return Answer(state=State.APPROVED), None
-        longest = self._settings.approval_wait_s
+        longest = self._live.now.approval_wait_s
         wait_s = min(request.wait_s or longest, longest)
         principal = request.session.principal
         approval = await self._approvals.request(

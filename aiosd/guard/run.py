@@ -17,7 +17,7 @@ from typing import Any
 from aiosd.audit.records import Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.sessions import GuardSession
-from aiosd.guard.settings import GuardSettings
+from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import wait_readable
 from aiosd.guard.workers import Workers
 from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
@@ -48,8 +48,8 @@ class Ended:
 class Runner:
     """Runs allowed actions."""
 
-    def __init__(self, *, settings: GuardSettings, workers: Workers, bus: BusProxy) -> None:
-        self._settings = settings
+    def __init__(self, *, live: LiveSettings, workers: Workers, bus: BusProxy) -> None:
+        self._live = live
         self._workers = workers
         self._bus = bus
 
@@ -139,7 +139,7 @@ class Runner:
     ) -> Ended:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        output = _Output(self._settings.output_bytes, tell)
+        output = _Output(self._live.now.output_bytes, tell)
         try:
             status = await self._act(act, output, timeout_s, content)
             ended = Ended(outcome=Outcome.DONE if status == 0 else Outcome.FAILED, status=status)
@@ -153,7 +153,7 @@ class Runner:
             ended,
             duration_ms=round((loop.time() - began) * 1000),
             output_bytes=output.total,
-            truncated=output.total > self._settings.output_bytes,
+            truncated=output.total > self._live.now.output_bytes,
         )
 
     async def _act(

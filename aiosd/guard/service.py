@@ -16,7 +16,7 @@ from aiosd.guard.door import Door, Request, Result, render_verdict
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
-from aiosd.guard.settings import GuardSettings
+from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.policy import CommandAction, FileAction
@@ -49,7 +49,7 @@ class Service:
         ledger: Ledger,
         workers: Workers,
         clients: ClientSockets,
-        settings: GuardSettings,
+        live: LiveSettings,
         agent_uid: int,
         mode: str,
     ) -> None:
@@ -59,7 +59,7 @@ class Service:
         self._ledger = ledger
         self._workers = workers
         self._clients = clients
-        self._settings = settings
+        self._live = live
         self._agent_uid = agent_uid
         self._mode = mode
 
@@ -123,7 +123,7 @@ class Service:
         arguments: tuple[tuple[str, str | int | bool], ...],
         content: bytes,
     ) -> None:
-        settings = self._settings
+        settings = self._live.now
         request = Request(
             session=self._session(call),
             call=CallId(call.text("call", limit=100)),
@@ -230,7 +230,7 @@ class Service:
     async def _identify(self, call: Call) -> tuple[Principal, Identity]:
         principal = await load_principal(self._whose(call))
         try:
-            return principal, await load_identity(principal, observe_user=self._settings.observe_user)
+            return principal, await load_identity(principal, observe_user=self._live.now.observe_user)
         except NotIdentifiedError as exc:
             raise VarlinkError(f"{_NAME}.NotIdentified", reason=str(exc)) from exc
 

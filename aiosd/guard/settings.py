@@ -20,7 +20,8 @@ class GuardSettings:
     `output_bytes` is how much of a command's output is passed on; `approval_wait_s` how long a person has to answer;
     `policy_dirs` the administrator's policy folders, after the vendor's; `observe_user` whose rights a session of root
     observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
-    `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket.
+    `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
+    the system ends after so long without a connection, action or question (its socket starts it again).
     """
 
     timeout_s: int = 60
@@ -32,6 +33,14 @@ class GuardSettings:
     worker_idle_s: int = 20
     spare_workers: int = 3
     connections_per_user: int = 64
+    idle_exit_s: int = 600
+
+
+@dataclass(slots=True)
+class LiveSettings:
+    """The settings in force: a reload replaces them, so whoever uses one asks here each time."""
+
+    now: GuardSettings
 
 
 _MINIMUM = {"worker_idle_s": 0, "spare_workers": 0}

@@ -137,12 +137,12 @@ class Interface:
 
 
 class Server:
-    """Serves one interface (and `org.varlink.service`) on listening sockets."""
+    """Serves one interface (and `org.varlink.service`). `limit` says how many connections one user may have."""
 
-    def __init__(self, interface: Interface, *, version: str, connections_per_user: int) -> None:
+    def __init__(self, interface: Interface, *, version: str, limit: Callable[[], int]) -> None:
         self._interface = interface
         self._version = version
-        self._limit = connections_per_user
+        self._limit = limit
         self._connected: Counter[int] = Counter()
         self.idle_since = asyncio.get_running_loop().time()
 
@@ -171,8 +171,9 @@ class Server:
                 peer = read_peer(connection)
             except OSError:
                 return
-            if self._connected[peer.uid] >= self._limit:
-                _LOG.warning("uid %d has %d connections, one more is refused", peer.uid, self._limit)
+            limit = self._limit()
+            if self._connected[peer.uid] >= limit:
+                _LOG.warning("uid %d has %d connections, one more is refused", peer.uid, limit)
                 return
             self._connected[peer.uid] += 1
             try:

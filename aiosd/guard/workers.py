@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from aiosd.guard.settings import GuardSettings
+from aiosd.guard.settings import LiveSettings
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
 from aiosd.sandbox.start import Starter
@@ -33,14 +33,14 @@ class Workers:
 
     def __init__(
         self,
-        settings: GuardSettings,
+        live: LiveSettings,
         host: HostFacts,
         group: asyncio.TaskGroup,
         *,
         starter: Starter,
         masks: tuple[str, ...],
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._host = host
         self._group = group
         self._starter = starter
@@ -91,7 +91,7 @@ class Workers:
         key = (identity, profile)
         self._wanted[key] = _now()
         busy = key in self._making or key in self._ready
-        if busy or self._closing or len(self._ready) + len(self._making) >= self._settings.spare_workers:
+        if busy or self._closing or len(self._ready) + len(self._making) >= self._live.now.spare_workers:
             return
         self._making.add(key)
         self._group.create_task(self._make_ready(key))
@@ -103,7 +103,7 @@ class Workers:
 
     async def sweep(self) -> None:
         """End what has been idle too long. Called from time to time."""
-        oldest = _now() - self._settings.worker_idle_s
+        oldest = _now() - self._live.now.worker_idle_s
         for session_key, warm in list(self._warm.items()):
             if warm.used_at < oldest and not warm.lock.locked():
                 await self._drop(session_key)

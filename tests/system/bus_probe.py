@@ -16,7 +16,7 @@ sys.path.insert(0, "/usr/lib/aios")
 
 from aiosd.guard.bus import BusProxy
 from aiosd.guard.host import find_host
-from aiosd.guard.settings import GuardSettings
+from aiosd.guard.settings import GuardSettings, LiveSettings
 from aiosd.guard.workers import Workers
 from aiosd.sandbox.link import Identity
 from aiosd.sandbox.profile import Profile, ProfileName, render_environment
@@ -30,7 +30,9 @@ async def _inside(identity: Identity, argv: list[str]) -> tuple[int, str]:
     out, end = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
     async with asyncio.TaskGroup() as group:
-        workers = Workers(GuardSettings(spare_workers=0), await find_host(), group, starter=DirectStarter(), masks=())
+        workers = Workers(
+            LiveSettings(GuardSettings(spare_workers=0)), await find_host(), group, starter=DirectStarter(), masks=()
+        )
         workers.use_bus_proxy(await bus.path())
         async with workers.warm(SessionId("probe"), identity, profile) as link:
             environment = render_environment(profile, user=identity.user, home=identity.home)
