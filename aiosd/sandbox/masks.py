@@ -18,45 +18,55 @@ if TYPE_CHECKING:
 
 
 def plan_masks(paths: Iterable[str], *, direct: bool, rebuild: bool) -> tuple[list[str], list[str]]:
-    """Cover each of `paths` that exists: the arguments, and the folders that were rebuilt.
+    """Cover what each of `paths` leads to: the arguments, and the folders to watch, as a change in one may make a view
+    with these arguments show too much: those that were rebuilt, and those in which a path is absent or linked away.
 
     Where not `direct`, a path below a folder this user can write is covered by rebuilding that folder, read-only; with
     `rebuild` false (a view that must stay writable) it is left uncovered, and the caller says so.
     """
-    existing = [path for path in dict.fromkeys(map(os.path.normpath, paths)) if os.path.lexists(path)]
+    existing: dict[str, None] = {}
+    watched: dict[str, None] = {}
+    for path in map(os.path.normpath, paths):
+        real = os.path.realpath(path)  # what must not be read; a mount on a link would follow it anyway
+        if os.path.lexists(real):
+            existing[real] = None
+        if real != path or real not in existing:
+            watched |= dict.fromkeys((_last_folder(path), _last_folder(real)))
+    masked = [path for path in existing if not any(path.startswith(f"{other}/") for other in existing)]
     arguments: list[str] = []
-    if direct:
-        for path in existing:
-            arguments += _cover(path)
-        return arguments, []
     below: dict[str, set[str]] = {}
-    for path in existing:
-        base = _first_writable(path)
+    for path in masked:
+        base = "" if direct else _first_writable(path)
         if base == "":
             arguments += _cover(path)
         elif rebuild:
             below.setdefault(base, set()).add(path)
     carved: list[str] = []
-    for base, masked in sorted(below.items()):
-        _carve(base, masked, arguments, carved)
-    return arguments, carved
+    for base, inside in sorted(below.items()):
+        _carve(base, inside, arguments, carved)
+    return arguments, list(dict.fromkeys((*carved, *watched)))
 
 
 def _cover(path: str) -> list[str]:
-    mode = os.lstat(path).st_mode
-    if stat.S_ISLNK(mode):  # its target is what must not be read; a mount on the link would follow it anyway
-        return _cover(os.path.realpath(path)) if os.path.exists(path) else []
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(os.lstat(path).st_mode):
         return ["--size", "4096", "--tmpfs", path, "--remount-ro", path]
     return ["--ro-bind", "/dev/null", path]
 
 
+def _last_folder(path: str) -> str:
+    """The last folder on the way to `path` that exists."""
+    folder = os.path.dirname(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
 def _first_writable(path: str) -> str:
-    """The topmost folder above `path` that this user could change names in; "" if there is none."""
+    """The topmost folder above `path` in which this user could change names, if need be by allowing it; "" if none."""
     folder = ""
     for name in os.path.dirname(path).strip("/").split("/"):
         folder = f"{folder}/{name}" if name else folder
-        if folder and os.access(folder, os.W_OK):
+        if folder and (os.access(folder, os.W_OK) or os.stat(folder).st_uid == os.getuid()):
             return folder
     return ""
 

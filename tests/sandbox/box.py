@@ -56,6 +56,10 @@ class Box:
 
     link: Link
 
+    def is_stale(self) -> bool:
+        """Whether its view is out of date by now."""
+        return self.link.stale
+
     async def run(self, *argv: str, cwd: str = "/", stdin: bytes = b"") -> Said:
         """Run one command."""
         return await self.pipe(command(*argv), cwd=cwd, stdin=stdin)
