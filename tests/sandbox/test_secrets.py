@@ -86,12 +86,13 @@ def plan(paths: list[str], *, direct: bool, rebuild: bool = True) -> tuple[list[
 async def test_no_secret_can_be_read_and_all_else_can(host: HostFacts, home: Path, view: str, *, direct: bool) -> None:
     who = make_identity(home=str(home))
     search = ["grep", "-rsl", "SECRET", f"{home}/..", "--"]
+    show = ["stat", "--format=%N %A %u %s %Y", *(f"{home}/{name}" for name in (*PLAIN, "dir"))]
     async with opened(VIEWS[view], replace(host, direct_masks=direct), who=who) as box:
         found = await box.run(*search)
         byname = await box.pipe(*[(tuple((w, None, False) for w in ("cat", f"{home}/{name}")), ()) for name in HELD])
         plain = await box.run("cat", *(f"{home}/{name}" for name in PLAIN))
-        seen = await box.run("stat", "--format=%N %A %u %s %Y", *(f"{home}/{name}" for name in (*PLAIN, "dir", "key")))
-    outside = as_person("stat", "--format=%N %A %u %s %Y", *(f"{home}/{name}" for name in (*PLAIN, "dir", "key")))
+        seen = await box.run(*show)
+    outside = as_person(*show)
     assert (found.status, found.out) == (2 if direct else 1, b"")  # a covered file cannot be opened, nor searched
     assert b"SECRET" not in byname.out
     assert plain.out == b"plain\n" * len(PLAIN)
