@@ -26,6 +26,7 @@ from aiosd.guard.host import find_host
 from aiosd.guard.identity import ClientSockets
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
+from aiosd.guard.root import RootUnits, is_possible
 from aiosd.guard.run import Runner
 from aiosd.guard.service import Service
 from aiosd.guard.sessions import Sessions
@@ -91,15 +92,17 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
     if expired or lost:
         _LOG.warning("an earlier guard left %d approvals open and %d actions unfinished", expired, lost)
     reason = "failed"
-    bus = BusProxy(options.run_dir)
+    bus = BusProxy(options.run_dir, managed=not options.standalone)
     live = LiveSettings(settings)
     try:
         async with asyncio.TaskGroup() as background:
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
             starter = DirectStarter() if options.standalone else ManagedStarter()
-            workers = Workers(live, await find_host(), background, starter=starter, masks=(*masks, "/run/aios"))
-            runner = Runner(live=live, workers=workers, bus=bus)
-            door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, live=live)
+            host = await find_host()
+            root = RootUnits(host.interpreter) if not options.standalone and is_possible() else None
+            workers = Workers(live, host, background, starter=starter, masks=(*masks, "/run/aios"))
+            runner = Runner(live=live, workers=workers, bus=bus, root=root)
+            door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, live=live, root=bool(root))
             service = Service(
                 door=door,
                 sessions=Sessions(),

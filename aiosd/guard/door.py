@@ -7,7 +7,7 @@ disk before it runs.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiosd.audit.log import AuditError
 from aiosd.audit.records import Decided, Decision, Done, Outcome, digest_text
@@ -73,7 +73,7 @@ class Result:
 
 
 class Door:
-    """Takes requests. One for the whole guard; requests run side by side."""
+    """Takes requests. One for the whole guard; requests run side by side. `root`: whether anything can run as root."""
 
     def __init__(
         self,
@@ -83,12 +83,14 @@ class Door:
         ledger: Ledger,
         runner: Runner,
         live: LiveSettings,
+        root: bool,
     ) -> None:
         self._policy = policy
         self._approvals = approvals
         self._ledger = ledger
         self._runner = runner
         self._live = live
+        self._root = root
         self.under_way = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -97,11 +99,27 @@ class Door:
         """Decide by `policy` from now on; what was decided stays."""
         self._policy = policy
 
+    def _confine(self, principal: Principal, verdict: Verdict) -> tuple[RunAs, tuple[Profile, ...]]:
+        """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.
+
+        A session of root observes without rights, so whatever it changes it changes as root.
+        """
+        changes = verdict.tier is Tier.REQUIRE_APPROVAL
+        if verdict.tier is not Tier.DENY and (verdict.run_as is RunAs.ROOT or (changes and principal.uid == 0)):
+            if not self._root:
+                raise ProfileError(ROOT_IN_STANDALONE)
+            return RunAs.ROOT, (Profile(name=ProfileName.ROOT),)
+        if changes:
+            return RunAs.USER, (Profile(name=ProfileName.USER),)
+        views = verdict.facets or (frozenset[Facet](),)
+        return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
+
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
         verdict = self._policy.evaluate(action, principal)
         try:
-            return verdict, _confine(principal, verdict)[0].describe()
+            run_as, profiles = self._confine(principal, verdict)
+            return replace(verdict, run_as=run_as), profiles[0].describe()
         except ProfileError as exc:
             return verdict, f"cannot be confined here: {exc}"
 
@@ -119,12 +137,13 @@ class Door:
     async def _execute(self, request: Request, tell: Tell) -> Result:
         verdict = self._policy.evaluate(request.action, request.session.principal)
         try:
-            profiles = _confine(request.session.principal, verdict)
+            run_as, profiles = self._confine(request.session.principal, verdict)
         except ProfileError as exc:
             return await self._refuse(request, verdict, str(exc))
+        verdict = replace(verdict, run_as=run_as)
         confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
         await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})
-        answer, approval = await self._ask(request, verdict, confinement, tell)
+        answer, approval = await self._ask(request, verdict, profiles[0], tell)
         decision = _decide(verdict, answer)
         await self._ledger.decided(
             _render_decided(request, verdict, confinement, decision=decision, answer=answer, approval=approval)
@@ -134,10 +153,11 @@ class Door:
         return await self._run(request, verdict, profiles, tell)
 
     async def _ask(
-        self, request: Request, verdict: Verdict, confinement: str, tell: Tell
+        self, request: Request, verdict: Verdict, profile: Profile, tell: Tell
     ) -> tuple[Answer, Approval | None]:
         if verdict.tier is not Tier.REQUIRE_APPROVAL:
             return Answer(state=State.APPROVED), None
+        confinement = profile.describe()
         longest = self._live.now.approval_wait_s
         wait_s = min(request.wait_s or longest, longest)
         principal = request.session.principal
@@ -156,7 +176,7 @@ class Door:
                 action=request.text,
                 content=request.exact.partition("\0")[2] if isinstance(request.action, FileAction) else "",
                 cwd=request.action.cwd if isinstance(request.action, CommandAction) else "",
-                environment=self._environment(request.session, ProfileName.USER),
+                environment=self._environment(request.session, profile.name),
                 run_as=verdict.run_as,
                 confinement=confinement,
                 policy=self._policy.digest,
@@ -202,7 +222,7 @@ class Door:
                 ended = await self._runner.run_shell(
                     request.session,
                     profiles[0],
-                    verdict.line,
+                    verdict,
                     cwd=request.action.cwd,
                     environment=environment,
                     timeout_s=request.timeout_s,
@@ -249,8 +269,8 @@ class Door:
         return Result(outcome=Outcome.REFUSED.value, reason=reason)
 
     def _environment(self, session: GuardSession, name: ProfileName) -> tuple[tuple[str, str], ...]:
-        identity = session.identity
-        return render_environment(Profile(name=name), user=identity.user, home=identity.home)
+        user, home = ("root", "/root") if name is ProfileName.ROOT else (session.identity.user, session.identity.home)
+        return render_environment(Profile(name=name), user=user, home=home)
 
 
 def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
@@ -274,18 +294,6 @@ def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
             for part in verdict.parts
         ],
     }
-
-
-def _confine(principal: Principal, verdict: Verdict) -> tuple[Profile, ...]:
-    """The profile of each pipeline (of the action, where it has none). ProfileError where there can be none."""
-    if verdict.tier is Tier.REQUIRE_APPROVAL:
-        if verdict.run_as is RunAs.ROOT or principal.uid == 0:
-            raise ProfileError(ROOT_IN_STANDALONE)
-        return (Profile(name=ProfileName.USER),)
-    if verdict.run_as is RunAs.ROOT and verdict.tier is not Tier.DENY:
-        raise ProfileError(ROOT_IN_STANDALONE)
-    views = verdict.facets or (frozenset[Facet](),)
-    return tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
 
 
 def _decide(verdict: Verdict, answer: Answer) -> Decision:

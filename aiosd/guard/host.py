@@ -8,6 +8,7 @@ import stat
 import sys
 
 from aiosd.sandbox.link import SandboxError, default_interpreter
+from aiosd.sandbox.process import Process
 from aiosd.sandbox.profile import HostFacts
 
 _LEAST_BWRAP = (0, 8)
@@ -41,14 +42,14 @@ async def find_host() -> HostFacts:
 async def _read_version(path: str) -> tuple[int, ...]:
     out, end = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = os.posix_spawn(path, [path, "--version"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, end, 1)])
-    finally:
+        process = Process([path, "--version"], fds={1: end})
         os.close(end)
-    try:
-        text = await asyncio.wait_for(asyncio.to_thread(os.read, out, 200), _VERSION_DEADLINE_S)
+        async with asyncio.timeout(_VERSION_DEADLINE_S):
+            await process.wait()
+        process.close()
+        text = os.read(out, 200)
     finally:
         os.close(out)
-        await asyncio.to_thread(os.waitpid, pid, 0)
     match = re.search(rb"(\d+(?:\.\d+)+)", text)
     if match is None:
         raise SandboxError(f"{path} --version says nothing understandable; {_INSTALL}")

@@ -16,11 +16,13 @@ from typing import Any
 
 from aiosd.audit.records import Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
+from aiosd.guard.root import RootUnits
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import wait_readable
 from aiosd.guard.workers import Workers
 from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
+from aiosd.policy.verdict import Verdict
 from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName
 from aiosd.types import Facet, JsonObject
@@ -48,10 +50,11 @@ class Ended:
 class Runner:
     """Runs allowed actions."""
 
-    def __init__(self, *, live: LiveSettings, workers: Workers, bus: BusProxy) -> None:
+    def __init__(self, *, live: LiveSettings, workers: Workers, bus: BusProxy, root: RootUnits | None) -> None:
         self._live = live
         self._workers = workers
         self._bus = bus
+        self._root = root
 
     async def run_program(
         self,
@@ -83,18 +86,21 @@ class Runner:
         self,
         session: GuardSession,
         profile: Profile,
-        line: str,
+        verdict: Verdict,
         *,
         cwd: str,
         environment: Environment,
         timeout_s: int,
         tell: Tell,
     ) -> Ended:
-        """Run the exact bytes of an approved line under bash."""
-        words = tuple((word, None, False) for word in (*_SHELL, line))
+        """Run a line that may change something: a plain command as its argv, else exactly its bytes under bash."""
+        argv = (verdict.program and verdict.program.plain_argv()) or (*_SHELL, verdict.line)
+        words = tuple((word, None, False) for word in argv)
         packet = ("run", ((words, ()),), cwd, environment)
 
         async def act(fds: tuple[int, int, int]) -> int:
+            if profile.name is ProfileName.ROOT:
+                return await self._as_root().run(argv, cwd=cwd, environment=environment, fds=fds)
             async with self._open(session, profile) as link:
                 return await link.run(packet, fds)
 
@@ -115,10 +121,18 @@ class Runner:
         packet = ("tool", name, arguments, "/", environment)
 
         async def act(fds: tuple[int, int, int]) -> int:
+            if profile.name is ProfileName.ROOT:
+                argv = self._as_root().render_tool(name, arguments)
+                return await self._as_root().run(argv, cwd="/", environment=environment, fds=fds)
             async with self._open(session, profile) as link:
                 return await link.run(packet, fds)
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content)
+
+    def _as_root(self) -> RootUnits:
+        if self._root is None:
+            raise SandboxError("this guard runs nothing as root")
+        return self._root
 
     @asynccontextmanager
     async def _open(self, session: GuardSession, profile: Profile) -> AsyncIterator[Link]:

@@ -80,6 +80,15 @@ class Program:
 
     pipelines: tuple[Pipeline, ...]
 
+    def plain_argv(self) -> tuple[str, ...] | None:
+        """The argv, where it is one command without redirections, patterns or `~`: then no shell is needed for it."""
+        if len(self.pipelines) != 1 or len(self.pipelines[0].stages) != 1:
+            return None
+        (stage,) = self.pipelines[0].stages
+        if stage.redirects or any(word.pattern is not None or word.home for word in stage.argv):
+            return None
+        return tuple(word.text for word in stage.argv)
+
     def commands(self) -> tuple[Simple, ...]:
         """Every simple command, left to right."""
         return tuple(stage for pipeline in self.pipelines for stage in pipeline.stages)

@@ -95,6 +95,7 @@ class ProfileName(StrEnum):
 
     READ_ONLY = "read-only"
     USER = "user"
+    ROOT = "root"  # no sandbox: a unit of its own
 
 
 class ProfileError(Exception):
@@ -135,6 +136,8 @@ class Profile:
 
     def describe(self) -> str:
         """In words, for a card and the record."""
+        if self.name is ProfileName.ROOT:
+            return "no sandbox: as root in a systemd unit of its own, ended as a whole"
         if self.name is ProfileName.USER:
             return "sandbox 'user': files and network as the user, no new privileges, own process tree"
         seen = f", sees the host's {' and '.join(sorted(self.facets))}" if self.facets else ""
@@ -160,7 +163,9 @@ class HostFacts:
 
 
 def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
-    """The arguments for `profile`, but for descriptors, masks and the command."""
+    """The arguments for `profile`, but for descriptors, masks and the command. ProfileError where it has no sandbox."""
+    if profile.name is ProfileName.ROOT:
+        raise ProfileError("what runs as root has no sandbox")
     # fmt: off
     shared = [
         "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",

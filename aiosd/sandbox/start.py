@@ -7,7 +7,6 @@ cgroup stays root's; the sandbox dies with the guard because the worker's socket
 Source: prctl(2) PR_SET_PDEATHSIG, systemd-run(1), systemd.resource-control(5) Delegate=, cgroups(7).
 """
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -16,11 +15,13 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
+from aiosd.sandbox.process import Process
+
 _ROOT = str(Path(__file__).parents[2])
 _CODE = f"import sys;sys.path.insert(0,{_ROOT!r});from aiosd.sandbox.launch import main;main()"
 _CGROUPS = "/sys/fs/cgroup"
 WORK_SLICE = "aios-work.slice"
-_SLICE_PATH = f"{_CGROUPS}/aios.slice/{WORK_SLICE}"
+SLICE_PATH = f"{_CGROUPS}/aios.slice/{WORK_SLICE}"
 
 
 class Launched(Protocol):
@@ -57,49 +58,25 @@ class Starter(Protocol):
 
 
 class _Child:
-    """A child process of ours, watched by a descriptor."""
+    """A launcher that is a child of ours."""
 
     group = ""
 
     def __init__(self, argv: list[str], control: int, errors: int) -> None:
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            self._pid = os.posix_spawn(
-                argv[0],
-                argv,
-                {"PATH": "/usr/bin:/bin"},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, control, 0),
-                    (os.POSIX_SPAWN_DUP2, null, 1),
-                    (os.POSIX_SPAWN_DUP2, errors, 2),
-                ],
-                setsigmask=(),
-            )
-        finally:
-            os.close(null)
-        self._pidfd = os.pidfd_open(self._pid)
-        self._exited = asyncio.Event()
-        asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
+        self._process = Process(argv, fds={0: control, 2: errors})
 
     @property
     def ended(self) -> bool:
-        return self._exited.is_set()
+        return self._process.ended
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._process.send(signal.SIGKILL)
 
     async def wait(self) -> None:
-        await self._exited.wait()
+        await self._process.wait()
 
     def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-
-    def _on_exit(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.waitpid(self._pid, 0)
-        self._exited.set()
+        self._process.close()
 
 
 class DirectStarter:
@@ -139,7 +116,7 @@ class _Unit(_Child):
     """A transient unit; the child of ours is the systemd-run that asked for it, and ends when it has started."""
 
     def __init__(self, argv: list[str], control: int, errors: int, unit: str) -> None:
-        self.group = f"{_SLICE_PATH}/{unit}"
+        self.group = f"{SLICE_PATH}/{unit}"
         super().__init__(argv, control, errors)
 
     def kill(self) -> None:

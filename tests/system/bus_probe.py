@@ -25,7 +25,7 @@ from aiosd.types import Facet, SessionId
 
 
 async def _inside(identity: Identity, argv: list[str]) -> tuple[int, str]:
-    bus = BusProxy("/run/bus-probe")
+    bus = BusProxy("/run/bus-probe", managed=False)
     profile = Profile(name=ProfileName.READ_ONLY, facets=frozenset({Facet.BUS}))
     out, end = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)

@@ -1,0 +1,81 @@
+"""Commands as root: transient units asked of PID 1, never sudo. Only the installed service has them.
+
+A unit of its own below the work slice, with an environment built from nothing, ended as a whole. What runs is exactly
+what was approved: argv by systemd-run with no expansion of anything in it.
+
+Source: systemd-run(1), systemd.exec(5), systemd.kill(5).
+"""
+
+import asyncio
+import itertools
+import marshal
+import os
+import secrets
+import signal
+from pathlib import Path
+from typing import Any
+
+from aiosd.sandbox.link import SandboxError, WorkingDirectoryError
+from aiosd.sandbox.process import Process
+from aiosd.sandbox.start import SLICE_PATH, WORK_SLICE, kill_group
+
+_ROOT = str(Path(__file__).parents[2])
+_TOOL = (
+    f"import marshal,sys;sys.path.insert(0,{_ROOT!r});from aiosd.sandbox.file_tools import run;"
+    "sys.exit(run(sys.argv[1],marshal.loads(bytes.fromhex(sys.argv[2])),{}))"
+)
+_CHDIR_FAILED = 200  # systemd.exec(5), EXIT_CHDIR
+_MAX_ARGUMENT = 120_000  # execve(2) takes 128 KiB for one
+
+
+class RootUnits:
+    """Starts them. `interpreter` runs the file tools."""
+
+    def __init__(self, interpreter: str) -> None:
+        self._interpreter = interpreter
+        self._run = secrets.token_hex(3)
+        self._numbers = itertools.count(1)
+
+    async def run(
+        self, argv: tuple[str, ...], *, cwd: str, environment: tuple[tuple[str, str], ...], fds: tuple[int, int, int]
+    ) -> int:
+        """Run `argv` as root with these descriptors; its exit status. Cancelling ends the unit and waits for that.
+
+        WorkingDirectoryError where `cwd` cannot be entered, SandboxError where the unit cannot be started.
+        """
+        unit = f"aios-root-{self._run}-{next(self._numbers)}.service"
+        argv = (
+            "/usr/bin/systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password",
+            "--service-type=exec", "--expand-environment=no", f"--unit={unit}", f"--slice={WORK_SLICE}",
+            "--description=A command as root, for aios-guard", f"--working-directory={cwd}",
+            "--property=LimitCORE=0", "--property=TimeoutStopSec=5", "--property=UMask=0022",
+            *(f"--setenv={name}={value}" for name, value in environment), "--", *argv,
+        )  # fmt: skip
+        try:
+            process = Process(argv, fds=dict(enumerate(fds)), environment=dict(environment))  # its PATH finds argv[0]
+        except OSError as exc:
+            raise SandboxError(f"systemd-run cannot be started: {exc.strerror}") from exc
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            kill_group(f"{SLICE_PATH}/{unit}")
+            process.send(signal.SIGTERM)
+            await process.wait()
+            raise
+        finally:
+            process.close()
+        if status == _CHDIR_FAILED:
+            raise WorkingDirectoryError(cwd)
+        return status if status >= 0 else 128 - status
+
+    def render_tool(self, name: str, arguments: dict[str, Any]) -> tuple[str, ...]:
+        """The argv of a file tool as root. SandboxError where its arguments do not fit."""
+        packed = marshal.dumps(arguments).hex()
+        if len(packed) > _MAX_ARGUMENT:
+            raise SandboxError("too much text for one edit as root; edit in smaller pieces")
+        return (self._interpreter, "-I", "-S", "-X", "utf8", "-c", _TOOL, name, packed)
+
+
+def is_possible() -> bool:
+    """Whether this guard can ask PID 1 for units: it is root, and PID 1 is systemd."""
+    return os.geteuid() == 0 and os.path.exists("/run/systemd/system")
