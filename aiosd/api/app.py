@@ -7,6 +7,7 @@ import asyncio
 import grp
 import os
 import pwd
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -42,6 +43,7 @@ from aiosd.wire import (
 
 _T = TypeVar("_T")
 _WRITE_DEADLINE_S = 60.0
+_MAX_CURSOR = 2**53  # what every JSON reader can count to
 EXIT_HEADER = "Aios-Exit"  # what a command line should end with
 
 
@@ -100,6 +102,8 @@ class _Resources:
             raise
         except Exception as exc:  # noqa: BLE001 - a bug ends its request, not the daemon
             response = problem_response(map_exception(exc))
+            if isinstance(exc, web.HTTPMethodNotAllowed):
+                response.headers["Allow"] = exc.headers["Allow"]
         response.force_close()
         return response
 
@@ -132,8 +136,8 @@ class _Resources:
     async def read_events(self, request: web.Request) -> web.StreamResponse:
         after = request.query.get("after", "0")
         follow = request.query.get("follow", "true")
-        if not after.isdecimal() or len(after) > 16 or follow not in ("true", "false"):
-            raise InvalidRequestError("after is a number, follow is true or false")
+        if not re.fullmatch(r"[0-9]{1,16}", after) or int(after) > _MAX_CURSOR or follow not in ("true", "false"):
+            raise InvalidRequestError(f"after is a whole number up to {_MAX_CURSOR}, follow is true or false")
         session = await self._door.sessions.find(_uid(request), request.match_info["id"])
         return await self._stream(request, session, int(after), follow=follow == "true")
 

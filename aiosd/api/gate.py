@@ -12,11 +12,12 @@ from typing import cast
 
 from aiohttp import web
 
-from aiosd.api.problems import problem_bytes
+from aiosd.api.problems import map_exception, problem_bytes, problem_response
 from aiosd.config import Live
-from aiosd.errors import RequestTimeoutError, TooManyRequestsError
+from aiosd.errors import InvalidRequestError, RequestTimeoutError, TooManyRequestsError
 
 _HEAD_END = b"\r\n\r\n"
+_MAX_SAID = 200
 
 
 def read_uid(connection: socket.socket) -> tuple[int, int]:
@@ -54,13 +55,37 @@ class Gate:
         self.idle_since = asyncio.get_running_loop().time()
 
 
+class _Http(web.RequestHandler):
+    """aiohttp's protocol, whose own errors are problems too, and which nobody's bad requests make talk in the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is no request, or to what went wrong where no handler saw it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        if status >= 500:
+            error = map_exception(exc if isinstance(exc, Exception) else RuntimeError(message))
+        else:
+            error = InvalidRequestError(f"this is no HTTP request: {' '.join((message or '').split())[:_MAX_SAID]}")
+        response = problem_response(error)
+        response.force_close()
+        return response
+
+
 class _Gated(asyncio.Protocol):
     """Passes everything on to aiohttp's protocol once the connection is let in."""
 
     def __init__(
         self, server: web.Server, enter: Callable[[int], bool], leave: Callable[[int], None], deadline_s: float
     ) -> None:
-        self._inner = server()
+        self._inner = _Http(server, loop=asyncio.get_running_loop(), keepalive_timeout=1.0)
         self._enter = enter
         self._leave = leave
         self._deadline_s = deadline_s

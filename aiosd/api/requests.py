@@ -44,7 +44,7 @@ def _parse_json(body: bytes, kind: type[_T]) -> _T:
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     try:
-        parsed: _T = _ADAPTERS[kind].validate_json(body)
+        parsed: _T = _ADAPTERS[kind].validate_json(body, strict=True)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the body"

@@ -23,7 +23,6 @@ from tests.daemon.people import acting_as, default_person
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
-_AIOSD = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from aiosd.__main__ import main; main()"
 _AIOS = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from aiosd.cli.main import main; main()"
 
 
@@ -61,13 +60,18 @@ class Ran:
 
 @dataclass(slots=True)
 class Daemon:
-    """A standalone daemon. `environment` goes to it, `config` is its configuration file's text."""
+    """A standalone daemon. `environment` goes to it, `config` is its configuration file's text.
+
+    `patches` are assignments to make before it begins (`aiosd.api.app._WRITE_DEADLINE_S = 0.5`), of times that nobody
+    may configure and no test can wait for.
+    """
 
     folder: Path
     uid: int = field(default_factory=os.geteuid)
     config: str = ""
     policy: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    patches: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     openapi: dict[str, Any] | None = None
 
@@ -120,12 +124,19 @@ class Daemon:
             text = text.replace("[guard]\n", f"[guard]\n{line}") if not section else f"{text}\n{section}{line}"
         (etc / "config.toml").write_text(text, encoding="utf-8")
 
+    def command(self, *options: str) -> list[str]:
+        """The command line that starts it."""
+        modules = dict.fromkeys(patch.partition(" = ")[0].rpartition(".")[0] for patch in self.patches)
+        lines = [f"import sys; sys.path.insert(0, {str(ROOT)!r})", *(f"import {module}" for module in modules)]
+        lines += [*self.patches, "from aiosd.__main__ import main", "main()"]
+        return [sys.executable, "-I", "-c", "\n".join(lines), *options]
+
     def start(self, *options: str) -> None:
         """Start it and wait until it answers."""
         self.write_config()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _AIOSD, "--standalone", *options],
+                self.command("--standalone", *options),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
