@@ -39,7 +39,7 @@ def run(name: str, arguments: dict[str, Any], environment: dict[str, str]) -> in
         _write(2, f"{exc}\n")
         return 1
     except OSError as exc:
-        _write(2, f"{exc.filename or arguments.get('path', name)}: {posix.strerror(exc.errno or 0)}\n")
+        _write(2, f"{arguments.get('path', name)}: {posix.strerror(exc.errno or 0)}\n")
         return 1
     return 0
 
@@ -61,6 +61,17 @@ def _read_all(fd: int, limit: int) -> bytes:
     return b"".join(pieces)
 
 
+def _split(text: str) -> list[str]:
+    """Its lines with their ends, which are newlines only, as for every other tool that counts them."""
+    pieces = text.split("\n")
+    return [piece + "\n" for piece in pieces[:-1]] + pieces[-1:] * (pieces[-1] != "")
+
+
+def _refuse_link(path: str) -> None:
+    if posix.lstat(path).st_mode & 0o170000 == _LINK:
+        raise _NotPossibleError(f"{path} is a symbolic link to {posix.readlink(path)}; name that file")
+
+
 def _open_regular(path: str, flags: int = 0) -> tuple[int, Any]:
     """A regular file, opened without hanging on a pipe or touching a device."""
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY | flags)
@@ -79,13 +90,17 @@ def _read_file(path: str, offset: int = 1, limit: int = _MAX_LINES) -> None:
     posix.close(fd)
     if b"\0" in data[:8192]:
         raise _NotPossibleError(f"{path} is binary ({status.st_size} bytes); use a command such as file or od")
-    lines = data.decode("utf-8", "replace").splitlines(keepends=True)
+    lines = _split(data.decode("utf-8", "replace"))
     first = max(offset, 1) - 1
     shown = lines[first : first + max(limit, 1)]
     _write(1, "".join(shown))
-    rest = len(lines) - first - len(shown)
-    if rest > 0 or status.st_size > len(data):
-        _write(2, f"[lines {first + 1} to {first + len(shown)}; go on with offset={first + len(shown) + 1}]\n")
+    last = first + len(shown)
+    if last < len(lines):
+        _write(2, f"[lines {first + 1} to {last}; go on with offset={last + 1}]\n")
+    elif status.st_size > len(data) and shown:
+        _write(2, f"[lines {first + 1} to {last}; what follows is over 4 MiB into the file: use tail, or sed -n]\n")
+    elif status.st_size > len(data):
+        _write(2, f"[the first 4 MiB of the file have {len(lines)} lines]\n")
 
 
 def _write_file(path: str) -> None:
@@ -97,6 +112,7 @@ def _write_file(path: str) -> None:
 def _edit_file(path: str, old: str, new: str, replace_all: bool = False) -> None:
     if not old:
         raise _NotPossibleError("old is empty; to make a file use write_file")
+    _refuse_link(path)
     fd, _status = _open_regular(path, posix.O_NOFOLLOW)
     data = _read_all(fd, 1 << 40)
     posix.close(fd)
@@ -118,13 +134,13 @@ def _replace(path: str, content: bytes) -> bool:
     except FileNotFoundError:
         existed = False
     else:
-        if status.st_mode & 0o170000 == _LINK:
-            raise _NotPossibleError(f"{path} is a symbolic link to {posix.readlink(path)}; name that file")
+        _refuse_link(path)
         if status.st_mode & 0o170000 != _REGULAR:
             raise _NotPossibleError(f"{path} is not a regular file")
         mode, owner = status.st_mode & 0o7777, (status.st_uid, status.st_gid)
     folder, slash, name = path.rpartition("/")
-    temporary = f"{folder}{slash}.{name[:200]}.{posix.urandom(6).hex()}"
+    short = name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+    temporary = f"{folder}{slash}.{short}.{posix.urandom(6).hex()}"
     fd = posix.open(temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC, mode)
     try:
         while content:
@@ -173,8 +189,10 @@ def _compile_glob(pattern: str) -> Any:
             i += 2
         elif char == "[" and "]" in pattern[i + 2 :]:
             end = pattern.index("]", i + 2)
-            inner = pattern[i + 1 : end].replace("\\", "\\\\")
-            out += f"[{'^' + inner[1:] if inner[0] == '!' else inner}]"
+            inner = pattern[i + 1 : end]
+            negated = inner[0] in "!^"
+            members = "".join(each if each == "-" else re.escape(each) for each in inner[negated:])
+            out += f"[{'^' * negated}{members}]"
             i = end + 1
         else:
             out += {"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char))
@@ -239,4 +257,5 @@ def _lines(path: str, *, complain: bool) -> Iterator[tuple[int, str]]:
     data = _read_all(fd, _MAX_GREP_FILE)
     posix.close(fd)
     if b"\0" not in data[:8192]:
-        yield from enumerate(data.decode("utf-8", "replace").splitlines(), 1)
+        for number, line in enumerate(_split(data.decode("utf-8", "replace")), 1):
+            yield number, line.removesuffix("\n")
