@@ -19,7 +19,7 @@ from aiosd import __version__, exits
 from aiosd.api import text
 from aiosd.api.gate import read_uid
 from aiosd.api.problems import map_exception, problem_response
-from aiosd.api.requests import check_ask, read_ask, read_body, read_json
+from aiosd.api.requests import MAX_CURSOR, check_ask, read_ask, read_body, read_json
 from aiosd.api.streams import choose_form, render_stream
 from aiosd.config import Live
 from aiosd.errors import AiosError, ForbiddenError, GuardUnavailableError, InvalidRequestError
@@ -43,7 +43,6 @@ from aiosd.wire import (
 
 _T = TypeVar("_T")
 _WRITE_DEADLINE_S = 60.0
-_MAX_CURSOR = 2**53  # what every JSON reader can count to
 EXIT_HEADER = "Aios-Exit"  # what a command line should end with
 
 
@@ -136,8 +135,8 @@ class _Resources:
     async def read_events(self, request: web.Request) -> web.StreamResponse:
         after = request.query.get("after", "0")
         follow = request.query.get("follow", "true")
-        if not re.fullmatch(r"[0-9]{1,16}", after) or int(after) > _MAX_CURSOR or follow not in ("true", "false"):
-            raise InvalidRequestError(f"after is a whole number up to {_MAX_CURSOR}, follow is true or false")
+        if not re.fullmatch(r"[0-9]{1,16}", after) or int(after) > MAX_CURSOR or follow not in ("true", "false"):
+            raise InvalidRequestError(f"after is a whole number up to {MAX_CURSOR}, follow is true or false")
         session = await self._door.sessions.find(_uid(request), request.match_info["id"])
         return await self._stream(request, session, int(after), follow=follow == "true")
 

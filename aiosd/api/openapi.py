@@ -8,9 +8,21 @@ from pydantic import Field, TypeAdapter
 
 from aiosd import __version__, frames, wire
 from aiosd.api.problems import MEDIA_TYPE
+from aiosd.api.requests import MAX_CURSOR, MAX_PROMPT, MAX_WAIT_S
 from aiosd.types import JsonObject
 
-_EVENTS = ("text/event-stream", "application/x-ndjson", "text/plain", frames.MEDIA_TYPE)
+# What `requests` holds of a body beyond its types. (Lengths are told in words: test generators choke on maxLength.)
+_WORDS: dict[str, Any] = {"pattern": r"\S"}
+_PROMPT: dict[str, Any] = {"description": f"At most {MAX_PROMPT} characters; long text goes into `input`."}
+_CWD: dict[str, Any] = {"pattern": r"^/[^\u0000]*$"}
+_WAIT: dict[str, Any] = {"minimum": 0, "maximum": MAX_WAIT_S}
+_ASKS: dict[str, Any] = {"prompt": _PROMPT, "cwd": _CWD, "wait_s": _WAIT}
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "AskRequest": _ASKS,
+    "TurnRequest": _ASKS,
+    "PolicyCheckRequest": {"command": {"pattern": r"^[^\u0000]*$"}, "cwd": _CWD},
+}
+_NOT_EMPTY = [{"properties": {"prompt": _WORDS}}, {"properties": {"input": _WORDS}, "required": ["input"]}]
 _REF = "#/components/schemas/{model}"
 
 
@@ -100,6 +112,11 @@ def render_openapi() -> JsonObject:
     components: dict[str, Any] = dict(schemas["$defs"])
     for name in kinds:
         components.setdefault(name, refs[name, "serialization"])
+    for name, bounds in _BOUNDS.items():
+        for field, bound in bounds.items():
+            components[name]["properties"][field] |= bound
+        if bounds is _ASKS:
+            components[name]["anyOf"] = _NOT_EMPTY
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _render_operation(operation)
@@ -131,14 +148,15 @@ def _render_operation(operation: Operation) -> dict[str, Any]:
         schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[a-z0-9-]+$"}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
     for query, kind in operation.query:
-        schema = {"type": kind, **({"minimum": 0, "maximum": 2**53} if kind == "integer" else {})}
+        schema = {"type": kind, **({"minimum": 0, "maximum": MAX_CURSOR} if kind == "integer" else {})}
         parameters.append({"name": query, "in": "query", "required": False, "schema": schema})
     if parameters:
         out["parameters"] = parameters
     if operation.body is not None:
         content: dict[str, Any] = {"application/json": {"schema": _ref(operation.body.__name__)}}
         if operation.body is wire.AskRequest:
-            content |= {media: {"schema": {"type": "string"}} for media in ("text/plain", frames.MEDIA_TYPE)}
+            content["text/plain"] = {"schema": {"type": "string", **_PROMPT, **_WORDS}}
+            content[frames.MEDIA_TYPE] = {"schema": {"type": "string", "format": "binary"}}
         out["requestBody"] = {"required": True, "content": content}
     out["responses"] = {"200": _render_answer(operation)}
     for status in sorted({*_EVERYWHERE, *operation.errors}):
@@ -151,13 +169,24 @@ def _render_operation(operation: Operation) -> dict[str, Any]:
 
 def _render_answer(operation: Operation) -> dict[str, Any]:
     if operation.answer is None:
-        content: dict[str, Any] = {media: {"schema": {"type": "string"}} for media in _EVENTS}
-        content["application/x-ndjson"] = {"schema": _ref("Event")}
-        return {"description": "The events, as they come; JSON lines are one Event each.", "content": content}
+        content: dict[str, Any] = {
+            "text/event-stream": {"schema": _render_sent_event()},
+            "application/x-ndjson": {"schema": _ref("Event")},
+            "text/plain": {"schema": {"type": "string"}},
+            frames.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
+        }
+        return {"description": "The events, as they come: one of these each.", "content": content}
     content = {"application/json": {"schema": _ref(operation.answer.__name__)}}
     if operation.text:
         content["text/plain"] = {"schema": {"type": "string"}}
     return {"description": operation.answer.__doc__ or "", "content": content}
+
+
+def _render_sent_event() -> dict[str, Any]:
+    """A server-sent event by its fields: what a reader of the stream gets."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": _ref("Event")}
+    fields: dict[str, Any] = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+    return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Source: RFC 9110 (media types); `aiosd.frames` for ours.
 """
 
+import json
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -13,7 +14,9 @@ from aiosd.wire import AskRequest
 
 _T = TypeVar("_T")
 _BODY = "body"
-_MAX_PROMPT = 64 * 1024
+MAX_PROMPT = 64 * 1024  # characters
+MAX_WAIT_S = 86_400
+MAX_CURSOR = 2**53  # what every JSON reader can count to
 _MAX_DIGITS = 10
 _ADAPTERS: dict[Any, Any] = {}  # pydantic's, one for each type that comes in
 
@@ -47,9 +50,17 @@ def _parse_json(body: bytes, kind: type[_T]) -> _T:
         parsed: _T = _ADAPTERS[kind].validate_json(body, strict=True)
     except ValidationError as exc:
         first = exc.errors()[0]
+        if first["type"] == "int_type" and isinstance(first["input"], float) and first["input"].is_integer():
+            # To JSON Schema, and to whoever generates requests from it, 5.0 is an integer.
+            return _parse_json(json.dumps(json.loads(body, parse_float=_parse_number)).encode(), kind)
         where = ".".join(map(str, first["loc"])) or "the body"
         raise InvalidRequestError(f"{where}: {first['msg']}", hint="GET /v1/openapi.json has the types") from exc
     return parsed
+
+
+def _parse_number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def read_ask(request: web.Request) -> AskRequest:
@@ -69,12 +80,12 @@ def check_ask(prompt: str, given: str, cwd: str, wait_s: int) -> None:
     """What the types do not say: a question is not empty, a working directory is absolute."""
     if not prompt.strip() and not given.strip():
         raise InvalidRequestError("the question is empty", hint="say what you want to know")
-    if len(prompt) > _MAX_PROMPT:
+    if len(prompt) > MAX_PROMPT:
         raise InvalidRequestError("the question is over 64 KiB", hint="send long text as input")
     if not cwd.startswith("/") or "\0" in cwd:
         raise InvalidRequestError("cwd is not an absolute path")
-    if not 0 <= wait_s <= 86_400:
-        raise InvalidRequestError("wait_s is not between 0 and 86400")
+    if not 0 <= wait_s <= MAX_WAIT_S:
+        raise InvalidRequestError(f"wait_s is not between 0 and {MAX_WAIT_S}")
 
 
 def parse_frames(body: bytes) -> AskRequest:

@@ -117,6 +117,11 @@ def test_a_question_may_come_as_json_as_text_and_in_frames(daemon: Daemon) -> No
         assert "GiB" in response.text
 
 
+def test_a_whole_number_may_be_written_with_a_point(daemon: Daemon) -> None:
+    response = daemon.api("POST", "/v1/ask", b'{"prompt": "how much memory is free?", "wait_s": 5.0}', LINES)
+    assert response.events()[-1]["exit_status"] == 0
+
+
 def test_a_question_on_standard_input_alone_is_the_sessions_title(daemon: Daemon) -> None:
     started = daemon.ask("", input="how much memory is free?\n")[0]
     detail = daemon.api("GET", f"/v1/sessions/{started['session']}").json
