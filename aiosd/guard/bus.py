@@ -9,10 +9,22 @@ Source: xdg-dbus-proxy(1), org.freedesktop.systemd1(5), org.freedesktop.login1(5
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 
 from aiosd.guard.varlink import wait_readable
+from aiosd.sandbox.manager import (
+    ManagerError,
+    command,
+    descriptor,
+    flag,
+    number,
+    number32,
+    start_transient_unit,
+    text,
+    texts,
+)
 from aiosd.sandbox.process import Process
 from aiosd.sandbox.profile import ProfileError
 
@@ -89,15 +101,16 @@ class BusProxy:
             raise ProfileError(f"the system bus does not run: there is no {_BUS}")
         if program is None:
             raise ProfileError("xdg-dbus-proxy is missing, so the system bus cannot be shown safely; install it")
-        argv = [*self._prefix(), program, "--fd=0", f"unix:path={_BUS}", f"{self._folder}/system", *render_rules()]
+        argv = [program, "--fd=0", f"unix:path={_BUS}", f"{self._folder}/system", *render_rules()]
         self._lifeline, theirs = socket.socketpair()
-        before = os.umask(0)  # the socket's mode: everybody's sandbox may connect, the rules are the limit
         try:
-            self._process = Process(argv, fds={0: theirs.fileno()})
-        except OSError as exc:
-            raise ProfileError(f"the proxy of the system bus cannot be started: {exc.strerror}") from exc
+            if self._managed:
+                await self._start_unit(argv, theirs.fileno())
+            else:
+                self._start_child(argv, theirs.fileno())
+        except (OSError, ManagerError) as exc:
+            raise ProfileError(f"the proxy of the system bus cannot be started: {exc}") from exc
         finally:
-            os.umask(before)
             theirs.close()
         try:
             async with asyncio.timeout(_READY_DEADLINE_S):
@@ -109,28 +122,45 @@ class BusProxy:
             await self.close()
             raise ProfileError("the proxy of the system bus could not start")
 
-    def _prefix(self) -> list[str]:
-        """What becomes the user without rights. Its folder is made, and an old socket taken out of it."""
-        if self._managed:
-            return [
-                "/usr/bin/systemd-run", "--quiet", "--pipe", "--collect", "--no-ask-password",
-                "--unit=aios-bus-proxy", "--description=The system bus, read-only, for aios-guard",
-                f"--property=User={_MANAGED_USER}", f"--property=RuntimeDirectory={os.path.basename(_MANAGED_FOLDER)}",
-                "--property=UMask=0000", "--property=CapabilityBoundingSet=", "--property=NoNewPrivileges=yes",
-                "--property=ProtectSystem=strict", "--property=ProtectHome=yes", "--property=PrivateTmp=yes",
-                "--property=PrivateDevices=yes", "--property=PrivateNetwork=yes", "--property=RestrictNamespaces=yes",
-                "--property=RestrictAddressFamilies=AF_UNIX", "--property=MemoryDenyWriteExecute=yes",
-                "--property=SystemCallFilter=@system-service", "--",
-            ]  # fmt: skip
+    def _start_child(self, argv: list[str], lifeline: int) -> None:
+        """As a child, which becomes the user without rights where we are root."""
         os.makedirs(self._folder, mode=0o755, exist_ok=True)
         os.chmod(self._folder, 0o755)  # noqa: S103 - for every sandbox to look into
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._folder}/system")
-        if os.geteuid() != 0:
-            return []
-        os.chown(self._folder, _NOBODY, _NOBODY)
-        ids = f"--reuid={_NOBODY}", f"--regid={_NOBODY}"
-        return ["/usr/bin/setpriv", *ids, "--clear-groups", "--no-new-privs", "--"]
+        drop: list[str] = []
+        if os.geteuid() == 0:
+            os.chown(self._folder, _NOBODY, _NOBODY)
+            ids = f"--reuid={_NOBODY}", f"--regid={_NOBODY}"
+            drop = ["/usr/bin/setpriv", *ids, "--clear-groups", "--no-new-privs", "--"]
+        before = os.umask(0)  # the socket's mode: everybody's sandbox may connect, the rules are the limit
+        try:
+            self._process = Process([*drop, *argv], fds={0: lifeline})
+        finally:
+            os.umask(before)
+
+    async def _start_unit(self, argv: list[str], lifeline: int) -> None:
+        """In a unit, which is the user without rights and has its folder."""
+        await start_transient_unit(
+            f"aios-bus-proxy-{secrets.token_hex(3)}.service",
+            (
+                ("Description", text("The system bus, to be read only, for aios-guard")),
+                ("CollectMode", text("inactive-or-failed")),
+                ("User", text(_MANAGED_USER)),
+                ("RuntimeDirectory", texts((os.path.basename(_MANAGED_FOLDER),))),
+                ("UMask", number32(0)),
+                ("CapabilityBoundingSet", number(0)),
+                ("NoNewPrivileges", flag(True)),
+                ("ProtectSystem", text("strict")),
+                ("ProtectHome", text("yes")),
+                ("PrivateTmp", flag(True)),
+                ("PrivateDevices", flag(True)),
+                ("PrivateNetwork", flag(True)),
+                ("MemoryDenyWriteExecute", flag(True)),
+                ("StandardInputFileDescriptor", descriptor(lifeline)),
+                ("ExecStartEx", command(argv)),
+            ),
+        )
 
 
 def _is_cut(lifeline: socket.socket) -> bool:

@@ -87,7 +87,7 @@ class Link:
             record = self._render_record()
             parts.append(_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
             parts.append(_memory(_worker_code(self.profile.writable)))
-            self._start_launcher()
+            await self._start_launcher()
             socket.send_fds(self._control, [marshal.dumps(record)], parts)
             self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
             async with asyncio.timeout(_START_DEADLINE_S):
@@ -95,6 +95,9 @@ class Link:
         except TimeoutError as exc:
             await self.end()
             raise SandboxError(f"not ready after {_START_DEADLINE_S:.0f} s") from exc
+        except OSError as exc:
+            await self.end()
+            raise SandboxError(f"the launcher cannot be started: {exc.strerror}") from exc
         except UnsupportedArchitectureError as exc:
             await self.end()
             raise SandboxError(str(exc)) from exc
@@ -124,10 +127,10 @@ class Link:
             "rebuild": read_only,
         }
 
-    def _start_launcher(self) -> None:
+    async def _start_launcher(self) -> None:
         self._errors, tell_errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            self._launched = self._starter.start(self._host.interpreter, self._theirs.fileno(), tell_errors)
+            self._launched = await self._starter.start(self._host.interpreter, self._theirs.fileno(), tell_errors)
         finally:
             self._theirs.close()
             os.close(tell_errors)

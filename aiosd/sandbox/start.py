@@ -4,10 +4,11 @@ Direct is standalone: the sandbox dies with the guard by the parent-death signal
 guard has no capability, so PID 1 starts the launcher with full rights in a transient unit below the work slice, whose
 cgroup stays root's; the sandbox dies with the guard because the worker's socket does, and by `cgroup.kill`.
 
-Source: prctl(2) PR_SET_PDEATHSIG, systemd-run(1), systemd.resource-control(5) Delegate=, cgroups(7).
+Source: prctl(2) PR_SET_PDEATHSIG, systemd.resource-control(5) Delegate=, cgroups(7).
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -15,6 +16,7 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
+from aiosd.sandbox.manager import ManagerError, command, descriptor, flag, number, start_transient_unit, text
 from aiosd.sandbox.process import Process
 
 _ROOT = str(Path(__file__).parents[2])
@@ -29,17 +31,12 @@ class Launched(Protocol):
 
     group: str
 
-    @property
-    def ended(self) -> bool:
-        """Whether the process that was started has ended (for a managed one that says nothing of the sandbox)."""
-        ...
-
     def kill(self) -> None:
         """Kill the sandbox."""
         ...
 
     async def wait(self) -> None:
-        """Until the process that was started here has ended."""
+        """Until the process that was started here has ended, where there is one."""
         ...
 
     def close(self) -> None:
@@ -52,7 +49,7 @@ class Starter(Protocol):
 
     parent: int
 
-    def start(self, interpreter: str, control: int, errors: int) -> Launched:
+    async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one with these descriptors as standard input and error. OSError where that fails."""
         ...
 
@@ -64,10 +61,6 @@ class _Child:
 
     def __init__(self, argv: list[str], control: int, errors: int) -> None:
         self._process = Process(argv, fds={0: control, 2: errors})
-
-    @property
-    def ended(self) -> bool:
-        return self._process.ended
 
     def kill(self) -> None:
         self._process.send(signal.SIGKILL)
@@ -85,7 +78,7 @@ class DirectStarter:
     def __init__(self) -> None:
         self.parent = os.getpid()
 
-    def start(self, interpreter: str, control: int, errors: int) -> Launched:
+    async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one."""
         return _Child([interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE], control, errors)
 
@@ -99,29 +92,49 @@ class ManagedStarter:
         self._run = secrets.token_hex(3)  # tells the units of this guard from those of one before
         self._numbers = itertools.count(1)
 
-    def start(self, interpreter: str, control: int, errors: int) -> Launched:
+    async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one."""
         unit = f"aios-sandbox-{self._run}-{next(self._numbers)}.service"
-        argv = [
-            "/usr/bin/systemd-run", "--quiet", "--pipe", "--collect", "--no-ask-password", "--expand-environment=no",
-            f"--unit={unit}", f"--slice={WORK_SLICE}", "--description=A sandbox of aios-guard",
-            "--property=Delegate=yes", "--property=DelegateSubgroup=worker", "--property=TasksMax=1024",
-            "--property=OOMPolicy=continue", "--property=TimeoutStopSec=5",
-            "--", interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE,
-        ]  # fmt: skip
-        return _Unit(argv, control, errors, unit)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            await start_transient_unit(
+                unit,
+                (
+                    ("Description", text("A sandbox of aios-guard")),
+                    ("Slice", text(WORK_SLICE)),
+                    ("CollectMode", text("inactive-or-failed")),
+                    ("Delegate", flag(True)),
+                    ("DelegateSubgroup", text("worker")),
+                    ("TasksMax", number(1024)),
+                    ("OOMPolicy", text("continue")),
+                    ("TimeoutStopUSec", number(5_000_000)),
+                    ("StandardInputFileDescriptor", descriptor(control)),
+                    ("StandardOutputFileDescriptor", descriptor(null)),
+                    ("StandardErrorFileDescriptor", descriptor(errors)),
+                    ("ExecStartEx", command((interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE))),
+                ),
+            )
+        except ManagerError as exc:
+            raise OSError(errno.EIO, str(exc)) from exc
+        finally:
+            os.close(null)
+        return _Unit(f"{SLICE_PATH}/{unit}")
 
 
-class _Unit(_Child):
-    """A transient unit; the child of ours is the systemd-run that asked for it, and ends when it has started."""
+class _Unit:
+    """A transient unit. What becomes of it shows at its socket; it needs no waiting for."""
 
-    def __init__(self, argv: list[str], control: int, errors: int, unit: str) -> None:
-        self.group = f"{SLICE_PATH}/{unit}"
-        super().__init__(argv, control, errors)
+    def __init__(self, group: str) -> None:
+        self.group = group
 
     def kill(self) -> None:
-        super().kill()
         kill_group(self.group)
+
+    async def wait(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
 
 
 def kill_group(path: str) -> None:
