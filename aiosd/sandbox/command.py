@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
+_ENOENT = 2
 _DEFAULTED = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGTERM, _signal.SIGCHLD)
 
 
@@ -49,7 +50,7 @@ def spawn(
             )
         except OSError as exc:
             _say(standard[2], f"{argv[0]}: {posix.strerror(exc.errno or 0)}")
-            return -_NOT_RUNNABLE
+            return -_status_of(exc)
     finally:
         for fd in opened:
             posix.close(fd)
@@ -71,6 +72,7 @@ def _fork(program: str, argv: list[str], environment: dict[str, str], table: dic
         posix.execve(program, argv, environment)
     except OSError as exc:
         _say(table[2], f"{argv[0]}: {posix.strerror(exc.errno or 0)}")
+        posix._exit(_status_of(exc))
     finally:
         posix._exit(_NOT_RUNNABLE)
 
@@ -83,6 +85,11 @@ def pass_gate(gate: int) -> None:
             posix._exit(_NOT_RUNNABLE)
     except OSError:
         posix._exit(_NOT_RUNNABLE)
+
+
+def _status_of(error: OSError) -> int:
+    """What a shell says where a program that is there cannot be run: it may be its interpreter that is not."""
+    return _NOT_FOUND if error.errno == _ENOENT else _NOT_RUNNABLE
 
 
 def _say(fd: int, text: str) -> None:

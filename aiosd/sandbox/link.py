@@ -28,6 +28,9 @@ from aiosd.sandbox.start import DirectStarter, Launched, Starter
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
 _UCRED_BYTES = 12
+_MAX_PACKET_BYTES = (
+    128 * 1024
+)  # of one on the socket, whose buffer takes 208 KiB; a larger one goes in a file in memory
 _MODULES = tuple(f"aiosd.sandbox.{name}" for name in ("expand", "command", "worker", "file_tools"))
 
 
@@ -164,11 +167,18 @@ class Link:
 
     async def _run(self, identity: int, packet: tuple[Any, ...], fds: tuple[int, ...]) -> int:
         kind, *rest = packet
+        data, sent = marshal.dumps((kind, identity, *rest)), list(fds)
+        if len(data) > _MAX_PACKET_BYTES:
+            sent.insert(0, _memory(data))
+            data = marshal.dumps(("large", identity))
         try:
-            socket.send_fds(self._control, [marshal.dumps((kind, identity, *rest))], list(fds))
+            socket.send_fds(self._control, [data], sent)
         except OSError as exc:
             await self.end()
             raise SandboxError(f"the worker is lost: {exc.strerror}") from exc
+        finally:
+            for fd in sent[: -len(fds)]:
+                os.close(fd)
         try:
             return await self._await_exit(identity)
         except asyncio.CancelledError:

@@ -10,6 +10,7 @@ namespace: `kill(-1)`). It decides nothing, and the guard believes nothing it sa
 Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin, stdout, stderr by SCM_RIGHTS):
 `("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`. A fourth
 descriptor is the gate: what is started says a byte there, and goes on when the guard has placed it in its cgroup.
+`("large", id)` says that the packet itself is in the first descriptor, a file in memory.
 Packets to the guard (ASCII): `ready`, `exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
 
 Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
@@ -101,6 +102,8 @@ class _Worker:
         kind, identity = packet[0], packet[1]
         if kind == "kill":
             return True  # its action is over already
+        if kind == "large":
+            packet = marshal.loads(_take(fds.pop(0)))
         try:
             if len(fds) not in (3, 4):
                 self._control.send(f"lost {identity}".encode())
@@ -208,6 +211,16 @@ class _Worker:
             posix.kill(-1, _signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def _take(fd: int) -> bytes:
+    """All of a file in memory, which is closed."""
+    size = posix.fstat(fd).st_size
+    data = b""
+    while len(data) < size:
+        data += posix.pread(fd, size - len(data), len(data))
+    posix.close(fd)
+    return data
 
 
 def _reap(waiting: dict[int, int], statuses: list[int]) -> None:
