@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from tests.daemon.harness import Daemon, make_folder, processes_with, remove_folder, wait_until
+from tests.leaks import nothing_left
+
+__all__ = ["MakeDaemon", "daemon", "make_daemon", "nothing_left"]
 
 MakeDaemon = Callable[..., Daemon]
 
