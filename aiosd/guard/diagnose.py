@@ -1,12 +1,11 @@
 """What the guard can confine here, found by making the sandboxes and trying them, each finding with its remedy."""
 
-import ctypes
 import os
 import shutil
 
 from aiosd.guard.bus import runs_systemd
 from aiosd.guard.workers import CLOSED, Workers
-from aiosd.sandbox.landlock import SCOPE_ABI, read_abi
+from aiosd.sandbox.landlock import SCOPE_ABI
 from aiosd.sandbox.link import Identity, SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
@@ -45,7 +44,7 @@ async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[J
             remedy="install bubblewrap 0.12 or later",
         )
     )
-    checks.append(_landlock())
+    checks.append(_landlock(host.landlock))
     checks.append(
         _check(
             "own /proc",
@@ -99,8 +98,7 @@ def _bus() -> JsonObject:
     )
 
 
-def _landlock() -> JsonObject:
-    abi = read_abi(ctypes.CDLL(None))
+def _landlock(abi: int) -> JsonObject:
     if abi == 0:
         detail = "the kernel has none: a confined command can write to named pipes that its user may write to"
     else:

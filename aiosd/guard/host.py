@@ -1,12 +1,14 @@
 """What this host lets a sandbox have, as far as it can be told without making one."""
 
 import asyncio
+import ctypes
 import os
 import re
 import shutil
 import stat
 import sys
 
+from aiosd.sandbox.landlock import read_abi
 from aiosd.sandbox.link import SandboxError, default_interpreter
 from aiosd.sandbox.process import Process
 from aiosd.sandbox.profile import HostFacts
@@ -34,6 +36,7 @@ async def find_host() -> HostFacts:
         direct_masks=version >= _DIRECT_MASKS_BWRAP,
         fresh_proc=True,
         machine=os.uname().machine,
+        landlock=read_abi(ctypes.CDLL(None)),
         interpreter=interpreter,
         extra=() if prefix == "/usr" or prefix.startswith("/usr/") else (prefix,),
     )

@@ -21,7 +21,7 @@ from typing import Any
 
 from aiosd.sandbox.cgroup import CommandGroup
 from aiosd.sandbox.launch import BOOT, RECORD_VERSION
-from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap
+from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
 
@@ -206,6 +206,11 @@ class Link:
     async def _kill(self) -> None:
         if self._launched is None:
             return
+        if self._worker >= 0 and not self._launched.group and shares_pids(self.profile, self._host):
+            self._control.shutdown(socket.SHUT_WR)  # the worker alone knows its descendants; it ends them, and itself
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_DEADLINE_S / 2):
+                    await self._emptied.wait()
         self._launched.kill()
         if self._worker >= 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # another's, to a guard without capability

@@ -1,9 +1,10 @@
 """What a sandbox shows and shares, as data, and the bubblewrap arguments that make it so. Pure.
 
 A profile follows from a verdict (and never from a request): `read_only` with its observing facets, or `user`, in which
-an approved action runs with what its user may do anyway. Every profile has its own pid namespace, also where it shows
-the host's processes: what cannot be named cannot be signalled or traced, on every kernel, and the whole tree ends with
-its first process. What the launcher alone can know (descriptors, the user namespace, masks) it adds itself.
+an approved action runs with what its user may do anyway. Every profile has its own pid namespace, so that what is
+outside cannot even be named, and the whole tree ends with its first process. One does not: `processes` shares the
+host's where Landlock keeps signals in (Linux 6.12), as `ps` and `pgrep` look themselves up by their own number; on
+older kernels it has its own too. What the launcher alone can know (descriptors, the user namespace, masks) it adds.
 
 Order matters to bubblewrap: the last mount wins.
 """
@@ -11,6 +12,7 @@ Order matters to bubblewrap: the last mount wins.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aiosd.sandbox.landlock import SCOPE_ABI
 from aiosd.sandbox.seccomp import SocketPolicy
 from aiosd.types import Facet
 
@@ -150,16 +152,23 @@ class HostFacts:
 
     `bwrap` is bubblewrap's path; `direct_masks` says that its version may mount below folders a user can write (0.12);
     `fresh_proc` that a new /proc can be mounted (not in every container); `bus_proxy` is the filtering proxy's socket,
-    "" where there is none; `interpreter` is the Python that runs launcher and worker, `extra` where else it lies.
+    "" where there is none; `landlock` is the version the kernel has, 0 for none; `interpreter` is the Python that runs
+    launcher and worker, `extra` where else it lies.
     """
 
     bwrap: str
     direct_masks: bool
     fresh_proc: bool
     machine: str
+    landlock: int
     interpreter: str
     extra: tuple[str, ...] = ()
     bus_proxy: str = ""
+
+
+def shares_pids(profile: Profile, host: HostFacts) -> bool:
+    """Whether its processes have the host's pids, kept from signalling anything by Landlock instead of by name."""
+    return Facet.PROCESSES in profile.facets and host.landlock >= SCOPE_ABI
 
 
 def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
@@ -168,8 +177,8 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
         raise ProfileError("what runs as root has no sandbox")
     # fmt: off
     shared = [
-        "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-        "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv",
+        *(() if shares_pids(profile, host) else ("--unshare-pid", "--as-pid-1", "--die-with-parent")),
+        "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--new-session", "--cap-drop", "ALL", "--clearenv",
     ]
     # fmt: on
     if profile.name is ProfileName.USER:

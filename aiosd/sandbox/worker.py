@@ -1,11 +1,13 @@
-"""The worker: pid 1 of a sandbox, which starts what the guard has decided, one action at a time.
+"""The worker: first process of a sandbox, which starts what the guard has decided, one action at a time.
 
 Runs under `python -I -S` with a handful of built-in modules, because every session waits for its start. The guard hands
 over this module's byte-code by descriptor, so nothing is read from a path that a user could change.
 
 It promises: what runs is exactly the argv lists of the packet, with the environment of the packet and the three
-descriptors that came with it; when an action is over, by whatever way, no process of it is left (it owns the pid
-namespace: `kill(-1)`). It decides nothing, and the guard believes nothing it says but an exit status.
+descriptors that came with it; when an action is over, by whatever way, no process of it is left. As pid 1 of a
+namespace it ends them by `kill(-1)`; where it shares the host's pids, as the reaper of all its descendants, which a
+Landlock domain of their own keeps from signalling it. It decides nothing, and the guard believes nothing it says but an
+exit status.
 
 Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin, stdout, stderr by SCM_RIGHTS):
 `("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`. A fourth
@@ -18,14 +20,13 @@ Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
 
 from __future__ import annotations
 
-import _ctypes
 import _signal  # type: ignore[import-not-found] # signal itself, without the enums that cost 2 ms
 import _socket
 import marshal
 import posix
 import select
 
-from aiosd.sandbox.command import pass_gate, spawn
+from aiosd.sandbox.command import call, pass_gate, shut_in, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _CONTROL = 0
 _MSG_CMSG_CLOEXEC = 0x40000000
-_PR_SET_DUMPABLE = 4
+_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 _LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
 _WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
 _TRUNCATE = 1 << 14
@@ -43,9 +44,10 @@ _MAX_PACKET = 256 * 1024
 
 def main(tools: CodeType, writable: tuple[str, ...]) -> None:
     """Serve packets until the guard closes the socket; the kernel then ends the whole namespace."""
-    if posix.getpid() != 1:
-        posix._exit(70)  # kill(-1) below would reach processes that are not ours
-    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)  # no process of this user may trace this one or look into it
+    own_pids = posix.getpid() == 1
+    if not own_pids and call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        posix._exit(70)
+    call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)  # no process of this user may trace this one or look into it
     if writable:
         _restrict_writes(writable)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _CONTROL)
@@ -54,41 +56,37 @@ def main(tools: CodeType, writable: tuple[str, ...]) -> None:
     _signal.set_wakeup_fd(wake)
     for number in (_signal.SIGINT, _signal.SIGTERM):
         _signal.signal(number, _signal.SIG_IGN)
-    worker = _Worker(control, woken, tools)
+    worker = _Worker(control, woken, tools, own_pids)
     control.send(b"ready")
     while worker.serve_one():
         pass
-
-
-def _call(name: str, *arguments: int | bytes | None) -> int:
-    """A function of the C library. The full ctypes costs six times as much."""
-    libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # None is this process, as in dlopen(3)
-    return int(_ctypes.call_function(_ctypes.dlsym(libc, name), arguments))
+    worker.end_everything()
 
 
 def _restrict_writes(writable: tuple[str, ...]) -> None:
     """Let nothing be written, made or removed but below `writable`: the second wall behind read-only mounts, and the
     only one before named pipes, which those let through. Where the kernel has no Landlock the first stands alone.
     """
-    abi = _call("syscall", _LANDLOCK_CREATE, None, 0, 1)
+    abi = call("syscall", _LANDLOCK_CREATE, None, 0, 1)
     if abi < 1:
         return
     access = (_WRITING | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
-    ruleset = _call("syscall", _LANDLOCK_CREATE, access, len(access), 0)
+    ruleset = call("syscall", _LANDLOCK_CREATE, access, len(access), 0)
     for folder in writable:
         beneath = posix.open(folder, posix.O_PATH | posix.O_CLOEXEC)
-        added = _call("syscall", _LANDLOCK_ADD_RULE, ruleset, 1, access + beneath.to_bytes(4, "little"), 0)
+        added = call("syscall", _LANDLOCK_ADD_RULE, ruleset, 1, access + beneath.to_bytes(4, "little"), 0)
         posix.close(beneath)
         if added != 0:
             posix._exit(71)
-    if ruleset < 0 or _call("syscall", _LANDLOCK_RESTRICT, ruleset, 0) != 0:
+    if ruleset < 0 or call("syscall", _LANDLOCK_RESTRICT, ruleset, 0) != 0:
         posix._exit(71)
     posix.close(ruleset)
 
 
 class _Worker:
-    def __init__(self, control: _socket.socket, woken: int, tools: CodeType) -> None:
+    def __init__(self, control: _socket.socket, woken: int, tools: CodeType, own_pids: bool) -> None:
         self._control = control
+        self._own_pids = own_pids
         self._woken = woken
         self._tools = tools
         self._poll = select.poll()
@@ -121,7 +119,7 @@ class _Worker:
                     posix.close(fds.pop())
             if not self._wait(identity, waiting, statuses):
                 return False
-            self._end_everything()
+            self.end_everything()
             self._control.send(f"exit {identity} {_pipefail(statuses)}".encode())
             return True
         finally:
@@ -148,7 +146,14 @@ class _Worker:
         for index, (words, redirects) in enumerate(stages):
             last = index == len(stages) - 1
             below, down = (-1, fds[1]) if last else posix.pipe2(posix.O_CLOEXEC)
-            started = spawn(words, redirects, dict(environment), (upstream, down, fds[2]), fds[3] if fds[3:] else -1)
+            started = spawn(
+                words,
+                redirects,
+                dict(environment),
+                (upstream, down, fds[2]),
+                gate=fds[3] if fds[3:] else -1,
+                shut=not self._own_pids,
+            )
             if started < 0:
                 statuses[index] = -started
             else:
@@ -170,6 +175,8 @@ class _Worker:
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
             if fds[3:]:
                 pass_gate(fds[3])
+            if not self._own_pids:
+                shut_in()
             for target, fd in enumerate(fds[:3]):
                 posix.dup2(fd, target)
             namespace: dict[str, Any] = {"__name__": "file_tools"}
@@ -197,20 +204,35 @@ class _Worker:
                 return False
         return True
 
-    def _end_everything(self) -> None:
+    def end_everything(self) -> None:
         """End what the action left behind: background children, daemons of any session."""
-        self._kill_all()
         while True:
+            self._kill_all()
             try:
-                posix.waitpid(-1, 0)
+                posix.waitpid(-1, 0)  # what was forked meanwhile is found the next time round
             except ChildProcessError:
                 return
 
     def _kill_all(self) -> None:
+        for pid in (-1,) if self._own_pids else _descendants(posix.getpid()):
+            try:
+                posix.kill(pid, _signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def _descendants(pid: int) -> list[int]:
+    """Every process below one, nearest first."""
+    found = [pid]
+    for parent in found:  # which grows
         try:
-            posix.kill(-1, _signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+            for task in posix.listdir(f"/proc/{parent}/task"):
+                fd = posix.open(f"/proc/{parent}/task/{task}/children", posix.O_RDONLY | posix.O_CLOEXEC)
+                found += map(int, posix.read(fd, 1 << 20).split())
+                posix.close(fd)
+        except OSError:
+            continue
+    return found[1:]
 
 
 def _take(fd: int) -> bytes:

@@ -17,7 +17,7 @@ from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
 from aiosd.types import Facet
 from tests.daemon.harness import ROOT
 from tests.leftovers import descendants
-from tests.sandbox.box import READ_ONLY, USER, make_identity, opened, until
+from tests.sandbox.box import PROCESSES, READ_ONLY, USER, make_identity, opened, until
 
 LEAVERS = {
     "a background child": "sleep 31415 & echo started",
@@ -59,7 +59,7 @@ async def outcome(action: Awaitable[object]) -> object:
 
 
 @pytest.mark.parametrize("line", LEAVERS.values(), ids=LEAVERS)
-@pytest.mark.parametrize("profile", [READ_ONLY, USER], ids=["read-only", "user"])
+@pytest.mark.parametrize("profile", [READ_ONLY, USER, PROCESSES], ids=["read-only", "user", "processes"])
 async def test_what_a_command_leaves_behind_is_gone_when_it_has_ended(
     host: HostFacts, line: str, profile: object
 ) -> None:
@@ -76,8 +76,9 @@ async def test_the_twin_outside_a_sandbox_leaves_its_child_behind() -> None:
     os.kill(left, signal.SIGKILL)
 
 
-async def test_a_cancelled_action_is_killed_and_the_worker_serves_the_next(host: HostFacts) -> None:
-    async with opened(READ_ONLY, host) as box:
+@pytest.mark.parametrize("profile", [READ_ONLY, PROCESSES], ids=["read-only", "processes"])
+async def test_a_cancelled_action_is_killed_and_the_worker_serves_the_next(host: HostFacts, profile: Profile) -> None:
+    async with opened(profile, host) as box:
         async with asyncio.TaskGroup() as group:
             action = group.create_task(box.shell("sleep 31415 & sleep 31415"))
             await until(lambda: len(sleepers()) == 2, "the command to run")
@@ -87,10 +88,13 @@ async def test_a_cancelled_action_is_killed_and_the_worker_serves_the_next(host:
         assert (await box.run("echo", "next")).out == b"next\n"
 
 
-async def test_nothing_runs_when_a_sandbox_has_been_ended_in_the_middle_of_an_action(host: HostFacts) -> None:
+@pytest.mark.parametrize("profile", [READ_ONLY, PROCESSES], ids=["read-only", "processes"])
+async def test_nothing_runs_when_a_sandbox_has_been_ended_in_the_middle_of_an_action(
+    host: HostFacts, profile: Profile
+) -> None:
     before = living()
     for _ in range(4):
-        link = Link(READ_ONLY, make_identity(), host)
+        link = Link(profile, make_identity(), host)
         await link.start()
         null = os.open(os.devnull, os.O_RDWR)
         words = tuple((word, None, False) for word in ("bash", "-c", "for i in {1..200}; do sleep 31415 & done; wait"))
@@ -104,6 +108,13 @@ async def test_nothing_runs_when_a_sandbox_has_been_ended_in_the_middle_of_an_ac
             assert isinstance(action.result(), SandboxError)
         finally:
             os.close(null)
+
+
+async def test_a_command_that_shares_the_hosts_pids_cannot_signal_its_worker(host: HostFacts) -> None:
+    async with opened(PROCESSES, host) as box:
+        said = await box.shell("kill -KILL $PPID; echo $?; kill -0 $$; echo $?; sleep 100 & kill $!; echo $?")
+        assert said.out == b"1\n0\n0\n"
+        assert (await box.run("echo", "still here")).out == b"still here\n"
 
 
 async def test_a_sandbox_can_be_ended_by_several_at_once(host: HostFacts) -> None:
@@ -151,18 +162,19 @@ async def test_bubblewrap_killed_from_outside_takes_the_sandbox_with_it(host: Ho
 _GUARD = f"""
 import asyncio, os, sys
 sys.path.insert(0, {str(ROOT)!r})
-from tests.sandbox.box import READ_ONLY, load_host, opened
+from tests.sandbox.box import VIEWS, load_host, opened
 host = load_host()
 async def main():
-    async with opened(READ_ONLY, host) as box:
+    async with opened(VIEWS[sys.argv[1]], host) as box:
         await box.shell("setsid -f sleep 31415; sleep 31415")
 asyncio.run(main())
 """
 
 
-async def test_nothing_runs_on_when_the_guard_is_killed_in_the_middle_of_an_action() -> None:
+@pytest.mark.parametrize("view", ["closed", "processes"])
+async def test_nothing_runs_on_when_the_guard_is_killed_in_the_middle_of_an_action(view: str) -> None:
     before = living()
-    guard = subprocess.Popen([sys.executable, "-c", _GUARD], stdout=subprocess.PIPE)
+    guard = subprocess.Popen([sys.executable, "-c", _GUARD, view], stdout=subprocess.PIPE)
     try:
         await until(lambda: len(sleepers()) == 2, "the command to run")
     finally:

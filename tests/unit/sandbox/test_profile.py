@@ -1,6 +1,7 @@
 """Profiles as data: the exact bubblewrap arguments, sockets, environment and words of every one."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -12,27 +13,39 @@ from aiosd.sandbox.profile import (
     ProfileName,
     render_bwrap,
     render_environment,
+    shares_pids,
 )
 from aiosd.sandbox.seccomp import SocketPolicy
 from aiosd.types import Facet
 
 HOST = HostFacts(
-    bwrap="/usr/bin/bwrap", direct_masks=True, fresh_proc=True, machine="x86_64", interpreter="/usr/bin/python3"
+    bwrap="/usr/bin/bwrap",
+    direct_masks=True,
+    fresh_proc=True,
+    machine="x86_64",
+    landlock=0,
+    interpreter="/usr/bin/python3",
 )
 CONTAINER = HostFacts(
-    bwrap="/usr/bin/bwrap", direct_masks=True, fresh_proc=False, machine="x86_64", interpreter="/usr/bin/python3"
+    bwrap="/usr/bin/bwrap",
+    direct_masks=True,
+    fresh_proc=False,
+    machine="x86_64",
+    landlock=0,
+    interpreter="/usr/bin/python3",
 )
 WITH_PROXY = HostFacts(
     bwrap="/usr/bin/bwrap",
     direct_masks=True,
     fresh_proc=True,
     machine="x86_64",
+    landlock=0,
     interpreter="/opt/python/bin/python3",
     extra=("/opt/python",),
     bus_proxy="/run/aios/bus/system",
 )
 SHARED = (
-    "--unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --die-with-parent --new-session --as-pid-1 "
+    "--unshare-pid --as-pid-1 --die-with-parent --unshare-ipc --unshare-uts --unshare-cgroup-try --new-session "
     "--cap-drop ALL --clearenv"
 )
 DEV = "--dev /dev --perms 1777 --size 268435456 --tmpfs /dev/shm --remount-ro /dev"
@@ -97,7 +110,7 @@ def view(facets: frozenset[Facet], *, proc: str) -> tuple[str, ...]:
 
 def test_the_closed_view() -> None:
     assert render_bwrap(read_only(), HOST) == words(
-        "--unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --die-with-parent --new-session --as-pid-1",
+        "--unshare-pid --as-pid-1 --die-with-parent --unshare-ipc --unshare-uts --unshare-cgroup-try --new-session",
         "--cap-drop ALL --clearenv --unshare-net --ro-bind / / --dev /dev --perms 1777 --size 268435456",
         "--tmpfs /dev/shm --remount-ro /dev --proc /proc --remount-ro /proc --perms 0755 --size 268435456",
         "--tmpfs /run --perms 1777 --size 268435456 --tmpfs /run/tmp --ro-bind-try /run/udev/data /run/udev/data",
@@ -212,3 +225,19 @@ def test_secrets_are_named_below_the_home_folder() -> None:
     assert len(set(HOME_SECRETS)) == len(HOME_SECRETS)
     assert [name for name in HOME_SECRETS if name.startswith("/") or ".." in name or name.endswith("/")] == []
     assert {".ssh", ".gnupg", ".netrc", ".aws", ".config/syui/ai", ".bash_history"} <= set(HOME_SECRETS)
+
+
+def test_processes_share_the_hosts_pids_where_landlock_keeps_signals_in() -> None:
+    alone, scoped = read_only(Facet.PROCESSES), replace(HOST, landlock=6)
+    assert not shares_pids(alone, replace(HOST, landlock=5))
+    assert shares_pids(alone, scoped)
+    pids = {"--unshare-pid", "--as-pid-1", "--die-with-parent"}
+    assert not pids & set(render_bwrap(alone, scoped))
+    assert [word for word in render_bwrap(alone, HOST) if word not in pids] == list(render_bwrap(alone, scoped))
+
+
+def test_nothing_but_processes_shares_the_hosts_pids() -> None:
+    scoped = replace(WITH_PROXY, landlock=7)
+    for facets in SUBSETS:
+        assert shares_pids(read_only(*facets), scoped) is (Facet.PROCESSES in facets)
+    assert not shares_pids(Profile(name=ProfileName.USER), scoped)
