@@ -22,7 +22,7 @@ from aiosd.api.problems import map_exception, problem_response
 from aiosd.api.requests import MAX_CURSOR, check_ask, read_ask, read_body, read_json
 from aiosd.api.streams import choose_form, render_stream
 from aiosd.config import Live
-from aiosd.errors import AiosError, ForbiddenError, GuardUnavailableError, InvalidRequestError
+from aiosd.errors import AiosError, ForbiddenError, GuardRefusedError, GuardUnavailableError, InvalidRequestError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import ModelInfo
 from aiosd.session.manager import SessionManager
@@ -172,7 +172,7 @@ class _Resources:
             ping = await self._door.guard.call("Ping", client_fd=_descriptor(request))
             pending = int(str(ping["pending"]))
             guard = "ok"
-        except GuardUnavailableError:
+        except (GuardUnavailableError, GuardRefusedError):
             guard = "unavailable"
         status = Status(
             version=__version__,

@@ -40,7 +40,7 @@ class Operation:
     text: bool = True
 
 
-_SESSION_ERRORS = (404,)
+_SESSION_ERRORS = (404, 507)
 OPERATIONS = (
     Operation(
         method="post",
@@ -48,10 +48,14 @@ OPERATIONS = (
         summary="Ask one turn, in a new or a named session; the reply is the turn's event stream.",
         answer=None,
         body=wire.AskRequest,
-        errors=(404, 409, 413, 415, 429, 503, 507),
+        errors=(404, 409, 415, 503, 507),
     ),
     Operation(
-        method="get", path="/v1/sessions", summary="The caller's sessions, newest first.", answer=wire.SessionList
+        method="get",
+        path="/v1/sessions",
+        summary="The caller's sessions, newest first.",
+        answer=wire.SessionList,
+        errors=(507,),
     ),
     Operation(
         method="get",
@@ -66,7 +70,7 @@ OPERATIONS = (
         summary="Ask one turn in this session.",
         answer=None,
         body=wire.TurnRequest,
-        errors=(404, 409, 413, 415, 429, 503, 507),
+        errors=(404, 409, 415, 503, 507),
     ),
     Operation(
         method="get",
@@ -90,14 +94,14 @@ OPERATIONS = (
         summary="The verdict for a command line; nothing is run.",
         answer=wire.VerdictInfo,
         body=wire.PolicyCheckRequest,
-        errors=(413, 415, 503),
+        errors=(409, 415, 503),
     ),
     Operation(method="get", path="/v1/models", summary="The models that can be asked.", answer=wire.ModelList),
     Operation(method="get", path="/v1/status", summary="How the daemon is.", answer=wire.Status),
     Operation(method="get", path="/v1/doctor", summary="What works here and what does not.", answer=wire.Doctor),
     Operation(method="get", path="/v1/config", summary="The effective configuration.", answer=wire.Config),
 )
-_EVERYWHERE = (400, 403, 408, 500)
+_EVERYWHERE = (400, 403, 408, 413, 429, 500)
 
 
 def render_openapi() -> JsonObject:

@@ -112,7 +112,9 @@ class Transcripts:
         """The conversation, oldest first."""
 
         def work(database: sqlite3.Connection) -> list[JsonObject]:
-            rows = database.execute("SELECT body FROM messages WHERE session = ? ORDER BY number", (session,)).fetchall()
+            rows = database.execute(
+                "SELECT body FROM messages WHERE session = ? ORDER BY number", (session,)
+            ).fetchall()
             return [json.loads(body) for (body,) in rows]
 
         return await self._store.run(uid, work)

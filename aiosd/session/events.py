@@ -80,6 +80,8 @@ class EventLog:
         self._recent.extend(batch)
         if batch:
             self._shown = batch[-1][0]
+        while self._recent and self._recent[0][0] <= self._shown - self._keep():
+            self._recent.popleft()  # as in the store
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -9,7 +9,7 @@ import pytest
 from tests.daemon.harness import Daemon, make_folder, processes_with, remove_folder, wait_until
 from tests.leaks import nothing_left
 
-__all__ = ["MakeDaemon", "daemon", "make_daemon", "nothing_left"]
+__all__ = ["MakeDaemon", "daemon", "make_daemon", "nothing_left", "running"]
 
 MakeDaemon = Callable[..., Daemon]
 
@@ -17,7 +17,7 @@ MakeDaemon = Callable[..., Daemon]
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """A daemon with the default configuration, shared by a module."""
-    with _running() as made:
+    with running() as made:
         yield made
 
 
@@ -27,7 +27,7 @@ def make_daemon() -> Iterator[MakeDaemon]:
     made: list[Any] = []
 
     def make(*, start: bool = True, **fields: Any) -> Daemon:
-        context = _running(start=start, **fields)
+        context = running(start=start, **fields)
         made.append(context)
         return context.__enter__()
 
@@ -36,7 +36,7 @@ def make_daemon() -> Iterator[MakeDaemon]:
         context.__exit__(None, None, None)
 
 
-class _running:  # noqa: N801 - used as a context manager function
+class running:  # noqa: N801 - used as a context manager function
     def __init__(self, *, start: bool = True, **fields: Any) -> None:
         self._start = start
         self._daemon = Daemon(folder=make_folder(), **fields)

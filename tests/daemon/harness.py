@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,7 +180,8 @@ class Daemon:
             head = f"{method} {path} HTTP/1.1\r\nHost: aios\r\nAccept: {accept}\r\n"
             if content or method == "POST":
                 head += f"Content-Type: {content_type}\r\nContent-Length: {len(content)}\r\n"
-            connection.sendall(head.encode() + b"\r\n" + content)
+            with suppress(BrokenPipeError, ConnectionResetError):  # when it is turned away before it has asked
+                connection.sendall(head.encode() + b"\r\n" + content)
             response = read_response(connection)
         if path != "/v1/openapi.json":
             self.check(method, path, response)
@@ -289,10 +290,11 @@ def find_operation(openapi: dict[str, Any], method: str, path: str) -> dict[str,
 
 
 def read_response(connection: socket.socket) -> Response:
-    """One HTTP answer to its end."""
+    """One HTTP answer to its end. Where the daemon did not read all of the question, that end is a reset."""
     data = b""
-    while piece := connection.recv(65536):
-        data += piece
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}

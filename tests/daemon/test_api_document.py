@@ -83,7 +83,7 @@ def test_every_operation_names_itself_its_answer_and_its_problems() -> None:
         assert each["responses"]["200"]["description"]
         problems = {status: response["content"] for status, response in each["responses"].items() if status != "200"}
         assert set(map(tuple, problems.values())) == {("application/problem+json",)}
-        assert {"400", "403", "408", "500"} <= set(problems)
+        assert {"400", "403", "408", "413", "429", "500"} <= set(problems)
 
 
 @pytest.fixture(scope="module")

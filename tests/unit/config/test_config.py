@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "daemon.idle_exit_s": 600,
     "guard.approval_wait_s": 300,
     "guard.connections_per_user": 64,
+    "guard.idle_exit_s": 600,
     "guard.max_timeout_s": 600,
     "guard.observe_user": "aios-observe",
     "guard.output_bytes": 1024 * 1024,
