@@ -1,4 +1,4 @@
-"""Fixtures for tests on a booted machine: `testbed` for the whole run, `guest` for a module.
+"""Fixtures for tests on a booted machine: `testbed` and `package` for the whole run, `guest` and `installed` for a module.
 
 Where the machine that runs the tests cannot have guests they skip, with the reason; with CI or AIOS_REQUIRE_SYSTEM=1
 set they fail.
@@ -14,6 +14,7 @@ from typing import NoReturn
 import pytest
 
 from tests.system.guest import Guest, GuestError, GuestUnavailableError, Testbed
+from tests.system.packages import built_package, install
 
 HERE = Path(__file__).resolve().parent
 
@@ -71,11 +72,27 @@ def guest(testbed: Testbed) -> Iterator[Guest]:
         yield guest
 
 
+@pytest.fixture(scope="session")
+def package(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of the working tree, built by makepkg; kept until what it is made of changes."""
+    return built_package(testbed, tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="module")
+def installed(testbed: Testbed, package: Path) -> Iterator[Guest]:
+    """A machine of its own with our package, and its sockets enabled as the package's message says."""
+    with testbed.boot() as guest:
+        install(guest, package)
+        guest.enter(["systemctl", "enable", "--now", "--quiet", "aiosd.socket"])
+        yield guest
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the machine's last words under a failed test."""
     report = yield
-    machine = getattr(item, "funcargs", {}).get("guest")
+    given = getattr(item, "funcargs", {})
+    machine = given.get("guest") or given.get("installed")
     if report.failed and isinstance(machine, Guest):
         try:
             said = machine.enter(["journalctl", "--no-pager", "-n", "40"], check=False, timeout_s=5).stdout

@@ -1,0 +1,107 @@
+"""Our package: built by makepkg in a guest as an ordinary user, and kept beside the root until its content changes."""
+
+import base64
+import fcntl
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.system.command import bounded
+from tests.system.guest import REPOSITORY, Guest, Testbed
+
+__all__ = ["HOME", "Source", "build", "built_package", "content_key", "fetch", "install", "make_source"]
+
+HOME = "/home/builder/build"
+_NOT_CONTENT = ("tests/", "bench/")  # in the tarball, for check(), but not in the package
+_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What makepkg takes, in a folder: PKGBUILD, tarballs, scriptlet; `epoch` is its SOURCE_DATE_EPOCH."""
+
+    folder: Path
+    version: str
+    epoch: int
+
+
+def make_source(folder: Path, commit: str = "--worktree", *, repository: Path = REPOSITORY) -> Source:
+    """Put the source of a commit, or of the files as they lie there, into `folder`."""
+    script = [str(repository / "packaging/source"), str(folder), commit]
+    version, epoch = bounded(script, timeout_s=60).checked().stdout.split()
+    return Source(folder=folder, version=version, epoch=int(epoch))
+
+
+def build(guest: Guest, source: Source, *options: str, folder: str = HOME, timeout_s: float = 300) -> str:
+    """Run makepkg in the guest as `builder`; the path there of the package."""
+    guest.enter(["rm", "-rf", folder])
+    guest.put_tree(source.folder, folder)
+    guest.enter(["chown", "-R", "builder:", folder])
+    script = 'cd "$0" && exec makepkg --force --cleanbuild --noconfirm --noprogressbar "$@"'
+    environment = {"SOURCE_DATE_EPOCH": str(source.epoch), "PKGDEST": folder}
+    guest.run(["sh", "-c", script, folder, *options], user="builder", env=environment, timeout_s=timeout_s)
+    (made,) = guest.enter(["sh", "-c", 'ls "$0"/*.pkg.tar.*', folder]).stdout.split()
+    return made
+
+
+def fetch(guest: Guest, path: str) -> bytes:
+    """A file of the guest, byte for byte."""
+    return base64.b64decode(guest.enter(["base64", path]).stdout)
+
+
+def install(guest: Guest, package: Path, *options: str) -> str:
+    """`pacman -U` of a package of this machine; what pacman said."""
+    there = f"/root/{package.name}"
+    guest.put(there, package.read_bytes())
+    return guest.enter(["pacman", "-U", "--noconfirm", "--noprogressbar", *options, there], timeout_s=120).stdout
+
+
+def content_key(repository: Path = REPOSITORY) -> str:
+    """A hash of all that the package is made of, as it lies there."""
+    listing = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, check=True, capture_output=True, text=True, timeout=60).stdout.split("\0")
+    total = hashlib.sha256()
+    for name in sorted(name for name in names if name and not name.startswith(_NOT_CONTENT)):
+        path = repository / name
+        if not path.is_file():
+            continue  # removed, and not yet from the index
+        inside = hashlib.sha256(path.read_bytes()).hexdigest()
+        total.update(f"{name} {os.access(path, os.X_OK)} {inside}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def built_package(testbed: Testbed, folder: Path) -> Path:
+    """The package of the working tree, from the store or built now; without check(), which has a test of its own.
+
+    `folder` is for work. Runs that want the same package at once build it once.
+    """
+    store = testbed.folder / "packages"
+    store.mkdir(exist_ok=True)
+    with (store / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = store / content_key()
+        if not place.is_dir():
+            source = make_source(folder)
+            with testbed.boot() as guest:
+                there = build(guest, source, "--nocheck")
+                content = fetch(guest, there)
+            new = store / "new"
+            new.mkdir(exist_ok=True)
+            for stale in new.iterdir():
+                stale.unlink()
+            (new / Path(there).name).write_bytes(content)
+            new.rename(place)
+            _forget_old(store)
+        os.utime(place)
+        (package,) = place.iterdir()
+        return package
+
+
+def _forget_old(store: Path) -> None:
+    places = sorted((path for path in store.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for place in places[:-_KEPT]:
+        for file in place.iterdir():
+            file.unlink()
+        place.rmdir()
