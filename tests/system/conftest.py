@@ -1,4 +1,4 @@
-"""Fixtures for tests on a booted machine: `testbed` and `package` for the whole run, `guest` and `installed` for a module.
+"""Fixtures for tests on a booted machine: `testbed`, `package` for the whole run; `guest`, `installed` for a module.
 
 Where the machine that runs the tests cannot have guests they skip, with the reason; with CI or AIOS_REQUIRE_SYSTEM=1
 set they fail.
