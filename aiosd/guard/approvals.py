@@ -5,7 +5,7 @@ approved, denied or expired; an approved one is consumed in the transaction that
 no crash makes two runs of one answer; whatever was open when the guard ended is expired at its next start: no answer
 in time is no.
 
-The store is used from one thread of its own; the loop never waits for the disk.
+The store is used from one thread of its own; the loop never waits for the disk. What cannot be stored is AuditError.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from aiosd.audit.log import AuditError
 from aiosd.policy.verdict import RuleRef
 from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId
 
@@ -153,31 +154,38 @@ class Approvals:
                 (approval.id, approval.uid, State.PENDING, approval.digest, json.dumps(approval.card())),
             )
 
-        await self._run(work)
         self._waiting[approval.id] = (approval, asyncio.get_running_loop().create_future())
+        try:
+            await self._run(work)
+        except BaseException:
+            self.withdraw(approval)
+            raise
         return approval
 
     async def wait(self, approval: Approval, *, wait_s: int) -> Answer:
-        """The answer to a requested approval, consumed if it is yes; `expired` when none comes in time.
-
-        Cancelling (whoever proposed it has gone) expires it too.
-        """
+        """The answer to a requested approval, consumed if it is yes; `expired` when none was taken in time."""
         _approval, answered = self._waiting[approval.id]
         try:
-            async with asyncio.timeout(wait_s):
-                answer = await answered
-        except TimeoutError:
-            return await self._settle(approval, Answer(state=State.EXPIRED))
-        except asyncio.CancelledError:
-            self._thread.submit(self._mark, approval.id, State.PENDING, Answer(state=State.EXPIRED))
-            raise
+            await asyncio.wait({answered}, timeout=wait_s)
+            expired = Answer(state=State.EXPIRED)
+            if not answered.done() and await self._run(
+                lambda _database: self._mark(approval.id, State.PENDING, expired)
+            ):
+                return expired
+            answer = await answered  # taken in time: whoever gave it has been told so, or is about to be
+            if answer.state is State.APPROVED and not await self._run(
+                lambda _database: self._mark(approval.id, State.APPROVED, replace(answer, state=State.CONSUMED))
+            ):
+                return expired
+            return answer
         finally:
-            del self._waiting[approval.id]
-        if answer.state is State.APPROVED and not await self._run(
-            lambda _database: self._mark(approval.id, State.APPROVED, replace(answer, state=State.CONSUMED))
-        ):
-            return Answer(state=State.EXPIRED)
-        return answer
+            self.withdraw(approval)
+
+    def withdraw(self, approval: Approval) -> None:
+        """Ask no more: nobody sees it any longer, and it expires if it has not come to its end."""
+        if self._waiting.pop(approval.id, None) is not None:
+            for state in (State.PENDING, State.APPROVED):
+                self._thread.submit(self._mark, approval.id, state, Answer(state=State.EXPIRED))
 
     async def answer(self, identity: ApprovalId, digest: str, *, approve: bool, reason: str, uid: int) -> None:
         """Take a person's answer. Raises ApprovalError; an answer that was taken is stored when this returns."""
@@ -215,11 +223,6 @@ class Approvals:
         """How many wait, whoever's they are."""
         return len(self._waiting)
 
-    async def _settle(self, approval: Approval, answer: Answer) -> Answer:
-        """Mark as answered what nobody has answered meanwhile; an answer that came first counts as too late: no."""
-        await self._run(lambda _database: self._mark(approval.id, State.PENDING, answer))
-        return answer
-
     def _mark(self, identity: ApprovalId, before: State, answer: Answer) -> bool:
         assert self._database is not None
         cursor = self._database.execute(
@@ -234,7 +237,10 @@ class Approvals:
                 self._database = sqlite3.connect(self._path, isolation_level=None)
             return work(self._database)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        except sqlite3.Error as exc:
+            raise AuditError(f"the approval cannot be stored: {exc}") from exc
 
 
 def _render(approval: Approval) -> JsonObject:

@@ -186,10 +186,11 @@ class Door:
             ),
             wait_s=wait_s,
         )
-        await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
         try:
+            await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
             return await self._approvals.wait(approval, wait_s=wait_s), approval
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, OSError):
+            self._approvals.withdraw(approval)
             answer = Answer(state=State.EXPIRED, reason="whoever proposed it went away before an answer")
             await self._ledger.decided(
                 _render_decided(

@@ -172,6 +172,8 @@ class Service:
         except ApprovalError as exc:
             names = {"not_entitled": "NotEntitled", "digest_differs": "DigestDiffers"}
             raise VarlinkError(f"{_NAME}.{names.get(exc.code, 'NotPending')}", reason=str(exc)) from exc
+        except AuditError as exc:
+            raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"the answer was not taken: {exc}") from exc
 
     async def _records(self, call: Call) -> None:
         uid: int | None = call.peer.uid
