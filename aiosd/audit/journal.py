@@ -21,6 +21,7 @@ _MESSAGES = {
     Kind.STOPPED: "The guard stopped",
     Kind.DECIDED: "An action was decided",
     Kind.DONE: "An action ended",
+    Kind.PACKAGES: "Packages changed",
 }
 
 

@@ -1,5 +1,7 @@
 """The records: what the guard writes down of every action, and under which message id the journal knows each kind.
 
+One kind is the journal's alone: what a transaction of the package manager changed.
+
 A record is flat: names to text, numbers and lists of text, so that it reads the same as a line of the log and as fields
 of the journal. Text that came from a model or a command is cut and redacted here, on the way in.
 """
@@ -21,6 +23,7 @@ class Kind(StrEnum):
     STOPPED = "stopped"
     DECIDED = "decided"
     DONE = "done"
+    PACKAGES = "packages"
 
     @property
     def message_id(self) -> str:
@@ -33,6 +36,7 @@ _MESSAGE_IDS = {
     Kind.STOPPED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40102",
     Kind.DECIDED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40103",
     Kind.DONE: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40104",
+    Kind.PACKAGES: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40105",
 }
 
 
@@ -123,10 +127,20 @@ class Done:
     kind = Kind.DONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """A transaction of the package manager, whoever began it: how many packages it changed, and each as it is now."""
+
+    count: int
+    packages: str
+
+    kind = Kind.PACKAGES
+
+
 Record = Started | Stopped | Decided | Done
 
 
-def render_record(record: Record) -> JsonObject:
+def render_record(record: Record | Packages) -> JsonObject:
     """The record as names and values, redacted and cut, `kind` first."""
     out: JsonObject = {"kind": record.kind.value}
     for field in fields(record):
