@@ -1,7 +1,7 @@
 """aiosd's way to the guard: Varlink over its socket, one connection a call. The only way aiosd has to the machine.
 
-A streaming call is interrupted by closing its connection, which leaving `stream`'s context does. What the guard
-refuses comes as GuardRefusedError; a guard that does not answer as GuardUnavailableError.
+A streaming call is interrupted by hanging up, which leaving `stream`'s context early does; that waits a while for what
+ran to end. What the guard refuses comes as GuardRefusedError; a guard that does not answer as GuardUnavailableError.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from aiosd.types import JsonObject
 
 _INTERFACE = "io.aios.Guard"
 _CALL_DEADLINE_S = 30.0
+_INTERRUPT_DEADLINE_S = 4.0
 _LIMIT = 4 * 1024 * 1024  # of an answer
 _MAX_MESSAGE = 1024 * 1024  # the guard takes no longer one
 _HINT = "aios doctor tells more; the guard's own words are in its log"
@@ -32,7 +33,7 @@ class GuardClient:
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": dict(parameters or {})}
         if client_fd >= 0:
             message["parameters"] = {**(parameters or {}), "client": True}
-        async with self._send(message, client_fd) as reader:
+        async with self._send(message, client_fd) as (reader, _writer):
             try:
                 async with asyncio.timeout(_CALL_DEADLINE_S):
                     return await _receive(reader)
@@ -43,11 +44,17 @@ class GuardClient:
     async def stream(self, method: str, parameters: JsonObject) -> AsyncIterator[AsyncIterator[JsonObject]]:
         """A streaming call: its events, the last one (`done`) included. Leaving early interrupts what runs."""
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": parameters, "more": True}
-        async with self._send(message, -1) as reader:
-            yield _receive_all(reader)
+        async with self._send(message, -1) as (reader, writer):
+            try:
+                yield _receive_all(reader)
+            except BaseException:
+                await _interrupt(reader, writer)
+                raise
 
     @asynccontextmanager
-    async def _send(self, message: JsonObject, client_fd: int) -> AsyncIterator[asyncio.StreamReader]:
+    async def _send(
+        self, message: JsonObject, client_fd: int
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\0"
         if len(data) > _MAX_MESSAGE:
             raise InvalidRequestError(
@@ -68,11 +75,20 @@ class GuardClient:
             connection.close()
             raise
         try:
-            yield reader
+            yield reader, writer
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+
+async def _interrupt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say that nobody listens any more, and wait until the guard, having ended the action, has hung up too."""
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(_INTERRUPT_DEADLINE_S):
+            writer.write_eof()
+            while await reader.read(65536):
+                pass
 
 
 async def _receive_all(reader: asyncio.StreamReader) -> AsyncIterator[JsonObject]:
