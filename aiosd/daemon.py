@@ -21,6 +21,7 @@ from aiosd.memory.transcripts import Transcripts, render_now
 from aiosd.model.base import Model
 from aiosd.model.builtin import BuiltinModel
 from aiosd.places import Places
+from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Rooms
 from aiosd.systemd.notify import Manager
@@ -36,11 +37,12 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
         loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
         model = choose_model(loaded.config)
         transcripts = Transcripts(places.state_dir / "users")
+        logins = Logins(places.state_dir / "logins", transcripts)
         rooms = Rooms(transcripts=transcripts, guard=GuardClient(places.guard_socket), model=model, live=Live(loaded))
         async with asyncio.TaskGroup() as group:
             supervising = group.create_task(supervise(guard)) if guard else None
             try:
-                await _serve(listener, rooms, Manager(), guard)
+                await _serve(listener, rooms, logins, Manager(), guard)
             finally:
                 transcripts.close()
                 if supervising:
@@ -64,7 +66,9 @@ def choose_model(config: Config) -> Model:
     return builtin
 
 
-async def _serve(listener: socket.socket, rooms: Rooms, manager: Manager, guard: GuardProcess | None) -> None:
+async def _serve(
+    listener: socket.socket, rooms: Rooms, logins: Logins, manager: Manager, guard: GuardProcess | None
+) -> None:
     loop = asyncio.get_running_loop()
     stop, reload = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,6 +79,7 @@ async def _serve(listener: socket.socket, rooms: Rooms, manager: Manager, guard:
         sessions = SessionManager(rooms, group)
         door = Door(
             sessions=sessions,
+            logins=logins,
             guard=rooms.guard,
             models=(rooms.model.info,),
             live=live,

@@ -178,6 +178,19 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginNotice:
+    """What waits for who logs in: approvals to answer, and turns cut short `since_at`, the newest named.
+
+    Cut short: by an error, for want of an answer, by the daemon's end. `failed` counts them all.
+    """
+
+    pending: int
+    failed: int
+    sessions: tuple[str, ...]
+    since_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckInfo:
     """One finding of the doctor: `ok`, `missing` (something is refused for it) or `weaker`; with its remedy."""
 

@@ -25,6 +25,7 @@ from aiosd.config import Live
 from aiosd.errors import AiosError, ForbiddenError, GuardRefusedError, GuardUnavailableError, InvalidRequestError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import ModelInfo
+from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Ask, Session
 from aiosd.tools.base import parse_verdict
@@ -34,6 +35,7 @@ from aiosd.wire import (
     CheckInfo,
     Config,
     Doctor,
+    LoginNotice,
     ModelEntry,
     ModelList,
     PolicyCheckRequest,
@@ -51,6 +53,7 @@ class Door:
     """What the resources need of the daemon."""
 
     sessions: SessionManager
+    logins: Logins
     guard: GuardClient
     models: tuple[ModelInfo, ...]
     live: Live
@@ -72,6 +75,7 @@ def make_app(door: Door) -> web.Application:
             web.get("/v1/sessions/{id}/events", resources.read_events),
             web.post("/v1/sessions/{id}/cancel", resources.cancel),
             web.post("/v1/policy/check", resources.check_policy),
+            web.post("/v1/login", resources.login),
             web.get("/v1/models", resources.list_models),
             web.get("/v1/status", resources.status),
             web.get("/v1/doctor", resources.doctor),
@@ -153,6 +157,15 @@ class _Resources:
         verdict = parse_verdict(given if isinstance(given, dict) else {})
         return _answer(request, verdict, text.render_verdict)
 
+    async def login(self, request: web.Request) -> web.Response:
+        shown = request.query.get("shown", "false")
+        if shown not in ("true", "false"):
+            raise InvalidRequestError("shown is true or false")
+        pending = await self._count_pending(request) or 0
+        since, failed, sessions = await self._door.logins.failures(_uid(request), told=shown == "true")
+        notice = LoginNotice(pending=pending, failed=failed, sessions=sessions, since_at=since)
+        return _answer(request, notice, text.render_login)
+
     async def list_models(self, request: web.Request) -> web.Response:
         models = tuple(
             ModelEntry(
@@ -167,22 +180,16 @@ class _Resources:
         return _answer(request, ModelList(models=models), text.render_models)
 
     async def status(self, request: web.Request) -> web.Response:
-        pending = 0
-        try:
-            ping = await self._door.guard.call("Ping", client_fd=_descriptor(request))
-            pending = int(str(ping["pending"]))
-            guard = "ok"
-        except (GuardUnavailableError, GuardRefusedError):
-            guard = "unavailable"
+        pending = await self._count_pending(request)
         status = Status(
             version=__version__,
             mode="standalone" if self._door.mode == "standalone" else "system",
-            guard="ok" if guard == "ok" else "unavailable",
+            guard="unavailable" if pending is None else "ok",
             model=self._door.live.config.agent.model,
             started_at=self._door.started_at,
             open_sessions=self._door.sessions.open_count,
             running_turns=self._door.sessions.running_count,
-            pending=pending,
+            pending=pending or 0,
         )
         return _answer(request, status, text.render_status)
 
@@ -200,6 +207,14 @@ class _Resources:
 
     async def config(self, request: web.Request) -> web.Response:
         return _answer(request, Config(entries=self._door.live.loaded.entries), text.render_config)
+
+    async def _count_pending(self, request: web.Request) -> int | None:
+        """How many approvals wait for the caller; None where no guard says so."""
+        try:
+            ping = await self._door.guard.call("Ping", client_fd=_descriptor(request))
+        except (GuardUnavailableError, GuardRefusedError):
+            return None
+        return int(str(ping["pending"]))
 
     async def _start(self, request: web.Request, ask: Ask, *, session: str, newest: bool) -> web.StreamResponse:
         choose_form(request.headers.get("Accept", ""))  # what cannot be answered is not begun

@@ -6,7 +6,7 @@ Text that came from elsewhere (titles, names of rules) is shown with control cha
 import unicodedata
 from collections.abc import Sequence
 
-from aiosd.wire import Config, Doctor, ModelList, SessionDetail, SessionList, Status, VerdictInfo
+from aiosd.wire import Config, Doctor, LoginNotice, ModelList, SessionDetail, SessionList, Status, VerdictInfo
 
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # Hangul fillers, the empty Braille cell
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
@@ -37,6 +37,21 @@ def render_session(detail: SessionDetail) -> str:
         ended = "" if turn.state == "done" else f" [{turn.state}]"
         out += f"\n{turn.number}. {turn.started_at[:16].replace('T', ' ')}  {escape(turn.prompt)}{ended}\n"
         out += "".join(f"   {escape(line)}\n" for line in turn.answer.splitlines())
+    return out
+
+
+def render_login(notice: LoginNotice) -> str:
+    """What the login hook shows: plain ASCII, no line where nothing waits."""
+    out = ""
+    if notice.pending:
+        waits = "approval waits" if notice.pending == 1 else "approvals wait"
+        out += f"{notice.pending} {waits} for your answer: aios pending\n"
+    if notice.failed:
+        turns = "turn" if notice.failed == 1 else "turns"
+        more = ", ..." if notice.failed > len(notice.sessions) else ""
+        since = notice.since_at[:16].replace("T", " ")
+        named = ", ".join(notice.sessions)
+        out += f"{notice.failed} {turns} cut short since {since} UTC: aios sessions ({named}{more})\n"
     return out
 
 

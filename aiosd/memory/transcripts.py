@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from aiosd import exits
 from aiosd.memory.store import Store
 from aiosd.types import JsonObject, SessionId
 from aiosd.wire import SessionInfo, TurnInfo, TurnState
@@ -84,6 +85,25 @@ class Transcripts:
                 TurnInfo(number=number, prompt=prompt, answer=answer, state=state, started_at=at, exit_status=status)
                 for number, prompt, answer, state, at, status in rows
             )
+
+        return await self._store.run(uid, work)
+
+    async def failures(self, uid: int, *, since: str, limit: int) -> tuple[int, tuple[str, ...]]:
+        """How many turns were cut short after `since`; names of their sessions, the newest first.
+
+        Cut short: by an error, for want of an answer, by the daemon's end. What a person has read, said no to or
+        interrupted is no news to them.
+        """
+        known = (-1, exits.OK, exits.FAILED, exits.DENIED, exits.INTERRUPTED)
+
+        def work(database: sqlite3.Connection) -> tuple[int, tuple[str, ...]]:
+            rows = database.execute(
+                "SELECT s.name, count(*) FROM turns t JOIN sessions s ON s.id = t.session"
+                " WHERE t.exit_status NOT IN (?, ?, ?, ?, ?) AND t.ended_at > ?"
+                " GROUP BY s.id ORDER BY max(t.ended_at) DESC",
+                (*known, since),
+            ).fetchall()
+            return sum(count for _name, count in rows), tuple(name for name, _count in rows[:limit])
 
         return await self._store.run(uid, work)
 

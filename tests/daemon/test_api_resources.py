@@ -376,6 +376,7 @@ def test_these_are_all_the_resources(daemon: Daemon) -> None:
         ("get", "/v1/sessions/{id}/events"),
         ("post", "/v1/sessions/{id}/cancel"),
         ("post", "/v1/policy/check"),
+        ("post", "/v1/login"),
         ("get", "/v1/models"),
         ("get", "/v1/status"),
         ("get", "/v1/doctor"),
