@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -95,6 +95,18 @@ class Approval:
     def card(self) -> JsonObject:
         """The record as a client draws it, with its digest."""
         return {**_render(self), "digest": self.digest}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approver:
+    """Who looks or answers; `administers`: a member of `admin_groups`."""
+
+    uid: int
+    administers: bool = False
+
+    def sees(self, approval: Approval) -> bool:
+        """Their own; what is to run as root, for an administrator; all, for root."""
+        return self.uid in (0, approval.uid) or (self.administers and approval.run_as is RunAs.ROOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,36 +199,48 @@ class Approvals:
             for state in (State.PENDING, State.APPROVED):
                 self._thread.submit(self._mark, approval.id, state, Answer(state=State.EXPIRED))
 
-    async def answer(self, identity: ApprovalId, digest: str, *, approve: bool, reason: str, uid: int) -> None:
-        """Take a person's answer. Raises ApprovalError; an answer that was taken is stored when this returns."""
-        approval = self.get(identity, uid=uid)
-        if approval.run_as is RunAs.ROOT and uid != 0:
-            raise ApprovalError("not_entitled", f"effects as root are approved by root: sudo aios approve {identity}")
-        if approval.run_as is RunAs.USER and uid != approval.uid:
+    async def answer(
+        self,
+        identity: ApprovalId,
+        digest: str,
+        *,
+        approve: bool,
+        reason: str,
+        who: Approver,
+        authenticate: Callable[[Approval], Awaitable[None]],
+    ) -> None:
+        """Take a person's answer. Raises ApprovalError; an answer that was taken is stored when this returns.
+
+        What runs as root is approved by uid 0, or by an administrator for whom `authenticate` returns.
+        """
+        approval = self.get(identity, who=who)
+        if approval.run_as is RunAs.USER and who.uid != approval.uid:
             raise ApprovalError("not_entitled", f"only {approval.user} can answer this")
         if digest != approval.digest:
             raise ApprovalError("digest_differs", "the answer is to something else than what is asked; look again")
-        answer = Answer(state=State.APPROVED if approve else State.DENIED, answered_by=uid, reason=reason)
+        if approve and approval.run_as is RunAs.ROOT and who.uid != 0:
+            if not who.administers:
+                raise ApprovalError(
+                    "not_entitled", f"effects as root are approved by root: sudo aios approve {identity}"
+                )
+            await authenticate(approval)
+        answer = Answer(state=State.APPROVED if approve else State.DENIED, answered_by=who.uid, reason=reason)
         if not await self._run(lambda _database: self._mark(identity, State.PENDING, answer)):
             raise ApprovalError("not_pending", "it was answered or has expired")
         _approval, answered = self._waiting.get(identity, (approval, None))
         if answered is not None and not answered.done():
             answered.set_result(answer)
 
-    def get(self, identity: ApprovalId, *, uid: int) -> Approval:
-        """A pending approval that `uid` may see: their own, or for root any; ApprovalError if there is none."""
+    def get(self, identity: ApprovalId, *, who: Approver) -> Approval:
+        """A pending approval that `who` may see; ApprovalError if there is none."""
         approval, answered = self._waiting.get(identity, (None, None))
-        if approval is None or answered is None or answered.done() or uid not in (0, approval.uid):
+        if approval is None or answered is None or answered.done() or not who.sees(approval):
             raise ApprovalError("unknown", f"no approval {identity} is pending")
         return approval
 
-    def pending(self, *, uid: int) -> list[Approval]:
-        """What waits for an answer and may be seen by `uid`, oldest first."""
-        return [
-            approval
-            for approval, answered in self._waiting.values()
-            if not answered.done() and uid in (0, approval.uid)
-        ]
+    def pending(self, *, who: Approver) -> list[Approval]:
+        """What waits for an answer and may be seen by `who`, oldest first."""
+        return [approval for approval, answered in self._waiting.values() if not answered.done() and who.sees(approval)]
 
     @property
     def open(self) -> int:

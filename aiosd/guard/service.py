@@ -4,17 +4,19 @@ aiosd (its uid, or in standalone mode the guard's own) may open sessions for the
 act in those; a person in their own. Approvals and the record are answered by the caller's uid alone.
 """
 
+import json
 import os
 import pwd
 from pathlib import Path
 
 from aiosd import __version__
 from aiosd.audit.log import AuditError, Query
-from aiosd.guard.approvals import ApprovalError, Approvals
+from aiosd.guard.approvals import Approval, ApprovalError, Approvals, Approver
 from aiosd.guard.diagnose import diagnose
 from aiosd.guard.door import Door, Request, Result, render_verdict
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
 from aiosd.guard.ledger import Ledger
+from aiosd.guard.polkit import NotAuthenticatedError, authenticate
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
@@ -148,10 +150,9 @@ class Service:
 
     async def _list_pending(self, call: Call) -> None:
         wanted = call.optional_text("id")
+        who = await self._find_approver(call.peer)
         cards = [
-            approval.card()
-            for approval in self._approvals.pending(uid=call.peer.uid)
-            if not wanted or approval.id == wanted
+            approval.card() for approval in self._approvals.pending(who=who) if not wanted or approval.id == wanted
         ]
         await call.reply({"approvals": list(cards)})
 
@@ -167,13 +168,32 @@ class Service:
                 call.text("digest"),
                 approve=decision == "approve",
                 reason=call.optional_text("reason", limit=1000),
-                uid=call.peer.uid,
+                who=await self._find_approver(call.peer),
+                authenticate=lambda approval: self._authenticate(call, approval),
             )
         except ApprovalError as exc:
             names = {"not_entitled": "NotEntitled", "digest_differs": "DigestDiffers"}
             raise VarlinkError(f"{_NAME}.{names.get(exc.code, 'NotPending')}", reason=str(exc)) from exc
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"the answer was not taken: {exc}") from exc
+
+    async def _find_approver(self, peer: Peer) -> Approver:
+        if peer.uid == 0:
+            return Approver(uid=0)
+        principal = await load_principal(peer)
+        return Approver(uid=peer.uid, administers=not set(principal.groups).isdisjoint(self._live.now.admin_groups))
+
+    async def _authenticate(self, call: Call, approval: Approval) -> None:
+        pidfd = call.open_pidfd()
+        try:
+            shown = json.dumps(approval.action)  # in ASCII: nothing in it moves a cursor
+            details = {"aios.command": shown, "aios.user": approval.user, "aios.digest": approval.digest}
+            await authenticate(call.peer, pidfd, details, wait_s=self._live.now.approval_wait_s)
+        except NotAuthenticatedError as exc:
+            raise ApprovalError("not_entitled", f"{exc}; or: sudo aios approve {approval.id}") from exc
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
 
     async def _records(self, call: Call) -> None:
         uid: int | None = call.peer.uid
@@ -208,7 +228,7 @@ class Service:
                 "mode": self._mode,
                 "sessions": len(self._sessions),
                 "running": self._door.under_way,
-                "pending": len(self._approvals.pending(uid=peer.uid)),
+                "pending": len(self._approvals.pending(who=await self._find_approver(peer))),
             }
         )
 

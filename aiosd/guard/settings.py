@@ -21,7 +21,8 @@ class GuardSettings:
     `policy_dirs` the administrator's policy folders, after the vendor's; `observe_user` whose rights a session of root
     observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
     `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
-    the system ends after so long without a connection, action or question (its socket starts it again).
+    the system ends after so long without a connection, action or question (its socket starts it again); members of
+    `admin_groups` approve what runs as root, by authenticating each time.
     """
 
     timeout_s: int = 60
@@ -34,6 +35,7 @@ class GuardSettings:
     spare_workers: int = 3
     connections_per_user: int = 64
     idle_exit_s: int = 600
+    admin_groups: tuple[str, ...] = ("wheel", "sudo")
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class LiveSettings:
 
 
 _MINIMUM = {"worker_idle_s": 0, "spare_workers": 0}
+_PATHS = frozenset({"policy_dirs"})
 
 
 def load_guard_settings(folders: Iterable[Path], environment: Mapping[str, str]) -> GuardSettings:
@@ -67,8 +70,11 @@ def parse_guard_value(name: str, value: JsonValue) -> JsonValue | tuple[str, ...
     """A value of the type that `name` has by default; ValueError says what it must be."""
     default = getattr(GuardSettings(), name)
     if isinstance(default, tuple):
-        if not isinstance(value, list) or not all(isinstance(item, str) and item.startswith("/") for item in value):
-            raise ValueError("must be a list of absolute paths")
+        of_paths = name in _PATHS
+        if not isinstance(value, list) or not all(
+            isinstance(item, str) and item and (item.startswith("/") or not of_paths) for item in value
+        ):
+            raise ValueError("must be a list of absolute paths" if of_paths else "must be a list of names")
         return tuple(str(item) for item in value)
     if isinstance(default, int):
         least = _MINIMUM.get(name, 1)

@@ -74,7 +74,10 @@ class Peer:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call. `descriptors` are the server's to close; a handler that keeps one duplicates it."""
+    """One call. `descriptors` are the server's to close; a handler that keeps one duplicates it.
+
+    `open_pidfd` gives a descriptor of the peer's process, the handler's to close; -1 where the kernel has none.
+    """
 
     method: str
     parameters: JsonObject
@@ -82,6 +85,7 @@ class Call:
     more: bool
     oneway: bool
     descriptors: list[int]
+    open_pidfd: Callable[[], int]
     send: Callable[[JsonObject], Awaitable[None]]
     answered: bool = field(default=False)
 
@@ -318,6 +322,7 @@ class _Connection:
             more=request.get("more") is True,
             oneway=request.get("oneway") is True,
             descriptors=descriptors,
+            open_pidfd=lambda: _open_peer_pidfd(self._socket),
             send=self._send,
         )
 
@@ -335,7 +340,7 @@ def read_peer(connection: socket.socket) -> Peer:
     return Peer(pid=pid, uid=uid, gid=gid)
 
 
-def open_peer_pidfd(connection: socket.socket) -> int:
+def _open_peer_pidfd(connection: socket.socket) -> int:
     """A descriptor of the peer's process (Linux 6.5), -1 where the kernel has none to give."""
     try:
         return int(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD))

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "agent.result_bytes": 32 * 1024,
     "daemon.drain_s": 60,
     "daemon.idle_exit_s": 600,
+    "guard.admin_groups": ["wheel", "sudo"],
     "guard.approval_wait_s": 300,
     "guard.connections_per_user": 64,
     "guard.idle_exit_s": 600,
@@ -70,7 +71,7 @@ def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
 def test_every_key_can_be_set(tmp_path: Path) -> None:
     """A value other than the default, for each key there is, arrives."""
     changed = {
-        key: ["x"] if key == "access.groups" else ["/x"] if isinstance(value, list) else value + 1
+        key: ["x"] if key in ("access.groups", "guard.admin_groups") else ["/x"] if isinstance(value, list) else value + 1
         for key, value in DEFAULTS.items()
         if not isinstance(value, str)
     } | {"agent.model": "other", "guard.observe_user": "other"}
