@@ -17,6 +17,8 @@ PACKAGE = ROOT / "aiosd"
 ORDER = (
     "__main__",
     "daemon",
+    "login",
+    "setup",
     "api",
     "session",
     "agent",
@@ -44,7 +46,7 @@ ORDER = (
     "aiosd",  # the package itself: the version
 )
 CLIENT = "cli"  # beside them all
-CLIENT_MAY = {"wire", "frames", "exits"}
+CLIENT_MAY = {"wire", "frames", "exits", "login", "setup"}  # the last two for verbs of root alone
 GUARDS = {"guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
 MOST_LINES, WANTED_LINES = 400, 350
 

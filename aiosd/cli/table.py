@@ -51,6 +51,14 @@ VERBS = (
     ("status", "", "Say how the daemon is.", ()),
     ("doctor", "", "Try what works here, and say what to do about the rest.", ()),
     ("config show", "", "Print the effective configuration and where each value came from.", ()),
+    (
+        "login enable",
+        "[SERVICE ...]",
+        "Show at each login what waits for you: put our line into these PAM services (login and sshd).",
+        (),
+    ),
+    ("login disable", "[SERVICE ...]", "Take that line out again (of every service that has it).", ()),
+    ("login status", "[SERVICE ...]", "List the services, and which of them have the line.", ()),
     ("completion", "bash|zsh|fish", "Print a completion script for a shell.", ()),
     ("help", "[VERB]", "Print this, or what a verb takes.", ()),
 )

@@ -54,6 +54,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             from aiosd.cli import approvals
 
             return approvals.run(name, options, operands)
+        case "login enable" | "login disable" | "login status":
+            from aiosd.cli import login
+
+            return login.run(name.removeprefix("login "), operands)
         case "completion":
             from aiosd.cli.completion import render_completion
 
