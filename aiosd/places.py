@@ -11,6 +11,7 @@ from aiosd.systemd.activation import make_folder, make_listener, runtime_folder,
 
 _SYSTEM_SOCKET, _SYSTEM_GUARD = "/run/aios/aiosd.sock", "/run/aios/guard.sock"
 _SYSTEM_STATE = "/var/lib/aios"
+_OLD_GUARD_S = 10.0  # for the guard of a daemon that was killed, which ends by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def start_guard(places: Places) -> GuardProcess:
     """The guard of a standalone daemon, started; it loads while the daemon does."""
     guard = GuardProcess(
         GuardPlaces(run_dir=places.run_dir, state_dir=str(places.guard_state_dir), api_socket=places.api_socket),
-        make_listener(places.guard_socket),
+        make_listener(places.guard_socket, patience_s=_OLD_GUARD_S),
     )
     guard.start()
     return guard

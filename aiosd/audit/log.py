@@ -5,6 +5,7 @@ otherwise, and then nothing may run. `verify` finds a line that was changed, tak
 Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -38,7 +39,7 @@ class Query:
 
 
 class AuditLog:
-    """The log in one folder (0700, the guard's). One process appends."""
+    """The log in one folder (0700, the guard's). One process appends, which a lock on the folder makes sure of."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -47,6 +48,7 @@ class AuditLog:
         self._hash = _NO_HASH
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _lock(folder)
             segments = self._segments()
             self._index = segments[-1][0] if segments else 1
             self._fd = self._open_segment(self._index)
@@ -55,8 +57,9 @@ class AuditLog:
             raise AuditError(f"{exc.filename or folder}: {exc.strerror}") from exc
 
     def close(self) -> None:
-        """Close the current segment."""
+        """Close the current segment and let go of the folder."""
         os.close(self._fd)
+        os.close(self._lock)
 
     def append(self, record: Record) -> JsonObject:
         """Write one record; as it stands in the log. AuditError if it is not written."""
@@ -179,6 +182,17 @@ class AuditLog:
                 os.ftruncate(self._fd, size)
         if written != len(line):
             raise OSError(28, os.strerror(28))  # a short write: the disk is full
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that holds the folder until it is closed, whatever ends its process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(descriptor)
+        raise AuditError(f"{folder}: another guard writes this record") from exc
+    return descriptor
 
 
 def _wanted(entry: JsonObject, query: Query) -> bool:

@@ -32,11 +32,14 @@ def take_passed(name: str) -> socket.socket | None:
     )
 
 
-def make_listener(path: str) -> socket.socket:
-    """A listening socket at `path`, whose folder is made 0755; what a dead daemon left there is replaced."""
+def make_listener(path: str, *, patience_s: float = 0.0) -> socket.socket:
+    """A listening socket at `path`, whose folder is made 0755; what a dead daemon left there is replaced.
+
+    A live one has `patience_s` seconds to end; ConfigError when it does not.
+    """
     make_folder(os.path.dirname(path))
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    if _answers(path):
+    if _serves(path, patience_s):
         raise ConfigError(f"another daemon serves {path}", hint="stop it, or set XDG_RUNTIME_DIR to another folder")
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -75,11 +78,14 @@ def runtime_folder(environment: Mapping[str, str]) -> str:
     return fallback
 
 
-def _answers(path: str) -> bool:
+def _serves(path: str, patience_s: float) -> bool:
+    """Whether somebody serves `path`, and still does after `patience_s` seconds without ending."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
-        probe.settimeout(1.0)
+        probe.settimeout(max(patience_s, 1.0))
         try:
             probe.connect(path)
+            return not patience_s or bool(probe.recv(1))
+        except TimeoutError:
+            return True
         except OSError:
             return False
-    return True

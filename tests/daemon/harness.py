@@ -133,6 +133,11 @@ class Daemon:
 
     def start(self, *options: str) -> None:
         """Start it and wait until it answers."""
+        self.launch(*options)
+        self.await_answer()
+
+    def launch(self, *options: str) -> None:
+        """Start it and wait for nothing."""
         self.write_config()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
@@ -144,6 +149,9 @@ class Daemon:
                 cwd="/",
                 **_becoming(self.uid),
             )
+
+    def await_answer(self) -> None:
+        """Wait until it answers, and its guard does."""
         wait_until(self._answers, f"the daemon to answer; its log: {self.log}")
 
     def _answers(self) -> bool:
@@ -352,9 +360,18 @@ def processes_with(text: str) -> list[int]:
                 command = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if text.encode() in command:
+            if text.encode() in command.replace(b"\0", b" "):
                 found.append(int(entry.name))
     return found
+
+
+def guard_pid(daemon: Daemon) -> int:
+    """The pid of a standalone daemon's guard."""
+    assert daemon.process is not None
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text(encoding="ascii")
+    own = set(map(int, children.split()))
+    (pid,) = own.intersection(processes_with("aiosd.guard.__main__"))
+    return pid
 
 
 def make_folder() -> Path:

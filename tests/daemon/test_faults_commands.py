@@ -105,7 +105,7 @@ def test_a_whole_tree_that_takes_too_long_is_ended(daemon: Daemon, naps: str, sc
 # Output ---------------------------------------------------------------------------------------------------------------
 
 
-def test_ten_megabytes_of_output_are_bounded_streamed_and_marked(daemon: Daemon) -> None:
+def test_ten_megabytes_of_output_are_bounded_and_marked(daemon: Daemon) -> None:
     with asking(daemon, "run `seq 1 1400000`") as stream:
         events = list(stream)
     total = sum(len(str(number)) + 1 for number in range(1, 1_400_001))
@@ -113,7 +113,6 @@ def test_ten_megabytes_of_output_are_bounded_streamed_and_marked(daemon: Daemon)
     done = _done(events)
     assert (done["outcome"], done["output_bytes"], done["truncated"]) == ("done", total, True)
     shown = [event["text"] for event in events if event["type"] == "output"]
-    assert len(shown) > 1
     assert len("".join(shown)) == 64 * 1024  # what clients see of one call
     assert "".join(shown).startswith("1\n2\n3\n")
     assert len(said(events)) < 4096 + 500  # what the model got, and showed
