@@ -4,14 +4,16 @@ import base64
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.system.command import bounded
 from tests.system.guest import REPOSITORY, Guest, Testbed
 
-__all__ = ["HOME", "Source", "build", "built_package", "content_key", "fetch", "install", "make_source"]
+__all__ = ["HOME", "Source", "build", "built_package", "content_key", "copy_tree", "fetch", "install", "make_source"]
 
 HOME = "/home/builder/build"
 _NOT_CONTENT = ("tests/", "bench/")  # in the tarball, for check(), but not in the package
@@ -34,14 +36,22 @@ def make_source(folder: Path, commit: str = "--worktree", *, repository: Path = 
     return Source(folder=folder, version=version, epoch=int(epoch))
 
 
-def build(guest: Guest, source: Source, *options: str, folder: str = HOME, timeout_s: float = 300) -> str:
+def build(
+    guest: Guest,
+    source: Source,
+    *options: str,
+    folder: str = HOME,
+    environment: Mapping[str, str] | None = None,
+    umask: str = "022",
+    timeout_s: float = 300,
+) -> str:
     """Run makepkg in the guest as `builder`; the path there of the package."""
     guest.enter(["rm", "-rf", folder])
     guest.put_tree(source.folder, folder)
     guest.enter(["chown", "-R", "builder:", folder])
-    script = 'cd "$0" && exec makepkg --force --cleanbuild --noconfirm --noprogressbar "$@"'
-    environment = {"SOURCE_DATE_EPOCH": str(source.epoch), "PKGDEST": folder}
-    guest.run(["sh", "-c", script, folder, *options], user="builder", env=environment, timeout_s=timeout_s)
+    script = f'umask {umask}; cd "$0" && exec makepkg --force --cleanbuild --noconfirm --noprogressbar "$@"'
+    variables = {"SOURCE_DATE_EPOCH": str(source.epoch), "PKGDEST": folder, **(environment or {})}
+    guest.run(["sh", "-c", script, folder, *options], user="builder", env=variables, timeout_s=timeout_s)
     (made,) = guest.enter(["sh", "-c", 'ls "$0"/*.pkg.tar.*', folder]).stdout.split()
     return made
 
@@ -60,13 +70,11 @@ def install(guest: Guest, package: Path, *options: str) -> str:
 
 def content_key(repository: Path = REPOSITORY) -> str:
     """A hash of all that the package is made of, as it lies there."""
-    listing = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, check=True, capture_output=True, text=True, timeout=60).stdout.split("\0")
     total = hashlib.sha256()
-    for name in sorted(name for name in names if name and not name.startswith(_NOT_CONTENT)):
+    for name in _names(repository):
+        if name.startswith(_NOT_CONTENT):
+            continue
         path = repository / name
-        if not path.is_file():
-            continue  # removed, and not yet from the index
         inside = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{name} {os.access(path, os.X_OK)} {inside}\n".encode())
     return total.hexdigest()[:16]
@@ -105,3 +113,16 @@ def _forget_old(store: Path) -> None:
         for file in place.iterdir():
             file.unlink()
         place.rmdir()
+
+
+def copy_tree(repository: Path, folder: Path) -> None:
+    """The files of a repository as they lie there, without its history and what it ignores."""
+    for name in _names(repository):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / name, folder / name, follow_symlinks=False)
+
+
+def _names(repository: Path) -> list[str]:
+    listing = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, check=True, capture_output=True, text=True, timeout=60).stdout.split("\0")
+    return sorted(name for name in names if name and (repository / name).is_file())  # some may be removed by now
