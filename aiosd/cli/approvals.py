@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import termios
+from datetime import datetime
 
 from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
-from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
+from aiosd.cli.show import escape, wrap
+from aiosd.cli.transport import NoDaemonError, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 _TOOL_LABEL = {"bash": "run"}
 _MAX_CONTENT_LINES = 40
+_INDENT = 11
+_WRAPPED = "↳ "
+_QUESTION = b"  [y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): "
+_AGENT_READY_S = 5.0
 
 
 def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
@@ -37,35 +43,36 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
             return exits.OK
         return _approve(card, asked="yes" not in options)
     except GuardError as exc:
-        write_all(2, f"aios: {exc}\n".encode())
-        return exits.DENIED
+        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        return exc.exit_status
 
 
-def answer_inline(identity: str, stream: _socket.socket) -> None:
-    """Show the card in the middle of `aios ask` and take the answer, unless the turn goes on without it."""
+def answer_inline(identity: str, stream: _socket.socket) -> bool:
+    """Show the card in the middle of `aios ask` and take the answer; False if the turn goes on without it."""
     try:
         card = _fetch(identity)
     except GuardError:
-        return  # answered or expired meanwhile
+        return True  # answered or expired meanwhile: what follows says so
+    except NoDaemonError as exc:
+        write_all(2, f"! approval {identity} waits, and cannot be shown: {exc}\n".encode(errors="backslashreplace"))
+        return True
     terminal = _open_terminal()
     if terminal < 0:
-        write_all(
-            2,
-            f"! waits until {card['expires_at']} for: aios approve {identity}   (or: aios deny {identity})\n".encode(),
-        )
-        return
+        until = _render_moment(card["expires_at"])
+        write_all(2, f"! waits until {until} for: aios approve {identity}  (or: aios deny {identity})\n".encode())
+        return True
     try:
-        write_all(terminal, _draw(card).encode())
+        write_all(terminal, draw_card(card, columns=_measure(terminal)).encode())
         answer = _read_answer(terminal, stream)
         if answer is None:
-            write_all(terminal, b"\n(it was answered elsewhere, or is over)\n")
-            return
+            return False
         approve, reason = answer
         _answer(card, approve=approve, reason=reason)
     except GuardError as exc:
-        write_all(terminal, f"! {exc}\n".encode())
+        write_all(terminal, f"! {escape(str(exc))}\n".encode())
     finally:
         os.close(terminal)
+    return True
 
 
 def _list() -> int:
@@ -74,13 +81,13 @@ def _list() -> int:
         write_all(1, b"nothing waits for an answer\n")
         return exits.OK
     for card in cards:
-        write_all(1, _draw(card).encode() + b"\n")
-    write_all(1, b"answer with: aios approve ID   or: aios deny ID [REASON]\n")
+        write_all(1, draw_card(card, columns=_measure(1)).encode())
+    write_all(1, b"\nanswer with: aios approve ID   or: aios deny ID [REASON]\n")
     return exits.OK
 
 
 def _approve(card: dict[str, Any], *, asked: bool) -> int:
-    write_all(2, _draw(card).encode())
+    write_all(2, draw_card(card, columns=_measure(2)).encode())
     if asked:
         terminal = _open_terminal()
         if terminal < 0:
@@ -94,25 +101,60 @@ def _approve(card: dict[str, Any], *, asked: bool) -> int:
         approve, reason = True, ""
     _answer(card, approve=approve, reason=reason)
     write_all(2, b"approved\n" if approve else b"denied\n")
-    return exits.OK
+    return exits.OK if approve else exits.DENIED
 
 
 def _fetch(identity: str) -> dict[str, Any]:
     cards = call("ListPending", {"id": identity})["approvals"]
     if not cards:
-        raise GuardError(f"no approval {identity} is pending; aios pending lists what is")
+        raise GuardError(f"no approval {identity} is pending; aios pending lists what is", exits.BAD_INPUT)
     return dict(cards[0])
 
 
 def _answer(card: dict[str, Any], *, approve: bool, reason: str) -> None:
     decision = "approve" if approve else "deny"
-    call("Answer", {"id": card["id"], "digest": card["digest"], "decision": decision, "reason": reason or None})
+    proving = approve and card["run_as"] == "root" and os.geteuid() != 0
+    agent = _start_agent() if proving else 0
+    try:
+        call("Answer", {"id": card["id"], "digest": card["digest"], "decision": decision, "reason": reason or None})
+    finally:
+        if agent:
+            os.kill(agent, signal.SIGTERM)
+            os.waitpid(agent, 0)
 
 
-def _draw(card: dict[str, Any]) -> str:
-    """The card, one fact a line, the whole action, nothing cut silently."""
+def _start_agent() -> int:
+    """Polkit's agent for this process on this terminal, ready to ask for a password; its pid, 0 where there is none.
+
+    The guard has polkit ask who approves what runs as root, and refuses where nothing can ask.
+    """
+    ready, told = os.pipe()
+    words = ["pkttyagent", "--process", str(os.getpid()), "--notify-fd", "3"]
+    try:
+        pid = os.posix_spawnp(
+            words[0],
+            words,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, told, 3)],
+        )
+    except OSError:
+        pid = 0
+    os.close(told)
+    if pid:
+        select.select([ready], [], [], _AGENT_READY_S)
+    os.close(ready)
+    return pid
+
+
+def draw_card(card: dict[str, Any], *, columns: int) -> str:
+    """The card, one fact a line, the whole action, nothing cut silently.
+
+    What is longer than a line goes on behind a mark that no text can contain, and never where the names of the facts
+    stand: so no text looks like another fact, however wide the terminal is.
+    """
     label = _TOOL_LABEL.get(card["tool"], "do")
-    as_whom = "root" if card["run_as"] == "root" else f"{card['user']} (uid {card['uid']})"
+    named = f"uid {card['uid']}" if card["user"] == str(card["uid"]) else f"{card['user']} (uid {card['uid']})"
+    as_whom = f"root, for {named}" if card["run_as"] == "root" else named
     rows = [(label, escape(card["action"], newlines=True)), ("as", escape(as_whom))]
     if card["content"]:
         rows.append(("with", _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
@@ -125,11 +167,27 @@ def _draw(card: dict[str, Any]) -> str:
         )
     if card["claim"]:
         rows.append(("claim", f"the model says: {escape(card['claim'])}"))
-    out = f"\n── approval {card['id']} " + "─" * 40 + "\n"
+    rows.append(("until", _render_moment(card["expires_at"])))
+    out = f"\n── approval {escape(card['id'])} ".ljust(min(columns, 72), "─") + "\n"
     for name, text in rows:
-        first, *more = text.split("\n")
-        out += f"  {name:8} {first}\n" + "".join(f"  {'':8} {line}\n" for line in more)
-    return out + f"  {'until':8} {card['expires_at']}\n"
+        for number, line in enumerate(text.split("\n")):
+            first, *more = wrap(line, max(columns - _INDENT - len(_WRAPPED), 16))
+            out += f"  {'' if number else name:8} {first}\n"
+            out += "".join(f"{'':{_INDENT}}{_WRAPPED}{piece}\n" for piece in more)
+    return out
+
+
+def _render_moment(text: str) -> str:
+    """A time of the wire as a person reads it: here, and to the second."""
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _measure(terminal: int) -> int:
+    """How many columns there are; 80 where there is no telling."""
+    try:
+        return os.get_terminal_size(terminal).columns or 80
+    except OSError:
+        return 80
 
 
 def _shorten(text: str) -> str:
@@ -149,15 +207,18 @@ def _open_terminal() -> int:
 
 
 def _read_answer(terminal: int, stream: _socket.socket | None) -> tuple[bool, str] | None:
-    """y, n, or n with a reason; None when the turn's stream moves on first."""
+    """y, n, or n with a reason; None when the turn's stream moves on first. What is neither is asked for again."""
     termios.tcflush(terminal, termios.TCIFLUSH)
-    write_all(terminal, b"  [y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): ")
     watched: list[Any] = [terminal] if stream is None else [terminal, stream]
-    readable, _, _ = select.select(watched, [], [])
-    if terminal not in readable:
-        return None
-    words = os.read(terminal, 4096).decode("utf-8", "replace").strip()
-    if words.lower() in ("y", "yes"):
-        return True, ""
-    head, _, reason = words.partition(" ")
-    return False, (reason.strip() if head.lower() in ("n", "no") else words)
+    while True:
+        write_all(terminal, _QUESTION)
+        readable, _, _ = select.select(watched, [], [])
+        if terminal not in readable:
+            return None
+        line = os.read(terminal, 4096)
+        head, _, reason = line.decode("utf-8", "replace").strip().partition(" ")
+        if head.lower() in ("y", "yes") and not reason:
+            return True, ""
+        if head.lower() in ("", "n", "no"):
+            write_all(terminal, b"" if line.endswith(b"\n") else b"\n")
+            return False, reason.strip()

@@ -38,7 +38,7 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
     if not prompt.strip() and not given.strip():
         raise UsageError("ask what? Put the question behind it, or on standard input", "ask")
     wait = options.get("wait", "0")
-    if not wait.isdecimal():
+    if not (wait.isascii() and wait.isdecimal()):
         raise UsageError("--wait takes a whole number of seconds", "ask")
     try:
         cwd = posix.getcwdb()
@@ -48,7 +48,7 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
     if given:
         out += frames.render(frames.INPUT, given)
     if "session" in options:
-        out += frames.render(frames.WANTED, options["session"].encode())
+        out += frames.render(frames.WANTED, options["session"].encode("utf-8", "surrogateescape"))
     if "continue" in options:
         out += frames.render(frames.NEWEST, b"")
     if wait != "0":
@@ -124,7 +124,8 @@ class _Turn:
     def _ask_person(self, approval: str) -> None:
         from aiosd.cli.approvals import answer_inline
 
-        answer_inline(approval, self._answer.connection)
+        if not answer_inline(approval, self._answer.connection) and not self._interrupted:
+            write_all(2, b"\n(it was answered elsewhere, or is over)\n")
 
     def _lost(self) -> str:
         name = self._session.partition(b" ")[2].decode()

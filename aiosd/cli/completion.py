@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from aiosd.cli.parse import UsageError
-from aiosd.cli.table import VERBS
+from aiosd.cli.parse import UsageError, Verb
+from aiosd.cli.table import TIERS, VERBS
+
+_VALUES = {"TIER": TIERS}  # of what options take; nothing is offered for the others
 
 
 def render_completion(shell: str) -> str:
@@ -14,61 +16,90 @@ def render_completion(shell: str) -> str:
     return scripts[shell]()
 
 
-def _first_words() -> list[str]:
-    return list(dict.fromkeys(verb[0].split()[0] for verb in VERBS))
-
-
 def _render_bash() -> str:
-    cases = ""
-    for word in _first_words():
-        second, options = _after(word)
-        cases += f"    {word}) words='{' '.join([*second, *options])}' ;;\n"
     return (
-        "# bash completion for aios\n_aios() {\n  local words\n"
-        f"  if [ \"$COMP_CWORD\" = 1 ]; then words='{' '.join(_first_words())}'; else case ${{COMP_WORDS[1]}} in\n"
-        f"{cases}    *) words='' ;;\n  esac; fi\n"
-        '  mapfile -t COMPREPLY < <(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}")\n'
+        "# bash completion for aios\n_aios() {\n"
+        '  local choices said="${COMP_WORDS[*]:1:COMP_CWORD-1}"\n'
+        f"{_render_cases()}"
+        '  mapfile -t COMPREPLY < <(compgen -W "$choices" -- "${COMP_WORDS[COMP_CWORD]}")\n'
         "}\ncomplete -F _aios aios\n"
     )
 
 
 def _render_zsh() -> str:
-    verbs = "\n".join(f"    '{verb[0].split()[0]}:{verb[2].replace(chr(39), '')}'" for verb in VERBS)
-    cases = ""
-    for word in _first_words():
-        second, options = _after(word)
-        cases += f"    {word}) compadd -- {' '.join([*second, *options])} ;;\n"
+    verbs = "\n".join(f"    '{_quote(f'{name}:{about}')}'" for name, about in _first_words().items())
     return (
-        f"#compdef aios\n_aios() {{\n  local -a verbs=(\n{verbs}\n  )\n"
+        f"#compdef aios\n_aios() {{\n  local -a verbs\n  verbs=(\n{verbs}\n  )\n"
         "  if (( CURRENT == 2 )); then _describe verb verbs; return; fi\n"
-        f'  case $words[2] in\n{cases}  esac\n}}\n_aios "$@"\n'
+        '  local said="${words[2,CURRENT-1]}"\n  local choices\n'
+        f"{_render_cases()}"
+        '  compadd -- ${=choices}\n}\n[[ $funcstack[1] = _aios ]] && _aios "$@" || compdef _aios aios\n'
     )
+
+
+def _render_cases() -> str:
+    """For bash and zsh: `choices` by what was `said` before the word at the cursor."""
+    cases = {"''": tuple(_first_words())}
+    for name, _operands, _about, options in VERBS:
+        for short, long, value, _text in options:
+            for spelling in (short, long):
+                if value and spelling:
+                    cases[f"'{name} '*'{spelling}'"] = _VALUES.get(value, ())
+    for name, seconds in _second_words().items():
+        cases[f"'{name}'"] = seconds
+    for verb in VERBS:
+        cases[f"'{verb[0]}'|'{verb[0]} '*"] = _after(verb)
+    lines = "".join(f"    {pattern}) choices='{' '.join(words)}' ;;\n" for pattern, words in cases.items())
+    return f'  case "$said" in\n{lines}    *) choices= ;;\n  esac\n'
 
 
 def _render_fish() -> str:
     out = "# fish completion for aios\ncomplete -c aios -f\n"
-    for name, _operands, about, options in VERBS:
-        first, *second = name.split()
-        about = about.replace("'", "")  # noqa: PLW2901
-        out += f"complete -c aios -n __fish_use_subcommand -a {first} -d '{about}'\n"
-        condition = f"'__fish_seen_subcommand_from {first}'"
-        if second:
-            out += f"complete -c aios -n {condition} -a {second[0]} -d '{about}'\n"
-        for short, long, value, text in options:
-            short_part = f" -s {short[1:]}" if short else ""
-            needs = " -r" if value else ""
-            out += (
-                f"complete -c aios -n {condition}{short_part} -l {long[2:]}{needs} -d '{text.replace(chr(39), '')}'\n"
-            )
+    for name, about in _first_words().items():
+        out += f"complete -c aios -n __fish_use_subcommand -a {name} -d '{_quote(about)}'\n"
+    for name, seconds in _second_words().items():
+        out += f"complete -c aios -n '__fish_seen_subcommand_from {name}' -a '{' '.join(seconds)}'\n"
+    for verb in VERBS:
+        condition = "'" + "; and ".join(f"__fish_seen_subcommand_from {word}" for word in verb[0].split()) + "'"
+        words = _operand_words(verb)
+        out += f"complete -c aios -n {condition} -a '{' '.join(words)}'\n" if words else ""
+        for short, long, value, text in verb[3]:
+            spelled = f"{f' -s {short[1:]}' if short else ''} -l {long[2:]}{' -x' if value else ''}"
+            values = f" -a '{' '.join(_VALUES[value])}'" if value in _VALUES else ""
+            out += f"complete -c aios -n {condition}{spelled}{values} -d '{_quote(text)}'\n"
     return out
 
 
-def _after(word: str) -> tuple[list[str], list[str]]:
-    """What may follow a first word: second words, options."""
-    second = [name.split()[1] for name, *_ in VERBS if name.split()[0] == word and " " in name]
-    options = [option[1] for name, _o, _a, options in VERBS if name.split()[0] == word for option in options]
-    if word == "completion":
-        second = ["bash", "zsh", "fish"]
-    if word == "help":
-        second = [each for each in _first_words() if each != "help"]
-    return second, options
+def _first_words() -> dict[str, str]:
+    """The words that a command line begins with, and what each is for."""
+    found: dict[str, str] = {}
+    for name, _operands, about, _options in VERBS:
+        found.setdefault(name.split()[0], about)
+    return found
+
+
+def _second_words() -> dict[str, tuple[str, ...]]:
+    """What must follow a first word, where it is not a verb by itself."""
+    found: dict[str, tuple[str, ...]] = {}
+    for verb in VERBS:
+        first, _, second = verb[0].partition(" ")
+        if second:
+            found[first] = (*found.get(first, ()), second)
+    return found
+
+
+def _after(verb: Verb) -> tuple[str, ...]:
+    """What may follow a whole verb."""
+    return (*_operand_words(verb), *(option[1] for option in verb[3]))
+
+
+def _operand_words(verb: Verb) -> tuple[str, ...]:
+    """The operands of a verb that takes one of a few."""
+    if verb[1] == "[VERB]":
+        return tuple(word for word in _first_words() if word != "help")
+    return tuple(verb[1].split("|")) if "|" in verb[1] else ()
+
+
+def _quote(text: str) -> str:
+    """`text` between single quotes, for every shell: without any."""
+    return text.replace("'", "")

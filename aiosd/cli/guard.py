@@ -10,7 +10,8 @@ import os
 import socket
 import struct
 
-from aiosd.cli.transport import NoDaemonError, connect, environment
+from aiosd import exits
+from aiosd.cli.transport import START_HINT, NoDaemonError, environment, socket_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,40 +20,65 @@ if TYPE_CHECKING:
 _INTERFACE = "io.aios.Guard"
 
 
+# What the guard's errors end a command line with; any other is a bug.
+EXIT_STATUSES = {
+    "NoSession": exits.BAD_INPUT,
+    "NotPending": exits.BAD_INPUT,
+    "DigestDiffers": exits.RETRY_LATER,
+    "NotIdentified": exits.DENIED,
+    "NotEntitled": exits.DENIED,
+    "CannotRecord": exits.BROKEN,
+    "InvalidParameter": exits.BAD_INPUT,
+}
+
+
 class GuardError(Exception):
-    """The guard refuses; its reason."""
+    """The guard refuses: its reason, and the exit status that it deserves."""
+
+    def __init__(self, reason: str, exit_status: int) -> None:
+        super().__init__(reason)
+        self.exit_status = exit_status
 
 
 def call(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """One call; its answer. Raises GuardError for what it refuses, NoDaemonError where no guard answers."""
-    path = _find_path()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(path)
-        except OSError as exc:
-            raise NoDaemonError(f"no guard answers at {path} ({exc.strerror})") from exc
-        _pid, uid, _gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid not in (0, os.geteuid()):
-            raise NoDaemonError(f"{path} is served by uid {uid}, which is not to be believed; it must be root or you")
-        connection.sendall(json.dumps({"method": f"{_INTERFACE}.{method}", "parameters": parameters}).encode() + b"\0")
+    with _connect() as connection:
         data = b""
-        while not data.endswith(b"\0"):
-            piece = connection.recv(65536)
-            if not piece:
-                raise NoDaemonError("the guard ended before it answered")
-            data += piece
+        try:
+            connection.sendall(
+                json.dumps({"method": f"{_INTERFACE}.{method}", "parameters": parameters}).encode() + b"\0"
+            )
+            while not data.endswith(b"\0"):
+                piece = connection.recv(65536)
+                if not piece:
+                    raise NoDaemonError("the guard ended before it answered")
+                data += piece
+        except OSError as exc:
+            raise NoDaemonError(f"the guard ended before it answered ({exc.strerror})") from exc
     message = json.loads(data[:-1])
     if message.get("error"):
-        reason = (message.get("parameters") or {}).get("reason") or message["error"]
-        raise GuardError(str(reason))
+        given, name = message.get("parameters") or {}, str(message["error"]).rpartition(".")[2]
+        reason = given.get("reason") or " ".join([name, *map(str, given.values())])
+        raise GuardError(reason, EXIT_STATUSES.get(name, exits.INTERNAL))
     return dict(message.get("parameters") or {})
 
 
-def _find_path() -> str:
-    """$AIOS_GUARD_SOCKET, else the socket beside the daemon's."""
+def _connect() -> socket.socket:
+    """A connection to the guard, which is beside a daemon's socket, whether or not that daemon runs."""
     wanted = environment("AIOS_GUARD_SOCKET")
-    if wanted:
-        return wanted
-    connection, path = connect()
-    connection.close()
-    return os.path.join(os.path.dirname(path), "guard.sock")
+    paths = [wanted] if wanted else [os.path.join(os.path.dirname(path), "guard.sock") for path in socket_paths()]
+    reason = ""
+    for path in paths:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+            _pid, uid, _gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        except OSError as exc:
+            connection.close()
+            reason = reason or f"no guard answers at {path} ({exc.strerror or exc})"
+        else:
+            if uid in (0, os.geteuid()):
+                return connection
+            connection.close()
+            reason = f"{path} is served by uid {uid}, which is not to be believed; it must be root or you"
+    raise NoDaemonError(f"{reason}\n  {START_HINT}")

@@ -9,16 +9,18 @@ from datetime import UTC, datetime, timedelta
 from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
-from aiosd.cli.show import escape
+from aiosd.cli.show import escape, width
+from aiosd.cli.table import TIERS
 from aiosd.cli.transport import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_AGO = re.compile(r"(\d+)\s*(s|m|h|d)(?:in|ours?|ays?|ec)?(?: ago)?")
+_AGO = re.compile(r"(\d{1,6}) ?(?:(s)(?:ec(?:ond)?s?)?|(m)(?:in(?:ute)?s?)?|(h)(?:ours?)?|(d)(?:ays?)?)(?: ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_TIERS = ("auto_allow", "notify", "require_approval", "deny")
+_RUNS = ("allowed", "approved")
+_INDENT = " " * 10
 
 
 def show_log(options: dict[str, str]) -> int:
@@ -28,8 +30,8 @@ def show_log(options: dict[str, str]) -> int:
             return _verify()
         records = call("Records", _render_query(options))["records"]
     except GuardError as exc:
-        write_all(2, f"aios: {exc}\n".encode())
-        return exits.DENIED
+        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        return exc.exit_status
     if "json" in options:
         write_all(1, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records).encode())
     else:
@@ -38,41 +40,59 @@ def show_log(options: dict[str, str]) -> int:
 
 
 def render_timeline(records: list[dict[str, Any]]) -> str:
-    """The records as lines: a decision with its end beside it, in local time."""
+    """The records as lines under their day, in local time: a decision with its end beside it, and why not."""
     ends = {(record["session"], record["call"]): record for record in records if record["kind"] == "done"}
     decided = {(record["session"], record["call"]) for record in records if record["kind"] == "decided"}
-    out = ""
+    rows: list[tuple[str, ...]] = []
+    shown_day = ""
     for record in records:
-        at = datetime.fromisoformat(record["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        day, moment = datetime.fromisoformat(record["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S").split()
+        if day != shown_day:
+            rows.append((day,))
+            shown_day = day
         match record["kind"]:
             case "decided":
                 end = ends.get((record["session"], record["call"]))
-                what = escape(f"{'' if record['tool'] == 'bash' else record['tool'] + ': '}{record['action']}")
-                head = f"{at}  {record['session'][:8]}  {record['user']:<10} {record['tier']:<16} "
-                out += f"{head}{_describe(record, end):<24} {what}\n"
-                if record["decision"] in ("denied", "refused", "unanswered") and record["reason"]:
-                    out += f"{'':21}{escape(record['reason'])}\n"
+                head = (moment, record["session"][:8], record["user"], record["tier"], _describe(record, end))
+                rows.append((*head, record["action"]))
+                reason = end["reason"] if end else "" if record["decision"] in _RUNS else record["reason"]
+                if reason:
+                    rows.append((_INDENT + reason,))
             case "done" if (record["session"], record["call"]) not in decided:
-                out += f"{at}  {record['session'][:8]}  {record['user']:<10} {'':<16} {_describe_end(record)}\n"
+                rows.append((moment, record["session"][:8], record["user"], record["tier"], _describe_end(record), ""))
             case "started":
-                out += f"{at}  -- guard {record['version']} started ({record['mode']})\n"
+                rows.append((f"{moment}  -- guard {record['version']} started ({record['mode']})",))
             case "stopped":
-                out += f"{at}  -- guard stopped ({record['reason']})\n"
-    return out
+                rows.append((f"{moment}  -- guard stopped ({record['reason']})",))
+    return _render_columns(rows)
+
+
+def _render_columns(rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as they need to be, the last one running on; a row of one cell is a line by itself."""
+    shown = [tuple(map(escape, row)) for row in rows]
+    widths = [max(map(width, column)) for column in zip(*(row for row in shown if len(row) > 1), strict=True)]
+    lines = []
+    for row in shown:
+        cells = [cell + " " * (widths[index] - width(cell)) for index, cell in enumerate(row[:-1])]
+        lines.append("  ".join([*cells, row[-1]]).rstrip() + "\n")
+    return "".join(lines)
 
 
 def _describe(record: dict[str, Any], end: dict[str, Any] | None) -> str:
     decision = str(record["decision"])
-    if decision not in ("allowed", "approved"):
+    if decision not in _RUNS:
         return decision
     if end is None:
-        return f"{decision}, runs or lost"
-    return _describe_end(end) if decision == "allowed" else f"approved, {_describe_end(end)}"
+        return "no end yet"
+    return _describe_end(end)
 
 
 def _describe_end(end: dict[str, Any]) -> str:
     outcome = str(end["outcome"]).replace("_", " ")
-    return f"{outcome} ({end['status']}), {end['duration_ms']} ms" if end["status"] >= 0 else outcome
+    if end["status"] < 0:
+        return outcome
+    status = f" ({end['status']})" if end["status"] else ""
+    return f"{outcome}{status}, {end['duration_ms']} ms"
 
 
 def _verify() -> int:
@@ -91,8 +111,8 @@ def _render_query(options: dict[str, str]) -> dict[str, Any]:
     if "user" in options:
         query["user"] = options["user"]
     if "tier" in options:
-        if options["tier"] not in _TIERS:
-            raise UsageError(f"there is no tier {options['tier']}; there are {', '.join(_TIERS)}", "log")
+        if options["tier"] not in TIERS:
+            raise UsageError(f"there is no tier {options['tier']}; there are {', '.join(TIERS)}", "log")
         query["tier"] = options["tier"]
     for name in ("since", "until"):
         if name in options:
@@ -118,20 +138,19 @@ def _find_session(name: str) -> str:
 
 def parse_time(text: str, *, now: datetime) -> str:
     """A time as people write it, as records carry it: UTC in RFC 3339."""
-    local = now.astimezone()
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        moment = _find_moment(text, now).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text!r} is no time; write 2026-01-31, '2026-01-31 14:00', today or 2h", "log") from None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _find_moment(text: str, now: datetime) -> datetime:
+    """The moment, where it has no zone of its own the local one's; ValueError or OverflowError if there is none."""
     ago = _AGO.fullmatch(text.strip())
-    if text == "today":
-        moment = midnight
-    elif text == "yesterday":
-        moment = midnight - timedelta(days=1)
-    elif ago:
-        moment = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(f"{text!r} is no time; write 2026-01-31, '2026-01-31 14:00', today or 2h", "log") from None
-    if moment.tzinfo is None:
-        moment = moment.astimezone()
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if ago:
+        return now - timedelta(**{_UNITS[str(ago[ago.lastindex or 0])]: int(ago[1])})
+    if text not in ("today", "yesterday"):
+        return datetime.fromisoformat(text)
+    day = now.astimezone().replace(tzinfo=None) - timedelta(days=text == "yesterday")
+    return day.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -22,10 +22,13 @@ def main() -> "NoReturn":
     try:
         status = _run(sys.argv[1:])
     except NoDaemonError as exc:
-        write_all(2, f"aios: {exc}\n".encode())
+        write_all(2, f"aios: {exc}\n".encode(errors="backslashreplace"))
         status = exits.UNREACHABLE
     except BrokenPipeError:
         status = exits.FAILED  # whoever read our output has gone
+    except OSError as exc:
+        write_all(2, f"aios: {exc.strerror or exc}\n".encode(errors="backslashreplace"))
+        status = exits.FAILED
     except KeyboardInterrupt:
         write_all(2, b"\n")
         status = exits.INTERRUPTED

@@ -6,8 +6,12 @@ from aiosd.cli.table import VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Option = tuple[str, str, str, str]
-    Verb = tuple[str, str, str, tuple[Option, ...]]
+    from collections.abc import Iterable
+
+Option = tuple[str, str, str, str]
+Verb = tuple[str, str, str, tuple[Option, ...]]
+
+_COLUMNS = 79
 
 
 class UsageError(Exception):
@@ -27,17 +31,15 @@ def find_verb(words: list[str]) -> tuple[Verb, list[str]]:
     started = [verb[0] for verb in VERBS if words and verb[0].split()[0] == words[0]]
     if started:
         raise UsageError(f"{words[0]} what? there is: {', '.join(started)}")
-    from difflib import get_close_matches
-
-    near = get_close_matches(words[0], [verb[0] for verb in VERBS], n=1)
-    hint = f"did you mean {near[0]}?" if near else "aios help lists the verbs; a question goes after: aios ask"
-    raise UsageError(f"there is no verb {words[0]!r}; {hint}")
+    near = _suggest(words[0], (verb[0].split()[0] for verb in VERBS))
+    raise UsageError(f"there is no verb {words[0]}{near or '; a question goes after: aios ask'}")
 
 
 def parse_words(verb: Verb, words: list[str]) -> tuple[dict[str, str], list[str]]:
     """Options by their long name without dashes (a flag is "1"), and operands.
 
-    Options may stand anywhere; `--` ends them. In a question, a word with a dash that is no option is part of it.
+    Options may stand anywhere and are spelled out; `--` ends them. Where words are free (a question, a command line, a
+    reason), what has a dash and is no option is part of them once they have begun.
     """
     name, operands_text, _about, options = verb
     flags = {spelling: option for option in options for spelling in option[:2] if spelling}
@@ -51,47 +53,82 @@ def parse_words(verb: Verb, words: list[str]) -> tuple[dict[str, str], list[str]
             break
         spelling, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
         if spelling not in flags:
-            if word.startswith("-") and word != "-" and not (name == "ask" and operands):
-                raise UsageError(f"{name} has no option {spelling}", name)
+            if word.startswith("-") and word != "-" and not (operands and takes_words(verb)):
+                near = _suggest(spelling, (flag for flag in flags if flag.startswith("--")))
+                raise UsageError(f"{name} has no option {spelling}{near}", name)
             operands.append(word)
             continue
         _short, long, value_name, _about = flags[spelling]
         if not value_name and equals:
             raise UsageError(f"{long} takes no value", name)
         if value_name and not equals:
-            if not rest:
-                raise UsageError(f"{spelling} needs {value_name}", name)
-            value = rest.pop(0)
+            value = rest.pop(0) if rest else ""
+        if value_name and not value:
+            raise UsageError(f"{spelling} needs {value_name}", name)
         given[long[2:]] = value if value_name else "1"
     _check_operands(name, operands_text, operands)
     return given, operands
 
 
 def _check_operands(name: str, expected: str, operands: list[str]) -> None:
-    least = 1 if expected and not expected.startswith("[WORD") and not expected.startswith("[NAME") else 0
-    least = 0 if expected == "[VERB]" else least
-    most = None if "..." in expected or "LINE" in expected or expected == "[VERB]" else (1 if expected else 0)
-    if len(operands) < least:
-        raise UsageError(f"{name} needs {expected}", name)
+    wanted = expected.removeprefix("[--] ")
+    if wanted and not wanted.startswith("[") and not operands:
+        raise UsageError(f"{name} needs {wanted}", name)
+    most = None if "..." in wanted or wanted in ("LINE", "[VERB]") else 1 if wanted else 0
     if most is not None and len(operands) > most:
-        raise UsageError(f"{name} takes {'nothing more' if most == 0 else 'one operand'}: {operands[most]}", name)
+        raise UsageError(f"{name} takes {'one ' + wanted.strip('[]') if most else 'no words'}: {operands[most]}", name)
+
+
+def takes_words(verb: Verb) -> bool:
+    """Whether free words may follow, in which a dash means nothing."""
+    return "..." in verb[1] or "LINE" in verb[1]
+
+
+def asks_for_help(verb: Verb, words: list[str]) -> bool:
+    """Whether `--help` is among the options in `words`, and not part of what is asked."""
+    for word in words:
+        if word == "--help":
+            return True
+        if word == "--" or (takes_words(verb) and not word.startswith("-")):
+            return False
+    return False
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def render_help(verb_name: str = "") -> str:
     """What `aios help` prints, for all or for one verb."""
     if verb_name:
         name, operands, about, options = find_verb(verb_name.split())[0]
-        out = f"usage: aios {name}{' [OPTION ...]' if options else ''}{f' {operands}' if operands else ''}\n\n{about}\n"
+        out = f"usage: aios {name}{' [OPTION ...]' if options else ''}{f' {operands}' if operands else ''}\n\n"
+        out += _fill(about, 0) + "\n"
         if options:
             out += "\n" + "".join(_render_option(option) for option in options)
         return out
     width = max(len(verb[0]) for verb in VERBS)
     out = "usage: aios VERB ...\n\n"
-    out += "".join(f"  {name:{width}}  {about}\n" for name, _operands, about, _options in VERBS)
-    return out + "\naios help VERB tells more. Set NO_COLOR for no colour, AIOS_SOCKET for another daemon.\n"
+    out += "".join(f"  {name:{width}}  {_fill(about, width + 4)}\n" for name, _operands, about, _options in VERBS)
+    return out + "\naios help VERB tells more. NO_COLOR: no colour; AIOS_SOCKET: another daemon.\n"
 
 
 def _render_option(option: Option) -> str:
     short, long, value, about = option
     spelled = f"{short}, {long}" if short else f"    {long}"
-    return f"  {f'{spelled} {value}'.strip() if short else f'{spelled} {value}'.rstrip():26} {about}\n"
+    return f"  {f'{spelled} {value}'.rstrip():24} {_fill(about, 27)}\n"
+
+
+def _fill(text: str, indent: int) -> str:
+    """`text` in lines of at most 79 cells, those after the first indented."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and indent + len(line) + 1 + len(word) > _COLUMNS:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return f"\n{' ' * indent}".join([*lines, line])

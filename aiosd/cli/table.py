@@ -4,6 +4,8 @@ A verb: its words, its operands, one sentence, its options. An option: short, lo
 flag), one sentence.
 """
 
+TIERS = ("auto_allow", "notify", "require_approval", "deny")
+
 ASK_OPTIONS = (
     ("-c", "--continue", "", "go on with the newest session"),
     ("-s", "--session", "NAME", "go on with the session of this name or id"),
@@ -26,7 +28,7 @@ VERBS = (
         "Show what was proposed, decided and done, as recorded by the guard.",
         (
             ("-s", "--session", "NAME", "of this session only"),
-            ("-t", "--tier", "TIER", "of this tier only: auto_allow, notify, require_approval or deny"),
+            ("-t", "--tier", "TIER", f"of this tier only: {', '.join(TIERS[:-1])} or {TIERS[-1]}"),
             ("-u", "--user", "USER", "of this user only (others' records are for root)"),
             ("", "--since", "TIME", "not before: 2026-01-31, '2026-01-31 14:00', today, yesterday, 30m, 2h or 7d ago"),
             ("", "--until", "TIME", "not after"),

@@ -6,6 +6,7 @@ on standard error with what to do.
 
 import _socket
 import posix
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 _SYSTEM = "/run/aios/aiosd.sock"
 _PIECE = 65536
-_START_HINT = "start it with: systemctl enable --now aiosd.socket  (or, without the service: aiosd --standalone)"
+START_HINT = "start it with: systemctl enable --now aiosd.socket  (or, without the service: aiosd --standalone)"
 
 
 class NoDaemonError(Exception):
@@ -37,7 +38,7 @@ def socket_paths() -> list[str]:
 def connect() -> tuple[_socket.socket, str]:
     """A connection to the daemon, and the path it was found at."""
     reason = "there is no such socket"
-    paths = socket_paths()
+    wanted, paths = environment("AIOS_SOCKET"), socket_paths()
     for path in paths:
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         try:
@@ -45,10 +46,19 @@ def connect() -> tuple[_socket.socket, str]:
         except OSError as exc:
             connection.close()
             if exc.errno != 2:
-                reason = posix.strerror(exc.errno or 0)
+                reason = exc.strerror or str(exc)
         else:
-            return connection, path
-    raise NoDaemonError(f"no daemon answers at {paths[0]} ({reason})\n  {_START_HINT}")
+            if path in (wanted, _SYSTEM) or _is_ours(connection):
+                return connection, path
+            connection.close()
+            reason = f"{path} is somebody else's"
+    raise NoDaemonError(f"no daemon answers at {paths[0]} ({reason})\n  {START_HINT}")
+
+
+def _is_ours(connection: _socket.socket) -> bool:
+    """Whether root or this user listens there: in /tmp anybody can. Source: unix(7), SO_PEERCRED."""
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder) in (0, posix.geteuid())
 
 
 class Answer:
@@ -61,7 +71,10 @@ class Answer:
             self._more()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
-        self.status = int(lines[0].split(b" ", 2)[1])
+        protocol, _, rest = lines[0].partition(b" ")
+        if not protocol.startswith(b"HTTP/1.") or not rest[:3].isdigit():
+            raise NoDaemonError("what answers there is not aiosd")
+        self.status = int(rest[:3])
         pairs = (line.partition(b":") for line in lines[1:])
         self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
 
@@ -101,7 +114,10 @@ class Answer:
             self._buffer = self._buffer[2:]
 
     def _more(self) -> None:
-        data = self.connection.recv(_PIECE)
+        try:
+            data = self.connection.recv(_PIECE)
+        except ConnectionError:
+            data = b""
         if not data:
             raise NoDaemonError("the daemon ended in the middle of its answer\n  what was done is in: aios log")
         self._buffer += data
@@ -115,7 +131,10 @@ def request(method: str, path: str, *, accept: str, content_type: str = "", body
         head += f"Content-Type: {content_type}\r\n"
     if body or method == "POST":
         head += f"Content-Length: {len(body)}\r\n"
-    connection.sendall(head.encode() + b"\r\n" + body)
+    try:
+        connection.sendall(head.encode() + b"\r\n" + body)
+    except ConnectionError:
+        pass  # turned away before it was read: the answer says why
     return Answer(connection)
 
 
@@ -134,6 +153,7 @@ def complain(answer: Answer) -> int:
     import json
 
     from aiosd import exits
+    from aiosd.cli.show import escape
 
     try:
         problem = json.loads(answer.whole())
@@ -141,7 +161,7 @@ def complain(answer: Answer) -> int:
         status = int(problem["exit_status"])
     except (ValueError, KeyError, TypeError):
         detail, hint, status = f"the daemon answered {answer.status}", "", exits.INTERNAL
-    write_all(2, f"aios: {detail}\n{f'  {hint}{chr(10)}' if hint else ''}".encode())
+    write_all(2, f"aios: {escape(detail)}\n{f'  {escape(hint)}{chr(10)}' if hint else ''}".encode())
     return status
 
 

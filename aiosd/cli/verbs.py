@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiosd import exits
-from aiosd.cli.parse import UsageError, find_verb, parse_words, render_help
+from aiosd.cli.parse import UsageError, asks_for_help, find_verb, parse_words, render_help
 from aiosd.cli.transport import NoDaemonError, complain, fetch, request, write_all
 
 
@@ -19,14 +19,16 @@ def run_verb(words: list[str]) -> int:
         return exits.OK
     try:
         verb, rest = find_verb(words)
-        if "--help" in rest[: rest.index("--") if "--" in rest else None] and verb[0] != "help":
+        if asks_for_help(verb, rest):
             write_all(1, render_help(verb[0]).encode())
             return exits.OK
         options, operands = parse_words(verb, rest)
         return _run(verb[0], options, operands)
     except UsageError as exc:
+        from aiosd.cli.show import escape
+
         more = f"aios help {exc.verb}" if exc.verb else "aios help"
-        write_all(2, f"aios: {exc}\n  {more}\n".encode())
+        write_all(2, f"aios: {escape(str(exc))}\n  {more}\n".encode())
         return exits.USAGE
 
 
