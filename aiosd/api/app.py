@@ -101,8 +101,12 @@ class _Resources:
             async with asyncio.timeout(limits.request_s):
                 await read_body(request, limit=limits.body_bytes)
             response = await handler(request)
-        except (ConnectionError, asyncio.CancelledError):
+        except asyncio.CancelledError:
             raise
+        except ConnectionError:
+            if request.transport is not None:
+                raise
+            response = web.Response()  # the client has gone, as the login hook does in its haste: nobody reads it
         except Exception as exc:  # noqa: BLE001 - a bug ends its request, not the daemon
             response = problem_response(map_exception(exc))
             if isinstance(exc, web.HTTPMethodNotAllowed):
@@ -161,8 +165,11 @@ class _Resources:
         shown = request.query.get("shown", "false")
         if shown not in ("true", "false"):
             raise InvalidRequestError("shown is true or false")
+        uid, logins = _uid(request), self._door.logins
         pending = await self._count_pending(request) or 0
-        since, failed, sessions = await self._door.logins.failures(_uid(request), told=shown == "true")
+        since, failed, sessions = await logins.failures(uid)
+        if shown == "true" and request.transport is not None:  # else it came too late to be seen
+            await logins.note_told(uid)
         notice = LoginNotice(pending=pending, failed=failed, sessions=sessions, since_at=since)
         return _answer(request, notice, text.render_login)
 

@@ -99,7 +99,7 @@ OPERATIONS = (
     Operation(
         method="post",
         path="/v1/login",
-        summary="The caller says that they logged in; what waits for them. `shown` when they see it: it is told once.",
+        summary="The caller says that they logged in; what waits for them. `shown`: they see it, so do not repeat it.",
         answer=wire.LoginNotice,
         query=(("shown", "boolean"),),
         errors=(507,),

@@ -42,7 +42,7 @@ def _login(until: float) -> None:
         return
     nothing = posix.open(_HIDDEN, posix.O_RDWR | posix.O_CLOEXEC)
     posix.dup2(nothing, 2)  # pam_exec shows what comes there too
-    shown = _is_seen()
+    shows, seen = _find_reader()
     source, sink = posix.pipe2(posix.O_CLOEXEC)
     child = posix.fork()
     if child == 0:
@@ -51,7 +51,7 @@ def _login(until: float) -> None:
             posix.dup2(nothing, 1)  # pam_exec waits for the last holder of its pipe
             posix.close(source)
             become(name.decode())
-            posix.write(sink, ask(SOCKET, shown=shown)[:_MOST_TEXT])
+            posix.write(sink, ask(SOCKET, shown=seen)[:_MOST_TEXT])
         finally:
             posix._exit(0)
     posix.close(sink)
@@ -59,20 +59,23 @@ def _login(until: float) -> None:
         text = _read(source, until)
     finally:
         posix.kill(child, 9)  # not waited for: it may be in the middle of what cannot be interrupted
-    if shown and text:
+    if shows and text:
         posix.write(1, clean(text))
 
 
-def _is_seen() -> bool:
-    """Whether what is shown reaches a person, and not a file or a program that reads the login's own output.
+def _find_reader() -> tuple[bool, bool]:
+    """Whether to show anything, and whether somebody will surely see it.
 
-    The login's own standard output tells: a terminal (login, su), or nothing at all (sshd, which keeps what it is told
-    until it has a terminal). Our own is a pipe to pam_exec in any case.
+    Our own output is a pipe to pam_exec in any case, so the login's tells: a terminal (login, su); nothing at all
+    (sshd, which keeps what it is told for a terminal, if there will be one); else a file or program that expects no
+    words of ours.
     """
     try:
-        return stat.S_ISCHR(posix.stat(f"/proc/{posix.getppid()}/fd/1").st_mode)
+        output = posix.stat(f"/proc/{posix.getppid()}/fd/1")
+        shows = stat.S_ISCHR(output.st_mode)
+        return shows, shows and output.st_rdev != posix.stat(_HIDDEN).st_rdev
     except OSError:
-        return False
+        return False, False
 
 
 def become(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiosd.errors import StorageError
 from aiosd.memory.transcripts import Transcripts, render_time
 
-_FIRST = timedelta(days=1)  # who was never told is told of the last day
+_LONGEST = timedelta(days=1)  # where nobody is sure that it was seen, it is told again so long
 _NAMED = 3
 
 
@@ -22,26 +22,31 @@ class Logins:
         self._folder = folder
         self._transcripts = transcripts
 
-    async def failures(self, uid: int, *, told: bool) -> tuple[str, int, tuple[str, ...]]:
-        """Since when; how many turns failed since; names of their newest sessions. `told`: from now on, since now."""
-        now = datetime.now(UTC)
-        since = render_time(await asyncio.to_thread(self._last, uid, now, told=told))
+    async def failures(self, uid: int) -> tuple[str, int, tuple[str, ...]]:
+        """Since when; how many turns were cut short since; names of their newest sessions."""
+        since = render_time(await asyncio.to_thread(self._last, uid))
         failed, sessions = 0, tuple[str, ...]()
         if uid in await asyncio.to_thread(self._transcripts.users):  # looking makes no file for who never asked
             failed, sessions = await self._transcripts.failures(uid, since=since, limit=_NAMED)
         return since, failed, sessions
 
-    def _last(self, uid: int, now: datetime, *, told: bool) -> datetime:
-        path = self._folder / str(uid)
+    async def note_told(self, uid: int) -> None:
+        """From now on, `failures` are those from now on."""
+
+        def work() -> None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self._folder / str(uid)
+            path.touch(mode=0o600)
+            os.utime(path)
+
         try:
-            try:
-                last = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            except FileNotFoundError:
-                last = now - _FIRST
-            if told:
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                path.touch(mode=0o600)
-                os.utime(path, (now.timestamp(), now.timestamp()))
+            await asyncio.to_thread(work)
         except OSError as exc:
             raise StorageError(f"the login cannot be noted: {exc.strerror}", hint="is the disk full?") from exc
-        return last
+
+    def _last(self, uid: int) -> datetime:
+        longest = datetime.now(UTC) - _LONGEST
+        try:
+            return max(longest, datetime.fromtimestamp((self._folder / str(uid)).stat().st_mtime, UTC))
+        except OSError:
+            return longest
