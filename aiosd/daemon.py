@@ -11,8 +11,10 @@ from aiohttp import web
 
 from aiosd.api.app import Door, make_app
 from aiosd.api.gate import Gate
-from aiosd.config import Config, Live, load_config
-from aiosd.errors import AiosError, ConfigError
+from aiosd.api.refusal import refuse
+from aiosd.begin import begin
+from aiosd.config import Config, Live, Loaded, load_config
+from aiosd.errors import AiosError, CannotBeginError, ConfigError
 from aiosd.guard.child import end, supervise
 from aiosd.guard.client import GuardClient
 from aiosd.guard.spawn import GuardProcess
@@ -32,10 +34,15 @@ _IDLE_CHECK_S = 1.0
 
 async def run_daemon(places: Places, listener: socket.socket, guard: GuardProcess | None) -> None:
     """Serve until idle or told to stop. Raises AiosError when it cannot begin. `guard` is a standalone daemon's own."""
-    standalone = guard is not None
+    manager = Manager()
     try:
-        loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
-        model = choose_model(loaded.config)
+        if guard:  # whoever started it reads what it says
+            begun: tuple[Loaded, Model] | None = _load(standalone=True)
+        else:
+            begun = await begin(listener, _attempt, expected=CannotBeginError, refuse=refuse, manager=manager)
+        if begun is None:
+            return
+        loaded, model = begun
         transcripts = Transcripts(places.state_dir / "users")
         logins = Logins(places.state_dir / "logins", transcripts)
         rooms = Rooms(transcripts=transcripts, guard=GuardClient(places.guard_socket), model=model, live=Live(loaded))
@@ -47,6 +54,8 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
                 transcripts.close()
                 if supervising:
                     supervising.cancel()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     finally:
         listener.close()
         if guard:
@@ -54,6 +63,18 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
             os.unlink(places.guard_socket)
         if places.made_socket:
             os.unlink(places.api_socket)
+
+
+def _load(*, standalone: bool) -> tuple[Loaded, Model]:
+    loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
+    return loaded, choose_model(loaded.config)
+
+
+async def _attempt() -> tuple[Loaded, Model]:
+    try:
+        return _load(standalone=False)
+    except AiosError as exc:
+        raise CannotBeginError(f"{exc.message}; {exc.hint}") from exc
 
 
 def choose_model(config: Config) -> Model:
@@ -94,7 +115,7 @@ async def _serve(
         server = await loop.create_server(gate, sock=listener)
         background = [
             group.create_task(sessions.maintain()),
-            group.create_task(manager.watch(lambda: True)),
+            group.create_task(manager.watch()),
             group.create_task(_stop_when_idle(gate, sessions, live, stop)),
             group.create_task(_reload_when_told(reload, live, manager, guard)),
         ]
@@ -134,9 +155,7 @@ async def _reload_when_told(reload: asyncio.Event, live: Live, manager: Manager,
         if guard:
             guard.reload()
         try:
-            loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
-            choose_model(loaded.config)
-            live.loaded = loaded
+            live.loaded, _model = _load(standalone=standalone)
             manager.ready("ready, configuration reloaded")
         except AiosError as exc:
             _LOG.error("the configuration stays as it was: %s; %s", exc.message, exc.hint)

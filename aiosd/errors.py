@@ -112,6 +112,15 @@ class StoppingError(AiosError):
     title = "Stopping"
 
 
+class CannotBeginError(AiosError):
+    """What must be there first is not: a configuration or policy that can be read, a place for the record."""
+
+    code = "cannot_begin"
+    http_status = 503
+    exit_status = exits.BROKEN
+    title = "Cannot begin"
+
+
 class GuardUnavailableError(AiosError):
     """The guard does not answer, so nothing can be decided or run."""
 

@@ -36,6 +36,7 @@ ORDER = (
     "policy",
     "sandbox",
     "audit",
+    "begin",
     "log",
     "wire",
     "frames",
@@ -47,7 +48,7 @@ ORDER = (
 )
 CLIENT = "cli"  # beside them all
 CLIENT_MAY = {"wire", "frames", "exits", "login", "setup"}  # the last two for verbs of root alone
-GUARDS = {"guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
+GUARDS = {"begin", "guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
 MOST_LINES, WANTED_LINES = 400, 350
 
 

@@ -9,6 +9,8 @@ import gc
 import logging
 import os
 import pwd
+import socket
+import sqlite3
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,8 @@ import aiosd
 from aiosd import exits
 from aiosd.audit.journal import JournalSink
 from aiosd.audit.log import AuditError, AuditLog
-from aiosd.errors import AiosError
+from aiosd.begin import begin
+from aiosd.errors import AiosError, CannotBeginError
 from aiosd.guard.activation import ActivationError, take_listener
 from aiosd.guard.approvals import Approvals
 from aiosd.guard.bus import BusProxy
@@ -26,6 +29,7 @@ from aiosd.guard.host import find_host
 from aiosd.guard.identity import ClientSockets
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
+from aiosd.guard.refusal import Manager, refuse
 from aiosd.guard.root import RootUnits, is_possible
 from aiosd.guard.run import Runner
 from aiosd.guard.service import Service
@@ -63,12 +67,8 @@ def main() -> None:
     os.umask(0o077)
     gc.disable()
     try:
-        settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
-        policy = _load_policy(settings)
-        asyncio.run(_serve(options, settings, policy))
-    except AiosError as exc:
-        sys.exit(_complain(f"{exc.message}; {exc.hint}", exits.BROKEN))
-    except (PolicyError, AuditError, SandboxError, ActivationError) as exc:
+        asyncio.run(_run(options))
+    except (CannotBeginError, SandboxError, ActivationError) as exc:
         sys.exit(_complain(str(exc), exits.BROKEN))
 
 
@@ -80,20 +80,57 @@ def _load_policy(settings: GuardSettings) -> Policy:
     return load_policy([folder for folder in folders if folder.exists()], owner_uids=owners)
 
 
-async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> None:
-    mode = "standalone" if options.standalone else "system"
-    state = Path(options.state_dir)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What must be there: policy and settings that can be read, the record, the store of approvals."""
+
+    settings: GuardSettings
+    policy: Policy
+    ledger: Ledger
+    approvals: Approvals
+    agent_uid: int
+
+
+async def _run(options: Options) -> None:
     listener = take_listener(options.listen_fd, name="guard")
-    log = AuditLog(state / "audit")
+    if options.standalone:  # whoever started it reads what it says
+        await _serve(options, listener, await _open(options))
+        return
+    opened = await begin(listener, lambda: _open(options), expected=CannotBeginError, refuse=refuse, manager=Manager())
+    if opened:
+        await _serve(options, listener, opened)
+
+
+async def _open(options: Options) -> Opened:
+    state = Path(options.state_dir)
+    try:
+        settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
+        policy = _load_policy(settings)
+        agent_uid = os.geteuid() if options.standalone else _find_agent_uid()
+        log = AuditLog(state / "audit")
+    except AiosError as exc:
+        raise CannotBeginError(f"{exc.message}; {exc.hint}") from exc
+    except (PolicyError, AuditError, ActivationError) as exc:
+        raise CannotBeginError(str(exc)) from exc
     ledger = Ledger(log, JournalSink())
     approvals = Approvals(state / "approvals.db", boot=log.boot)
-    expired = await approvals.expire_open()
-    lost = ledger.started(version=aiosd.__version__, mode=mode)
+    try:
+        expired = await approvals.expire_open()
+        lost = ledger.started(version=aiosd.__version__, mode="standalone" if options.standalone else "system")
+    except (sqlite3.Error, AuditError) as exc:
+        approvals.close()
+        ledger.close()
+        raise CannotBeginError(f"{state}: {exc}") from exc
     if expired or lost:
         _LOG.warning("an earlier guard left %d approvals open and %d actions unfinished", expired, lost)
+    return Opened(settings=settings, policy=policy, ledger=ledger, approvals=approvals, agent_uid=agent_uid)
+
+
+async def _serve(options: Options, listener: socket.socket, opened: Opened) -> None:
+    ledger, approvals = opened.ledger, opened.approvals
     reason = "failed"
     bus = BusProxy(options.run_dir, managed=not options.standalone)
-    live = LiveSettings(settings)
+    live = LiveSettings(opened.settings)
     try:
         async with asyncio.TaskGroup() as background:
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
@@ -102,7 +139,9 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
             root = RootUnits(host.interpreter) if not options.standalone and is_possible() else None
             workers = Workers(live, host, background, starter=starter, masks=(*masks, "/run/aios"))
             runner = Runner(live=live, workers=workers, bus=bus, root=root)
-            door = Door(policy=policy, approvals=approvals, ledger=ledger, runner=runner, live=live, root=bool(root))
+            door = Door(
+                policy=opened.policy, approvals=approvals, ledger=ledger, runner=runner, live=live, root=bool(root)
+            )
             service = Service(
                 door=door,
                 sessions=Sessions(),
@@ -111,8 +150,8 @@ async def _serve(options: Options, settings: GuardSettings, policy: Policy) -> N
                 workers=workers,
                 clients=ClientSockets(options.api_socket),
                 live=live,
-                agent_uid=os.geteuid() if options.standalone else _find_agent_uid(),
-                mode=mode,
+                agent_uid=opened.agent_uid,
+                mode="standalone" if options.standalone else "system",
             )
             server = Server(service.interface(), version=aiosd.__version__, limit=lambda: live.now.connections_per_user)
             serving = background.create_task(server.serve(listener))

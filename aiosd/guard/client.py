@@ -116,4 +116,8 @@ async def _receive(reader: asyncio.StreamReader) -> JsonObject:
 def _map_error(name: str, parameters: JsonObject) -> AiosError:
     if name.endswith(".InvalidParameter"):
         return InvalidRequestError(f"the guard does not take {parameters.get('parameter')} as it was given")
+    if name.endswith(".NotReady"):
+        return GuardUnavailableError(
+            f"the guard runs nothing: {parameters.get('reason')}", hint="correct that; the next call finds it"
+        )
     return GuardRefusedError(str(parameters.get("reason", name)), hint=f"the guard says {name.rpartition('.')[2]}")

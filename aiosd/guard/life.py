@@ -51,7 +51,7 @@ class Life:
             tasks = [
                 group.create_task(self._reload_when_told(hung_up)),
                 group.create_task(self._sweep(stop, idle)),
-                group.create_task(_watch()),
+                group.create_task(keep_watchdog()),
             ]
             await stop.wait()
             if not orphaned.is_set():
@@ -106,7 +106,7 @@ class Life:
         return f"{self.door.under_way} running, {self.approvals.open} waiting for an answer"
 
 
-async def _watch() -> None:
+async def keep_watchdog() -> None:
     """Tell the service manager at half its time that the loop turns; nothing where it does not ask for that."""
     interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
     while interval_s:

@@ -166,9 +166,10 @@ class Server:
                     _LOG.warning("cannot accept: %s", exc.strerror)
                     await asyncio.sleep(0.1)
                     continue
-                group.create_task(self._serve_connection(connection))
+                group.create_task(self.serve_connection(connection))
 
-    async def _serve_connection(self, connection: socket.socket) -> None:
+    async def serve_connection(self, connection: socket.socket) -> None:
+        """Serve one accepted connection to its end, and close it."""
         connection.setblocking(False)
         with connection:
             try:

@@ -6,7 +6,6 @@ Without a manager (no NOTIFY_SOCKET) every call does nothing. Source: sd_notify(
 import asyncio
 import os
 import time
-from collections.abc import Callable
 
 from sdnotify import SystemdNotifier
 
@@ -33,14 +32,13 @@ class Manager:
         """The line that `systemctl status` shows."""
         self._tell(f"STATUS={text}")
 
-    async def watch(self, alive: Callable[[], bool]) -> None:
-        """Say at half the watchdog's time that the loop lives, as long as `alive` says so; until cancelled."""
+    async def watch(self) -> None:
+        """Say at half the watchdog's time that the loop turns; until cancelled."""
         interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
         if not interval_s or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return
         while True:
-            if alive():
-                self._tell("WATCHDOG=1")
+            self._tell("WATCHDOG=1")
             await asyncio.sleep(interval_s)
 
     def _tell(self, state: str) -> None:

@@ -16,7 +16,7 @@ def _ask_for_root(guest: Guest, command: str, *, user: str) -> Running:
 
 def _find_number(cards: str, command: str) -> str:
     """The id of the card that shows `command`."""
-    return re.findall(r"approval (\w+)", cards[: cards.index(command)])[-1]
+    return str(re.findall(r"approval (\w+)", cards[: cards.index(command)])[-1])
 
 
 def _authenticate(terminal: Running, password: str, then: str = "AUTHENTICATION COMPLETE") -> None:
