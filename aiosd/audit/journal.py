@@ -52,7 +52,7 @@ def render_entry(kind: Kind, record: JsonObject) -> bytes:
     """The datagram: MESSAGE is ours alone; every value of the record is a field of its own, its length before it."""
     outcome = str(record.get("decision", record.get("outcome", "")))
     entry = {
-        "MESSAGE": _MESSAGES[kind] + (f": {outcome}" if outcome else ""),
+        "MESSAGE": _MESSAGES[kind] + (f": {outcome} ({_name_user(record)}, {record['tier']})" if outcome else ""),
         "MESSAGE_ID": kind.message_id,
         "PRIORITY": str(_PRIORITY.get(outcome, 5)),
         "SYSLOG_IDENTIFIER": "aios",
@@ -65,3 +65,8 @@ def render_entry(kind: Kind, record: JsonObject) -> bytes:
         data = text.encode("utf-8", "surrogateescape")
         out += name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
     return out
+
+
+def _name_user(record: JsonObject) -> str:
+    name = str(record["user"])
+    return name if name.isprintable() and " " not in name else str(record["uid"])

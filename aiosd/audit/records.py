@@ -3,17 +3,22 @@
 One kind is the journal's alone: what a transaction of the package manager changed.
 
 A record is flat: names to text, numbers and lists of text, so that it reads the same as a line of the log and as fields
-of the journal. Text that came from a model or a command is cut and redacted here, on the way in.
+of the journal. Text that came from a model or a command is redacted and cut here, on the way in: 4 KiB an entry at most.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from aiosd.audit.redact import redact
-from aiosd.types import JsonObject, RunAs, Tier
+from aiosd.types import JsonObject, JsonValue, RunAs, Tier
 
-_MAX_TEXT = 2048
+# In bytes of UTF-8, so that with names, numbers and hashes an entry has at most 4 KiB.
+_MAX_BYTES = {"action": 1536, "packages": 1536, "cwd": 320, "confinement": 320, "reason": 320, "digest": 64}
+_MAX_NAME_BYTES = 80
+_MAX_RULES_BYTES = 480
+_MARK_BYTES = 32
 
 
 class Kind(StrEnum):
@@ -146,9 +151,9 @@ def render_record(record: Record | Packages) -> JsonObject:
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, str):
-            out[field.name] = _cut(redact(str(value)))
+            out[field.name] = _cut(redact(str(value)), _MAX_BYTES.get(field.name, _MAX_NAME_BYTES))
         elif isinstance(value, tuple):
-            out[field.name] = [_cut(redact(text)) for text in value[:16]]
+            out[field.name] = _cut_list(value)
         else:
             out[field.name] = value
     return out
@@ -159,7 +164,21 @@ def digest_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _cut(text: str) -> str:
-    if len(text) <= _MAX_TEXT:
+def _cut(text: str, limit: int) -> str:
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= limit:
         return text
-    return f"{text[:_MAX_TEXT]}… [{len(text) - _MAX_TEXT} more characters]"
+    kept = data[: limit - _MARK_BYTES].decode("utf-8", "ignore")
+    return f"{kept}… [{len(data) - len(kept.encode())} more bytes]"
+
+
+def _cut_list(texts: tuple[str, ...]) -> list[JsonValue]:
+    out: list[JsonValue] = []
+    room = _MAX_RULES_BYTES - _MARK_BYTES
+    for number, text in enumerate(texts):
+        cut = _cut(redact(text), 240)
+        room -= len(json.dumps(cut, ensure_ascii=False).encode("utf-8", "surrogatepass")) + 2
+        if room < 0:
+            return [*out, f"… [{len(texts) - number} more]"]
+        out.append(cut)
+    return out

@@ -67,7 +67,7 @@ def test_every_action_is_in_the_journal_with_fields_of_its_own(asked: Guest) -> 
         "allowed",
     )
     assert decided["AIOS_ACTION"].startswith("systemctl list-units")
-    assert decided["MESSAGE"] == "An action was decided: allowed"
+    assert decided["MESSAGE"] == "An action was decided: allowed (carol, auto_allow)"
     assert decided["_UID"] == "0"
     assert (done["AIOS_KIND"], done["AIOS_OUTCOME"], done["AIOS_CALL"]) == ("done", "done", decided["AIOS_CALL"])
     assert done["AIOS_PREV"] == decided["AIOS_HASH"]
