@@ -29,6 +29,10 @@ from aiosd.types import Facet, JsonObject
 
 _CHUNK = 64 * 1024
 _DRAIN_S = 5.0
+# They ask whoever started them what a person or a rule has just answered; at the end of their input they take a no. Enter
+# is each question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
+_ASK_AGAIN = frozenset({"pacman", "apt", "apt-get"})
+_ENTER, _MOST_QUESTIONS = b"\n", 64
 _SHELL = ("/bin/bash", "--norc", "--noprofile", "-c", "--")  # --: a line may begin with a dash
 
 Tell = Callable[[JsonObject], Awaitable[None]]
@@ -95,6 +99,7 @@ class Runner:
     ) -> Ended:
         """Run a line that may change something: a plain command as its argv, else exactly its bytes under bash."""
         argv = (verdict.program and verdict.program.plain_argv()) or (*_SHELL, verdict.line)
+        answers = _ENTER * _MOST_QUESTIONS if profile.name is ProfileName.ROOT and argv[0] in _ASK_AGAIN else b""
         words = tuple((word, None, False) for word in argv)
         packet = ("run", ((words, ()),), cwd, environment)
 
@@ -104,7 +109,7 @@ class Runner:
             async with self._open(session, profile) as link:
                 return await link.run(packet, fds)
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell)
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=answers)
 
     async def run_tool(
         self,

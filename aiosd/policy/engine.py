@@ -2,8 +2,8 @@
 
 It promises that the strictest rule over every part of an action decides, whatever the order; that what no rule speaks
 of gets `unmatched`; that what cannot be read exactly is at least asked about; that effects as root are at least asked
-about unless a rule with `run_as = "root"` says `notify`; and that everything over a limit is denied. A rule marked as a
-default counts only where no other rule speaks.
+about unless a rule with `run_as = "root"` says `notify` of one plain command; and that everything over a limit is
+denied. A rule marked as a default counts only where no other rule speaks.
 """
 
 import posixpath
@@ -37,6 +37,8 @@ MAX_LINE_BYTES: Final = 64 * 1024
 
 _NO_FACETS: Final[frozenset[Facet]] = frozenset()
 _NEVER_JOINED: Final = frozenset((Facet.BUS, Facet.SOCKETS))
+# A pattern of file names could become options, and a file be read or a second command fed, with root's rights.
+_PLAIN: Final = "As root only one plain command runs unasked, without patterns, `~`, redirections or others beside it."
 _JOINED: Final = "It cannot observe the bus and the network in one pipeline; propose them as two commands."
 
 
@@ -155,6 +157,8 @@ class _Evaluation:
             found, seen = self._pipeline(pipeline, scan.pipeline(pipeline))
             parts += found
             facets.append(seen)
+        if self._run_as is RunAs.ROOT and program.plain_argv() is None:
+            parts = [part_asked(part, "root", _PLAIN) if part.tier is Tier.NOTIFY else part for part in parts]
         tier = strictest(*(part.tier for part in parts))
         return Verdict(
             tier=tier,
