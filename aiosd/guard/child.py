@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
 
+from aiosd import exits
+from aiosd.errors import ConfigError
 from aiosd.guard.spawn import GuardProcess
 
 _LOG = logging.getLogger(__name__)
@@ -15,16 +18,26 @@ _END_DEADLINE_S = 70.0
 
 
 async def supervise(guard: GuardProcess) -> None:
-    """Start it again whenever it ends, with a growing pause; until cancelled."""
+    """Start it again whenever it ends, with a growing pause; until cancelled. ConfigError if the first cannot work.
+
+    While there is none that could work, whoever asks it is hung up on at once.
+    """
     loop = asyncio.get_running_loop()
     pause_s = _FIRST_PAUSE_S
-    while True:
+    for number in itertools.count():
         began = loop.time()
         status = await _wait(guard)
+        if status == exits.BROKEN and number == 0:
+            raise ConfigError("the guard cannot work here", hint="it has said why")
         if loop.time() - began > _LIVED_S:
             pause_s = _FIRST_PAUSE_S
         _LOG.error("the guard ended with %d; starting it again in %.1f s", status, pause_s)
-        await asyncio.sleep(pause_s)
+        if status == exits.BROKEN:
+            loop.add_reader(guard.listener, guard.hang_up)
+        try:
+            await asyncio.sleep(pause_s)
+        finally:
+            loop.remove_reader(guard.listener)
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         guard.start()
 

@@ -259,7 +259,7 @@ class Door:
                 )
             )
         except AuditError as exc:
-            return f"{ended.reason}; its end is not on the record: {exc}".lstrip("; ")
+            return f"{ended.reason}; its end is not on the record yet: {exc}".lstrip("; ")
         return ended.reason
 
     async def _refuse(self, request: Request, verdict: Verdict, reason: str) -> Result:

@@ -1,10 +1,12 @@
 """The guard's record keeping: the log first, then the journal; on the disk before anything runs that is not observed.
 
-It promises that `decided` has stored the record when it returns, and raises AuditError otherwise.
+It promises that `decided` has stored the record when it returns, and raises AuditError otherwise. The end of an action
+that could not be written is written before anything else is.
 """
 
 import asyncio
 import logging
+from collections import deque
 
 from aiosd.audit.journal import JournalSink
 from aiosd.audit.log import AuditError, AuditLog, Query
@@ -20,6 +22,9 @@ class Ledger:
     def __init__(self, log: AuditLog, journal: JournalSink) -> None:
         self._log = log
         self._journal = journal
+        self._owed: deque[Done] = (
+            deque()
+        )  # no more than there are actions under way: none begins before they are written
 
     def started(self, *, version: str, mode: str) -> int:
         """Record the start, and first the actions that an earlier guard did not see the end of; how many of those."""
@@ -57,8 +62,9 @@ class Ledger:
             await asyncio.to_thread(self._log.sync)
 
     def done(self, record: Done) -> None:
-        """Record an end."""
-        self._append(record)
+        """Record an end; AuditError where it has to wait."""
+        self._owed.append(record)
+        self._pay()
 
     async def read(self, query: Query) -> list[JsonObject]:
         """The records that match."""
@@ -76,5 +82,14 @@ class Ledger:
         self._journal.close()
         self._log.close()
 
+    def _pay(self) -> None:
+        while self._owed:
+            self._write(self._owed[0])
+            self._owed.popleft()
+
     def _append(self, record: Record) -> None:
+        self._pay()
+        self._write(record)
+
+    def _write(self, record: Record) -> None:
         self._journal.send(record.kind, self._log.append(record))

@@ -29,7 +29,7 @@ class GuardProcess:
 
     def __init__(self, places: GuardPlaces, listener: socket.socket) -> None:
         self._places = places
-        self._listener = listener
+        self.listener = listener
         self._lifeline, self._kept = os.pipe2(os.O_CLOEXEC)
         self.pid = 0
 
@@ -44,7 +44,7 @@ class GuardProcess:
             *("--api-socket", self._places.api_socket),
         ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("LISTEN_", "NOTIFY_"))}
-        high = [os.dup(descriptor) for descriptor in (self._listener.fileno(), self._lifeline)]
+        high = [os.dup(descriptor) for descriptor in (self.listener.fileno(), self._lifeline)]
         try:
             self.pid = os.posix_spawn(
                 interpreter,
@@ -67,8 +67,13 @@ class GuardProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGHUP)
 
+    def hang_up(self) -> None:
+        """Turn away one who waits for a guard that will not come."""
+        with contextlib.suppress(OSError):
+            self.listener.accept()[0].close()
+
     def close(self) -> None:
         """Let go of it: it ends when it notices."""
         os.close(self._kept)
         os.close(self._lifeline)
-        self._listener.close()
+        self.listener.close()
