@@ -1,0 +1,91 @@
+"""What is written for people is true: links lead somewhere, each promise has its test, help is what help prints."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aiosd import exits
+from aiosd.config import load_config
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/*.md")])
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_AIOS = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from aiosd.cli.main import main; sys.exit(main())"
+
+
+def _links(page: Path) -> list[str]:
+    return [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+
+
+def _blocks(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_something(page: Path) -> None:
+    for link in _links(page):
+        path, _, place = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if place and target.suffix == ".py":
+            assert place in _functions(target), link
+
+
+def test_each_promise_has_a_test() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    promises = re.split(r"^- ", text.partition("## What we promise")[2], flags=re.MULTILINE)[1:]
+    assert len(promises) > 20
+    for promise in promises:
+        links = _LINK.findall(promise)
+        assert links, promise
+        assert all(link.startswith("tests/") and "#test_" in link for link in links), promise
+
+
+def test_the_readme_shows_the_help_that_is_printed() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _AIOS, "help"], check=True, capture_output=True, text=True, timeout=30
+    )
+    (shown,) = [block for block in _blocks(ROOT / "README.md", "text") if block.startswith("usage: ")]
+    assert shown == ran.stdout
+
+
+def test_the_readme_names_the_exit_statuses_there_are() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"Exit statuses: (.*?)\.", text, re.DOTALL)
+    named = {int(number) for number in re.findall(r"\b\d+\b", said)}
+    assert named == {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+
+
+def test_the_readme_names_the_rooms_there_are() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| room |")[2].partition("\n\n")[0]
+    named = set(
+        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if line.count("|") > 2))
+    )
+    folders = {path.name for path in (ROOT / "aiosd").iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert folders <= named, folders - named
+    assert named - folders <= {path.stem for path in (ROOT / "aiosd").glob("*.py")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_make_is_told_to_do_it_can(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`|\$ )make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert named <= targets
+
+
+def test_every_configuration_key_that_a_page_names_exists() -> None:
+    keys = {entry.key for entry in load_config([], {}).entries}
+    pattern = re.compile(rf"`((?:{'|'.join({key.partition('.')[0] for key in keys})})\.[a-z_]+)`")
+    named = {(page.name, key) for page in PAGES for key in pattern.findall(page.read_text(encoding="utf-8"))}
+    assert named
+    assert {entry for entry in named if entry[1] not in keys} == set()
