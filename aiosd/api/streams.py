@@ -111,15 +111,9 @@ def _describe_call(event: JsonObject) -> str:
 
 
 def _describe_decision(event: JsonObject) -> str:
+    """Only an announcement: what is denied ends at once, and its end says why."""
     verdict = event["verdict"]
-    tier, reason = _field(verdict, "tier"), _field(verdict, "reason")
-    match tier:
-        case "notify":
-            return f"  announced: {reason}"
-        case "deny":
-            return f"  denied: {reason}"
-        case _:
-            return ""
+    return f"  announced: {_field(verdict, 'reason')}" if _field(verdict, "tier") == "notify" else ""
 
 
 def _describe_end(event: JsonObject) -> str:

@@ -79,10 +79,11 @@ def render_verdict(verdict: VerdictInfo) -> str:
     """`aios policy check`."""
     as_root = " as root" if verdict.run_as == "root" else ""
     out = f"{verdict.tier}{as_root}: {escape(verdict.reason)}\n"
-    if verdict.confinement:
-        out += f"  would run in {verdict.confinement}\n"
+    if verdict.confinement and verdict.tier != "deny":
+        cannot = verdict.confinement.startswith("cannot ")
+        out += f"  {'' if cannot else 'would run in '}{escape(verdict.confinement)}\n"
     if verdict.opaque:
-        out += f"  not recognised from character {verdict.opaque.position} on: {escape(verdict.opaque.reason)}\n"
+        out += f"  not recognised from character {verdict.opaque.position + 1} on: {escape(verdict.opaque.reason)}\n"
     for part in verdict.parts:
         out += f"  {part.tier:16} {escape(part.text)}\n                   {escape(part.reason)}\n"
         if part.facets:

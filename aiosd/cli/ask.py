@@ -151,6 +151,9 @@ class _Turn:
                 return
 
     def _fill(self) -> bool:
-        piece = next(self._pieces, b"")
+        try:
+            piece = next(self._pieces, b"")
+        except NoDaemonError as exc:
+            raise NoDaemonError(self._lost()) from exc
         self._buffer += piece
         return bool(piece)

@@ -72,7 +72,7 @@ EVENTS: tuple[tuple[Event, str, bytes], ...] = (  # the event, as plain text, as
     (_decided("auto_allow"), "", b""),
     (_decided("notify"), "", _frame("n", "  announced: because")),
     (_decided("require_approval"), "", b""),
-    (_decided("deny"), "", _frame("n", "  denied: because")),
+    (_decided("deny"), "", b""),
     (
         ApprovalNeeded(call="c", approval="a1b2", expires_at="2026-01-01T00:05:00.000Z"),
         "[waits for: aios approve a1b2]\n",

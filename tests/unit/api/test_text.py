@@ -28,6 +28,7 @@ from aiosd.wire import (
     SessionInfo,
     SessionList,
     Status,
+    TierName,
     TurnInfo,
     VerdictInfo,
 )
@@ -129,7 +130,7 @@ def test_a_verdict_names_its_parts_and_rules() -> None:
     assert render_verdict(verdict) == (
         "require_approval as root: It removes data.\n"
         "  would run in a sandbox\n"
-        "  not recognised from character 7 on: a loop\n"
+        "  not recognised from character 8 on: a loop\n"
         "  require_approval rm x\n"
         "                   It removes data.\n"
         "                   sees the host's processes, sockets\n"
@@ -137,6 +138,20 @@ def test_a_verdict_names_its_parts_and_rules() -> None:
         "                   rule unmatched\n"
         "                   instead: List first.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("tier", "confinement", "line"),
+    [
+        ("auto_allow", "a sandbox", "  would run in a sandbox\n"),
+        ("require_approval", "cannot be confined here: no root", "  cannot be confined here: no root\n"),
+        ("deny", "a sandbox", ""),
+        ("auto_allow", "", ""),
+    ],
+)
+def test_a_verdict_says_where_it_would_run_if_it_would(tier: TierName, confinement: str, line: str) -> None:
+    verdict = VerdictInfo(tier=tier, reason="So.", confinement=confinement, run_as="user", opaque=None, parts=())
+    assert render_verdict(verdict) == f"{tier}: So.\n{line}"
 
 
 @pytest.mark.parametrize(

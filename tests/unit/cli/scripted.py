@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,17 +53,24 @@ def listening(path: Path, said: bytes, *, reads: int = 65536) -> Iterator[Listen
         listener.close()
 
 
-def run_client(*words: str | bytes, uid: int | None = None, stdin: bytes = b"", **environment: str | bytes) -> Ran:
-    """The real client, in an environment of these variables alone."""
+def run_client(
+    *words: str | bytes,
+    uid: int | None = None,
+    stdin: bytes = b"",
+    program: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    **variables: str | bytes,
+) -> Ran:
+    """The real client (or its launcher, `program`), in an environment of these variables alone."""
     ran = subprocess.run(
-        [*client_command(), *words],
+        [*(program or client_command()), *words],
         input=stdin,
         capture_output=True,
         timeout=DEADLINE_S,
         check=False,
         cwd="/",
         start_new_session=True,
-        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment},
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **(environment or {}), **variables},
         user=uid if uid not in (None, os.geteuid()) else None,
     )
     return Ran(status=ran.returncode, out=ran.stdout.decode(), err=ran.stderr.decode())

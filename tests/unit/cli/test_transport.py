@@ -163,7 +163,7 @@ def _guard_says(place: Path, reply: object) -> tuple[int, str, str]:
         ({"error": "io.aios.Guard.NotEntitled", "parameters": {"reason": "for root\x1b"}}, 77, "for root\\u{1b}"),
         ({"error": "io.aios.Guard.CannotRecord", "parameters": {"reason": "disk full"}}, 78, "disk full"),
         ({"error": "io.aios.Guard.Internal", "parameters": {"reason": "see the log"}}, 70, "see the log"),
-        ({"error": "org.varlink.service.InvalidParameter", "parameters": {"parameter": "id"}}, 65, "InvalidParameter id"),
+        ({"error": "org.varlink.service.InvalidParameter", "parameters": {"parameter": "x"}}, 65, "InvalidParameter x"),
         ({"error": "org.varlink.service.PermissionDenied"}, 70, "PermissionDenied"),
         (b"", 69, "the guard ended before it answered"),
         (b'{"parameters"', 69, "the guard ended before it answered"),
