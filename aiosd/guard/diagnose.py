@@ -4,25 +4,21 @@ import os
 import shutil
 
 from aiosd.guard.bus import runs_systemd
+from aiosd.guard.host import ALLOW_NAMESPACES, INSTALL
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.sandbox.landlock import SCOPE_ABI
 from aiosd.sandbox.link import Identity, SandboxError
-from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
+from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
-
-_USERNS_REMEDY = (
-    "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, or the "
-    "AppArmor profile of bwrap), and install bubblewrap 0.8 or later"
-)
 
 
 async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[JsonObject]:
     """The checks, most important first: name, state (ok, missing, weaker), detail, remedy."""
-    host = workers.host
-    checks = [await _try(workers, identity, CLOSED, "sandbox", _USERNS_REMEDY)]
+    checks = [await _try(workers, identity, CLOSED, "sandbox", ALLOW_NAMESPACES)]
     for facet, remedy in ((Facet.PROCESSES, ""), (Facet.SOCKETS, "")):
         profile = Profile(name=ProfileName.READ_ONLY, facets=frozenset({facet}))
-        checks.append(await _try(workers, identity, profile, f"observe {facet}", remedy or _USERNS_REMEDY))
+        checks.append(await _try(workers, identity, profile, f"observe {facet}", remedy or ALLOW_NAMESPACES))
+    host = workers.host  # as these have left it
     checks.append(_bus())
     checks.append(
         _check("owners", ok=identity.drop, detail="files and processes show their owners")
@@ -35,15 +31,7 @@ async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[J
             remedy="install the service; its guard can map users",
         )
     )
-    checks.append(
-        _check(
-            "bubblewrap",
-            ok=host.direct_masks,
-            weaker=True,
-            detail="0.12 or later" if host.direct_masks else "before 0.12: hidden folders are copies of names",
-            remedy="install bubblewrap 0.12 or later",
-        )
-    )
+    checks.append(_bubblewrap(host))
     checks.append(_landlock(host.landlock))
     checks.append(
         _check(
@@ -82,6 +70,14 @@ async def _try(workers: Workers, identity: Identity, profile: Profile, name: str
     if wrote == 0:
         return _check(name, ok=False, detail="a file could be written", remedy="report this as a security problem")
     return _check(name, ok=True, detail="works, and nothing could be written")
+
+
+def _bubblewrap(host: HostFacts) -> JsonObject:
+    if host.trouble:
+        return _check("bubblewrap", ok=False, detail=host.trouble, remedy=INSTALL)
+    detail = "0.12 or later" if host.direct_masks else "before 0.12: hidden folders are copies of names"
+    remedy = "install bubblewrap 0.12 or later"
+    return _check("bubblewrap", ok=host.direct_masks, weaker=True, detail=detail, remedy=remedy)
 
 
 def _bus() -> JsonObject:

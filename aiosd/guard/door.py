@@ -13,10 +13,11 @@ from aiosd.audit.log import AuditError
 from aiosd.audit.records import Decided, Decision, Done, Outcome, digest_text
 from aiosd.guard.approvals import Answer, Approval, Approvals, State, render_rule
 from aiosd.guard.ledger import Ledger
-from aiosd.guard.run import Ended, Runner
+from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
+from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import ApprovalId, CallId, Facet, JsonObject, JsonValue, Principal, RunAs, Tier
 
@@ -33,6 +34,7 @@ class Request:
     """One proposed action of a session. `content` is what a file tool writes; `arguments` the tool's, for the worker.
 
     `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
+    `proposer` is the connection it came by: a card whose proposer died outlives it.
     """
 
     session: GuardSession
@@ -43,6 +45,7 @@ class Request:
     content: bytes = b""
     claim: str = ""
     wait_s: int = 0
+    proposer: socket.socket | None = None
 
     @property
     def text(self) -> str:
@@ -84,6 +87,7 @@ class Door:
         runner: Runner,
         live: LiveSettings,
         root: bool,
+        keeper: Keeper,
     ) -> None:
         self._policy = policy
         self._approvals = approvals
@@ -91,6 +95,7 @@ class Door:
         self._runner = runner
         self._live = live
         self._root = root
+        self._keeper = keeper
         self.under_way = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -113,6 +118,10 @@ class Door:
             return RunAs.USER, (Profile(name=ProfileName.USER),)
         views = verdict.facets or (frozenset[Facet](),)
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
+
+    def kept(self) -> list[tuple[SessionId, CallId]]:
+        """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
+        return self._keeper.waiting()
 
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
@@ -138,8 +147,12 @@ class Door:
         verdict = self._policy.evaluate(request.action, request.session.principal)
         try:
             run_as, profiles = self._confine(request.session.principal, verdict)
+            if verdict.tier is Tier.REQUIRE_APPROVAL and run_as is not RunAs.ROOT:
+                await self._runner.ensure(request.session)
         except ProfileError as exc:
             return await self._refuse(request, verdict, str(exc))
+        except SandboxError as exc:
+            return await self._refuse(request, verdict, render_trouble(exc))
         verdict = replace(verdict, run_as=run_as)
         confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
         await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})

@@ -16,19 +16,21 @@ from aiosd.sandbox.profile import HostFacts
 _LEAST_BWRAP = (0, 8)
 _DIRECT_MASKS_BWRAP = (0, 12)  # from here on a bind target below a user's folder cannot be led astray
 _VERSION_DEADLINE_S = 5.0
-_INSTALL = "install bubblewrap 0.8 or later (Debian: apt install bubblewrap, Arch: pacman -S bubblewrap)"
+INSTALL = "install bubblewrap 0.8 or later (Debian: apt install bubblewrap, Arch: pacman -S bubblewrap)"
+ALLOW_NAMESPACES = (
+    "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, or the "
+    "AppArmor profile of bwrap), and install bubblewrap 0.8 or later"
+)
 
 
 async def find_host() -> HostFacts:
-    """The facts; SandboxError where nothing can be confined, with what to do."""
-    path = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
-    if path is None:
-        raise SandboxError(f"bubblewrap is missing, and nothing runs unconfined; {_INSTALL}")
-    if os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID):
-        raise SandboxError(f"{path} is setuid, which is not safe to use; {_INSTALL}")
-    version = await _read_version(path)
-    if version < _LEAST_BWRAP:
-        raise SandboxError(f"{path} is version {'.'.join(map(str, version))}; {_INSTALL}")
+    """The facts. Where nothing can be confined their `trouble` says why, and what to do."""
+    path, trouble = "", ""
+    version: tuple[int, ...] = ()
+    try:
+        path, version = await _find_bwrap()
+    except (SandboxError, OSError, TimeoutError) as exc:
+        trouble = str(exc)
     interpreter = default_interpreter()
     prefix = os.path.realpath(sys.base_prefix)
     return HostFacts(
@@ -39,7 +41,26 @@ async def find_host() -> HostFacts:
         landlock=read_abi(ctypes.CDLL(None)),
         interpreter=interpreter,
         extra=() if prefix == "/usr" or prefix.startswith("/usr/") else (prefix,),
+        trouble=trouble,
     )
+
+
+def find_remedy(problem: str) -> str:
+    """What to do about a sandbox that cannot be made, as far as its own words tell; else ""."""
+    return ALLOW_NAMESPACES if "namespace" in problem or "uid map" in problem else ""
+
+
+async def _find_bwrap() -> tuple[str, tuple[int, ...]]:
+    """Its path and version; SandboxError where there is none to use."""
+    path = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
+    if path is None:
+        raise SandboxError(f"bubblewrap is missing, and nothing runs unconfined; {INSTALL}")
+    if os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID):
+        raise SandboxError(f"{path} is setuid, which is not safe to use; {INSTALL}")
+    version = await _read_version(path)
+    if version < _LEAST_BWRAP:
+        raise SandboxError(f"{path} is version {'.'.join(map(str, version))}; {INSTALL}")
+    return path, version
 
 
 async def _read_version(path: str) -> tuple[int, ...]:
@@ -55,5 +76,5 @@ async def _read_version(path: str) -> tuple[int, ...]:
         os.close(out)
     match = re.search(rb"(\d+(?:\.\d+)+)", text)
     if match is None:
-        raise SandboxError(f"{path} --version says nothing understandable; {_INSTALL}")
+        raise SandboxError(f"{path} --version says nothing understandable; {INSTALL}")
     return tuple(map(int, match[1].split(b".")))

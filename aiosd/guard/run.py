@@ -16,6 +16,7 @@ from typing import Any
 
 from aiosd.audit.records import Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
+from aiosd.guard.host import find_remedy
 from aiosd.guard.root import RootUnits
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
@@ -59,6 +60,10 @@ class Runner:
         self._workers = workers
         self._bus = bus
         self._root = root
+
+    async def ensure(self, session: GuardSession) -> None:
+        """SandboxError where nothing of this session could be confined."""
+        await self._workers.ensure(session.identity)
 
     async def run_program(
         self,
@@ -167,7 +172,7 @@ class Runner:
         except WorkingDirectoryError as exc:
             ended = Ended(outcome=Outcome.REFUSED, reason=f"the working directory cannot be entered: {exc}")
         except (SandboxError, ProfileError) as exc:
-            ended = Ended(outcome=Outcome.REFUSED, reason=f"no sandbox: {exc}")
+            ended = Ended(outcome=Outcome.REFUSED, reason=render_trouble(exc))
         return replace(
             ended,
             duration_ms=round((loop.time() - began) * 1000),
@@ -234,6 +239,12 @@ class _Output:
                     await self._tell({"event": "output", "stream": name, "data": encoded})
                 except (OSError, TimeoutError):  # its reader is gone: the connection's end will cancel the action
                     self._gone = True
+
+
+def render_trouble(error: SandboxError | ProfileError) -> str:
+    """Why there is no sandbox, and what to do."""
+    remedy = find_remedy(str(error))
+    return f"no sandbox: {error}{f'; {remedy}' if remedy else ''}"
 
 
 def render_stages(pipeline: Pipeline) -> tuple[tuple[Any, ...], ...]:

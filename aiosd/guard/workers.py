@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from aiosd.guard.host import find_host
 from aiosd.guard.settings import LiveSettings
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
@@ -50,6 +51,7 @@ class Workers:
         self._wanted: dict[tuple[Identity, Profile], float] = {}
         self._making: set[tuple[Identity, Profile]] = set()
         self._closing = False
+        self._failed = bool(host.trouble)
 
     @property
     def host(self) -> HostFacts:
@@ -76,6 +78,12 @@ class Workers:
             finally:
                 warm.used_at = _now()
         await self._trim()
+
+    async def ensure(self, identity: Identity) -> None:
+        """SandboxError where no sandbox can be made: where the last could not, another is tried."""
+        if self._failed:
+            async with self.fresh(identity, CLOSED):
+                return
 
     @asynccontextmanager
     async def fresh(self, identity: Identity, profile: Profile) -> AsyncIterator[Link]:
@@ -148,6 +156,17 @@ class Workers:
             self._ready[key] = link
 
     async def _start(self, identity: Identity, profile: Profile) -> Link:
+        self._failed = True
+        if self._host.trouble:  # it may have been mended
+            found = await find_host()
+            self._host = replace(found, fresh_proc=self._host.fresh_proc, bus_proxy=self._host.bus_proxy)
+        if self._host.trouble:
+            raise SandboxError(self._host.trouble)
+        link = await self._make(identity, profile)
+        self._failed = False
+        return link
+
+    async def _make(self, identity: Identity, profile: Profile) -> Link:
         link = Link(profile, identity, self._host, starter=self._starter, masks=self._masks)
         try:
             await link.start()

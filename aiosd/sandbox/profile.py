@@ -150,10 +150,10 @@ class Profile:
 class HostFacts:
     """What the host lets a sandbox have, as probed at the guard's start.
 
-    `bwrap` is bubblewrap's path; `direct_masks` says that its version may mount below folders a user can write (0.12);
-    `fresh_proc` that a new /proc can be mounted (not in every container); `bus_proxy` is the filtering proxy's socket,
-    "" where there is none; `landlock` is the version the kernel has, 0 for none; `interpreter` is the Python that runs
-    launcher and worker, `extra` where else it lies.
+    `trouble` is why nothing can be confined, "" where it can; `bwrap` is bubblewrap's path; `direct_masks` says that
+    its version may mount below folders a user can write (0.12); `fresh_proc` that a new /proc can be mounted (not in
+    every container); `bus_proxy` is the filtering proxy's socket, "" where there is none; `landlock` is the version the
+    kernel has, 0 for none; `interpreter` is the Python that runs launcher and worker, `extra` where else it lies.
     """
 
     bwrap: str
@@ -164,6 +164,7 @@ class HostFacts:
     interpreter: str
     extra: tuple[str, ...] = ()
     bus_proxy: str = ""
+    trouble: str = ""
 
 
 def shares_pids(profile: Profile, host: HostFacts) -> bool:

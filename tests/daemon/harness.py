@@ -63,7 +63,7 @@ class Daemon:
     """A standalone daemon. `environment` goes to it, `config` is its configuration file's text.
 
     `patches` are assignments to make before it begins (`aiosd.api.app._WRITE_DEADLINE_S = 0.5`), of times that nobody
-    may configure and no test can wait for.
+    may configure and no test can wait for. `within` is the command that starts it, where it is to be in namespaces.
     """
 
     folder: Path
@@ -72,6 +72,7 @@ class Daemon:
     policy: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     patches: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     openapi: dict[str, Any] | None = None
 
@@ -141,7 +142,7 @@ class Daemon:
         self.write_config()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                self.command("--standalone", *options),
+                [*self.within, *self.command("--standalone", *options)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
