@@ -34,7 +34,6 @@ class Request:
     """One proposed action of a session. `content` is what a file tool writes; `arguments` the tool's, for the worker.
 
     `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
-    `proposer` is the connection it came by: a card whose proposer died outlives it.
     """
 
     session: GuardSession
@@ -45,7 +44,6 @@ class Request:
     content: bytes = b""
     claim: str = ""
     wait_s: int = 0
-    proposer: socket.socket | None = None
 
     @property
     def text(self) -> str:
@@ -87,7 +85,6 @@ class Door:
         runner: Runner,
         live: LiveSettings,
         root: bool,
-        keeper: Keeper,
     ) -> None:
         self._policy = policy
         self._approvals = approvals
@@ -95,7 +92,6 @@ class Door:
         self._runner = runner
         self._live = live
         self._root = root
-        self._keeper = keeper
         self.under_way = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -118,10 +114,6 @@ class Door:
             return RunAs.USER, (Profile(name=ProfileName.USER),)
         views = verdict.facets or (frozenset[Facet](),)
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
-
-    def kept(self) -> list[tuple[SessionId, CallId]]:
-        """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
-        return self._keeper.waiting()
 
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
