@@ -161,7 +161,7 @@ class Daemon:
             raise AssertionError(f"the daemon ended with {self.process.returncode}: {self.log}")
         try:
             return bool(self.api("GET", "/v1/status", uid=self.uid).json["guard"] == "ok")
-        except OSError:
+        except (OSError, IndexError):  # nobody there yet, or no answer as it is ending
             return False
 
     def stop(self, number: int = signal.SIGTERM, *, deadline_s: float = DEADLINE_S) -> int:

@@ -173,7 +173,7 @@ def test_another_users_card_is_neither_seen_nor_answered(daemon: Daemon, place: 
         refused = answered(daemon, card, approve=decision, uid=OTHER)
         assert refused == {"error": "io.aios.Guard.NotPending", "reason": f"no approval {card['id']} is pending"}
         ran = daemon.aios("approve", card["id"], "--yes", uid=OTHER)
-        assert ran.status == 77
+        assert ran.status == 65
         assert stored_state(daemon, card["id"]) == ("pending", None)
         assert list(place.iterdir()) == []
         assert answered(daemon, card) == {}
