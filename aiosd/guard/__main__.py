@@ -23,6 +23,7 @@ from aiosd.begin import begin
 from aiosd.errors import AiosError, CannotBeginError
 from aiosd.guard.activation import ActivationError, take_listener
 from aiosd.guard.approvals import Approvals
+from aiosd.guard.asking import Asking
 from aiosd.guard.bus import BusProxy
 from aiosd.guard.door import Door
 from aiosd.guard.host import find_host
@@ -139,9 +140,10 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             root = RootUnits(host.interpreter) if not options.standalone and is_possible() else None
             workers = Workers(live, host, background, starter=starter, masks=(*masks, "/run/aios"))
             runner = Runner(live=live, workers=workers, bus=bus, root=root)
-            door = Door(
-                policy=opened.policy, approvals=approvals, ledger=ledger, runner=runner, live=live, root=bool(root)
+            asking = Asking(
+                approvals=approvals, ledger=ledger, live=live, background=background, outlive=not options.standalone
             )
+            door = Door(policy=opened.policy, asking=asking, ledger=ledger, runner=runner, live=live, root=bool(root))
             service = Service(
                 door=door,
                 sessions=Sessions(),
@@ -169,6 +171,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             reason = await life.run()
             serving.cancel()
             await asyncio.wait({serving})
+            asking.close()
             await workers.close()
     finally:
         await bus.close()

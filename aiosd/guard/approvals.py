@@ -174,24 +174,32 @@ class Approvals:
             raise
         return approval
 
-    async def wait(self, approval: Approval, *, wait_s: int) -> Answer:
-        """The answer to a requested approval, consumed if it is yes; `expired` when none was taken in time."""
+    async def wait(self, approval: Approval, *, wait_s: float) -> Answer:
+        """The answer to a requested approval, consumed if it is yes; `expired` when none was taken in time.
+
+        When it is cancelled before an answer the approval stays open: `withdraw` it, or wait again.
+        """
         _approval, answered = self._waiting[approval.id]
+        await asyncio.wait({answered}, timeout=wait_s)
         try:
-            await asyncio.wait({answered}, timeout=wait_s)
-            expired = Answer(state=State.EXPIRED)
-            if not answered.done() and await self._run(
-                lambda _database: self._mark(approval.id, State.PENDING, expired)
-            ):
-                return expired
-            answer = await answered  # taken in time: whoever gave it has been told so, or is about to be
-            if answer.state is State.APPROVED and not await self._run(
-                lambda _database: self._mark(approval.id, State.APPROVED, replace(answer, state=State.CONSUMED))
-            ):
-                return expired
-            return answer
+            return await self._conclude(approval, answered)
         finally:
             self.withdraw(approval)
+
+    async def _conclude(self, approval: Approval, answered: "asyncio.Future[Answer]") -> Answer:
+        expired = Answer(state=State.EXPIRED)
+        if not answered.done() and await self._run(lambda _database: self._mark(approval.id, State.PENDING, expired)):
+            return expired
+        answer = await answered  # taken in time: whoever gave it has been told so, or is about to be
+        if answer.state is State.APPROVED and not await self._run(
+            lambda _database: self._mark(approval.id, State.APPROVED, replace(answer, state=State.CONSUMED))
+        ):
+            return expired
+        return answer
+
+    def is_open(self, approval: Approval) -> bool:
+        """Whether it can still be waited for."""
+        return approval.id in self._waiting
 
     def withdraw(self, approval: Approval) -> None:
         """Ask no more: nobody sees it any longer, and it expires if it has not come to its end."""

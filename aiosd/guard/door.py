@@ -7,19 +7,21 @@ disk before it runs.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiosd.audit.log import AuditError
-from aiosd.audit.records import Decided, Decision, Done, Outcome, digest_text
-from aiosd.guard.approvals import Answer, Approval, Approvals, State, render_rule
+from aiosd.audit.records import Decision, Done, Outcome
+from aiosd.guard.approvals import Answer, Approval, State
+from aiosd.guard.asking import Asked, Asking
 from aiosd.guard.ledger import Ledger
+from aiosd.guard.request import Request, Result, render_decided, render_verdict
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
 from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
-from aiosd.types import ApprovalId, CallId, Facet, JsonObject, JsonValue, Principal, RunAs, Tier
+from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, Tier
 
 Tell = Callable[[JsonObject], Awaitable[None]]
 
@@ -29,50 +31,6 @@ ROOT_IN_STANDALONE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One proposed action of a session. `content` is what a file tool writes; `arguments` the tool's, for the worker.
-
-    `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
-    """
-
-    session: GuardSession
-    call: CallId
-    action: CommandAction | FileAction
-    timeout_s: int
-    arguments: tuple[tuple[str, str | int | bool], ...] = ()
-    content: bytes = b""
-    claim: str = ""
-    wait_s: int = 0
-
-    @property
-    def text(self) -> str:
-        """The action as one text: the exact line, or the tool with its path."""
-        match self.action:
-            case CommandAction():
-                return self.action.line
-            case FileAction():
-                return f"{self.action.tool} {self.action.path}"
-
-    @property
-    def exact(self) -> str:
-        """Everything that makes this action what it is, for the digests."""
-        arguments = "\0".join(f"{name}={value}" for name, value in self.arguments)
-        return f"{self.text}\0{arguments}\0{self.content.decode('utf-8', 'surrogateescape')}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How a request ended, whatever became of it."""
-
-    outcome: str
-    reason: str = ""
-    status: int = -1
-    duration_ms: int = 0
-    output_bytes: int = 0
-    truncated: bool = False
-
-
 class Door:
     """Takes requests. One for the whole guard; requests run side by side. `root`: whether anything can run as root."""
 
@@ -80,14 +38,14 @@ class Door:
         self,
         *,
         policy: Policy,
-        approvals: Approvals,
+        asking: Asking,
         ledger: Ledger,
         runner: Runner,
         live: LiveSettings,
         root: bool,
     ) -> None:
         self._policy = policy
-        self._approvals = approvals
+        self._asking = asking
         self._ledger = ledger
         self._runner = runner
         self._live = live
@@ -114,6 +72,10 @@ class Door:
             return RunAs.USER, (Profile(name=ProfileName.USER),)
         views = verdict.facets or (frozenset[Facet](),)
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
+
+    def kept(self) -> list[tuple[SessionId, CallId]]:
+        """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
+        return self._asking.kept()
 
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
@@ -148,61 +110,19 @@ class Door:
         verdict = replace(verdict, run_as=run_as)
         confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
         await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})
-        answer, approval = await self._ask(request, verdict, profiles[0], tell)
+        answer = Answer(state=State.APPROVED)
+        approval: Approval | None = None
+        if verdict.tier is Tier.REQUIRE_APPROVAL:
+            environment = self._environment(request.session, profiles[0].name)
+            asked = Asked(request=request, verdict=verdict, confinement=confinement, policy=self._policy.digest)
+            answer, approval = await self._asking.ask(asked, environment, tell)
         decision = _decide(verdict, answer)
         await self._ledger.decided(
-            _render_decided(request, verdict, confinement, decision=decision, answer=answer, approval=approval)
+            render_decided(request, verdict, confinement, decision=decision, answer=answer, approval=approval)
         )
         if decision not in (Decision.ALLOWED, Decision.APPROVED):
             return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))
         return await self._run(request, verdict, profiles, tell)
-
-    async def _ask(
-        self, request: Request, verdict: Verdict, profile: Profile, tell: Tell
-    ) -> tuple[Answer, Approval | None]:
-        if verdict.tier is not Tier.REQUIRE_APPROVAL:
-            return Answer(state=State.APPROVED), None
-        confinement = profile.describe()
-        longest = self._live.now.approval_wait_s
-        wait_s = min(request.wait_s or longest, longest)
-        principal = request.session.principal
-        approval = await self._approvals.request(
-            Approval(
-                id=ApprovalId(""),
-                nonce="",
-                boot="",
-                requested_at="",
-                expires_at="",
-                session=request.session.id,
-                call=request.call,
-                uid=principal.uid,
-                user=principal.user,
-                tool="bash" if isinstance(request.action, CommandAction) else request.action.tool,
-                action=request.text,
-                content=request.exact.partition("\0")[2] if isinstance(request.action, FileAction) else "",
-                cwd=request.action.cwd if isinstance(request.action, CommandAction) else "",
-                environment=self._environment(request.session, profile.name),
-                run_as=verdict.run_as,
-                confinement=confinement,
-                policy=self._policy.digest,
-                reason=verdict.reason,
-                rules=verdict.rules,
-                claim=request.claim,
-            ),
-            wait_s=wait_s,
-        )
-        try:
-            await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
-            return await self._approvals.wait(approval, wait_s=wait_s), approval
-        except (asyncio.CancelledError, OSError):
-            self._approvals.withdraw(approval)
-            answer = Answer(state=State.EXPIRED, reason="whoever proposed it went away before an answer")
-            await self._ledger.decided(
-                _render_decided(
-                    request, verdict, confinement, decision=Decision.CANCELLED, answer=answer, approval=approval
-                )
-            )
-            raise
 
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
         """Run what was allowed, and record its end, whatever that is."""
@@ -270,36 +190,13 @@ class Door:
     async def _refuse(self, request: Request, verdict: Verdict, reason: str) -> Result:
         answer = Answer(state=State.DENIED, reason=reason)
         await self._ledger.decided(
-            _render_decided(request, verdict, "", decision=Decision.REFUSED, answer=answer, approval=None)
+            render_decided(request, verdict, "", decision=Decision.REFUSED, answer=answer, approval=None)
         )
         return Result(outcome=Outcome.REFUSED.value, reason=reason)
 
     def _environment(self, session: GuardSession, name: ProfileName) -> tuple[tuple[str, str], ...]:
         user, home = ("root", "/root") if name is ProfileName.ROOT else (session.identity.user, session.identity.home)
         return render_environment(Profile(name=name), user=user, home=home)
-
-
-def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
-    """A verdict as it crosses a wire."""
-    opaque = verdict.opaque
-    return {
-        "tier": verdict.tier.value,
-        "reason": verdict.reason,
-        "confinement": confinement,
-        "run_as": verdict.run_as.value,
-        "opaque": {"position": opaque.position, "reason": opaque.reason} if opaque else None,
-        "parts": [
-            {
-                "text": part.text,
-                "tier": part.tier.value,
-                "reason": part.reason,
-                "suggest": part.suggest,
-                "facets": list[JsonValue](sorted(facet.value for facet in part.facets)),
-                "rules": [render_rule(rule) for rule in part.rules],
-            }
-            for part in verdict.parts
-        ],
-    }
 
 
 def _decide(verdict: Verdict, answer: Answer) -> Decision:
@@ -324,33 +221,3 @@ def _explain(verdict: Verdict, decision: Decision) -> str:
     if verdict.tier is Tier.DENY:
         return verdict.reason
     return "a person said no"
-
-
-def _render_decided(
-    request: Request,
-    verdict: Verdict,
-    confinement: str,
-    *,
-    decision: Decision,
-    answer: Answer,
-    approval: Approval | None,
-) -> Decided:
-    principal = request.session.principal
-    return Decided(
-        session=request.session.id,
-        call=request.call,
-        uid=principal.uid,
-        user=principal.user,
-        tool="bash" if isinstance(request.action, CommandAction) else request.action.tool,
-        action=request.text,
-        digest=digest_text(request.exact),
-        cwd=request.action.cwd if isinstance(request.action, CommandAction) else "",
-        run_as=verdict.run_as,
-        tier=verdict.tier,
-        decision=decision,
-        confinement=confinement,
-        rules=tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in verdict.rules),
-        reason=answer.reason or verdict.reason,
-        approval=approval.id if approval else "",
-        approver=answer.answered_by,
-    )

@@ -13,13 +13,14 @@ from aiosd import __version__
 from aiosd.audit.log import AuditError, Query
 from aiosd.guard.approvals import Approval, ApprovalError, Approvals, Approver
 from aiosd.guard.diagnose import diagnose
-from aiosd.guard.door import Door, Request, Result, render_verdict
+from aiosd.guard.door import Door
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.polkit import NotAuthenticatedError, authenticate
+from aiosd.guard.request import Request, Result, render_verdict
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
-from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
+from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter, open_peer_pidfd
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.policy import CommandAction, FileAction
 from aiosd.sandbox.link import Identity
@@ -76,6 +77,7 @@ class Service:
                 "Evaluate": self._evaluate,
                 "Execute": self._execute,
                 "Invoke": self._invoke,
+                "ListKept": self._list_kept,
                 "ListPending": self._list_pending,
                 "Answer": self._answer,
                 "Records": self._records,
@@ -137,6 +139,7 @@ class Service:
             ),
             wait_s=call.optional_integer("wait_s", default=0, least=0, most=86_400),
             claim=call.optional_text("claim", limit=2000),
+            proposer=call.connection,
         )
 
         async def tell(event: JsonObject) -> None:
@@ -147,6 +150,11 @@ class Service:
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
         await call.reply(_render_result(result))
+
+    async def _list_kept(self, call: Call) -> None:
+        if call.peer.uid != self._agent_uid:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd goes on with what an aiosd proposed")
+        await call.reply({"kept": [{"session": session, "call": each} for session, each in self._door.kept()]})
 
     async def _list_pending(self, call: Call) -> None:
         wanted = call.optional_text("id")
@@ -184,7 +192,7 @@ class Service:
         return Approver(uid=peer.uid, administers=not set(principal.groups).isdisjoint(self._live.now.admin_groups))
 
     async def _authenticate(self, call: Call, approval: Approval) -> None:
-        pidfd = call.open_pidfd()
+        pidfd = open_peer_pidfd(call.connection)
         try:
             shown = json.dumps(approval.action)  # in ASCII: nothing in it moves a cursor
             details = {"aios.command": shown, "aios.user": approval.user, "aios.digest": approval.digest}

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import select
 import socket
 import struct
 from collections import Counter
@@ -76,7 +77,7 @@ class Peer:
 class Call:
     """One call. `descriptors` are the server's to close; a handler that keeps one duplicates it.
 
-    `open_pidfd` gives a descriptor of the peer's process, the handler's to close; -1 where the kernel has none.
+    `connection` is there to be asked about the peer; reading and writing it is the server's.
     """
 
     method: str
@@ -85,7 +86,7 @@ class Call:
     more: bool
     oneway: bool
     descriptors: list[int]
-    open_pidfd: Callable[[], int]
+    connection: socket.socket
     send: Callable[[JsonObject], Awaitable[None]]
     answered: bool = field(default=False)
 
@@ -323,7 +324,7 @@ class _Connection:
             more=request.get("more") is True,
             oneway=request.get("oneway") is True,
             descriptors=descriptors,
-            open_pidfd=lambda: _open_peer_pidfd(self._socket),
+            connection=self._socket,
             send=self._send,
         )
 
@@ -341,12 +342,19 @@ def read_peer(connection: socket.socket) -> Peer:
     return Peer(pid=pid, uid=uid, gid=gid)
 
 
-def _open_peer_pidfd(connection: socket.socket) -> int:
-    """A descriptor of the peer's process (Linux 6.5), -1 where the kernel has none to give."""
+def open_peer_pidfd(connection: socket.socket) -> int:
+    """A descriptor of the peer's process (Linux 6.5), the caller's to close; -1 where the kernel has none to give."""
     try:
         return int(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD))
     except OSError:
         return -1
+
+
+def has_hung_up(connection: socket.socket) -> bool:
+    """Whether the peer has closed the connection, not only said that it sends no more."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
 
 
 async def wait_readable(source: socket.socket | int) -> None:

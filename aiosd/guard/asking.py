@@ -1,0 +1,169 @@
+"""Asking a person about a proposed action, and what becomes of the question when whoever proposed it is gone.
+
+An interruption ends the question: nobody is asked about what nobody wants any more. A proposer that *died* is another
+matter: its turn goes on when it is started again. The card then stays until it expires, and whoever proposes the same
+action of the same call again, with nothing changed, gets its answer, once.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from aiosd.audit.records import Decision
+from aiosd.guard.approvals import Answer, Approval, Approvals, State
+from aiosd.guard.ledger import Ledger
+from aiosd.guard.request import Request, render_decided
+from aiosd.guard.settings import LiveSettings
+from aiosd.guard.varlink import has_hung_up, open_peer_pidfd, wait_readable
+from aiosd.policy import FileAction, Verdict
+from aiosd.types import ApprovalId, CallId, JsonObject, SessionId
+
+_DEATH_S = 2.0  # a dying process closes its sockets before it is dead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a person is to be asked: `policy` is the digest of the one that says so."""
+
+    request: Request
+    verdict: Verdict
+    confinement: str
+    policy: str
+
+
+class Asking:
+    """Asks. `outlive`: whether cards outlive their proposers (a standalone guard ends with its aiosd)."""
+
+    def __init__(
+        self,
+        *,
+        approvals: Approvals,
+        ledger: Ledger,
+        live: LiveSettings,
+        background: asyncio.TaskGroup,
+        outlive: bool,
+    ) -> None:
+        self._approvals = approvals
+        self._ledger = ledger
+        self._live = live
+        self._background = background
+        self._outlive = outlive
+        self._kept: dict[tuple[SessionId, CallId], tuple[Approval, asyncio.Task[None]]] = {}
+
+    def kept(self) -> list[tuple[SessionId, CallId]]:
+        """The calls whose cards have outlived their proposer."""
+        return list(self._kept)
+
+    def close(self) -> None:
+        """Keep nothing any longer."""
+        for _approval, expiry in self._kept.values():
+            expiry.cancel()
+
+    async def ask(
+        self,
+        asked: Asked,
+        environment: tuple[tuple[str, str], ...],
+        tell: Callable[[JsonObject], Awaitable[None]],
+    ) -> tuple[Answer, Approval]:
+        """The answer to `asked`, and the approval it was given to. Cancelling it is recorded, and asks no more."""
+        longest = self._live.now.approval_wait_s
+        wait_s: float = min(asked.request.wait_s or longest, longest)
+        draft = _draft(asked, environment)
+        approval = self._take_kept(draft)
+        if approval is None:
+            approval = await self._approvals.request(draft, wait_s=int(wait_s))
+        else:
+            wait_s = _seconds_until(approval.expires_at)
+        proposer = asked.request.proposer
+        pidfd = open_peer_pidfd(proposer) if self._outlive and proposer else -1
+        try:
+            await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
+            return await self._approvals.wait(approval, wait_s=wait_s), approval
+        except (asyncio.CancelledError, OSError):
+            if proposer and pidfd >= 0 and has_hung_up(proposer) and await _ends(pidfd):
+                self._keep(asked, approval)
+            else:
+                self._approvals.withdraw(approval)
+                await self._record(
+                    asked, approval, Decision.CANCELLED, "whoever proposed it went away before an answer"
+                )
+            raise
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
+
+    def _take_kept(self, draft: Approval) -> Approval | None:
+        kept = self._kept.pop((draft.session, draft.call), None)
+        if kept is None:
+            return None
+        approval, expiry = kept
+        expiry.cancel()
+        if _is_same(approval, draft) and self._approvals.is_open(approval):
+            return approval
+        self._approvals.withdraw(approval)
+        return None
+
+    def _keep(self, asked: Asked, approval: Approval) -> None:
+        expiry = self._background.create_task(self._expire(asked, approval))
+        self._kept[approval.session, approval.call] = approval, expiry
+
+    async def _expire(self, asked: Asked, approval: Approval) -> None:
+        await asyncio.sleep(_seconds_until(approval.expires_at))
+        del self._kept[approval.session, approval.call]
+        self._approvals.withdraw(approval)
+        await self._record(asked, approval, Decision.UNANSWERED, "whoever proposed it died and did not come back")
+
+    async def _record(self, asked: Asked, approval: Approval, decision: Decision, reason: str) -> None:
+        answer = Answer(state=State.EXPIRED, reason=reason)
+        await self._ledger.decided(
+            render_decided(
+                asked.request, asked.verdict, asked.confinement, decision=decision, answer=answer, approval=approval
+            )
+        )
+
+
+def _draft(asked: Asked, environment: tuple[tuple[str, str], ...]) -> Approval:
+    request, verdict, principal = asked.request, asked.verdict, asked.request.session.principal
+    return Approval(
+        id=ApprovalId(""),
+        nonce="",
+        boot="",
+        requested_at="",
+        expires_at="",
+        session=request.session.id,
+        call=request.call,
+        uid=principal.uid,
+        user=principal.user,
+        tool=request.tool,
+        action=request.text,
+        content=request.exact.partition("\0")[2] if isinstance(request.action, FileAction) else "",
+        cwd=request.cwd,
+        environment=environment,
+        run_as=verdict.run_as,
+        confinement=asked.confinement,
+        policy=asked.policy,
+        reason=verdict.reason,
+        rules=verdict.rules,
+        claim=request.claim,
+    )
+
+
+def _is_same(approval: Approval, draft: Approval) -> bool:
+    """Whether what would be asked now is what was asked: all but who it is and when it was asked."""
+    return draft == replace(approval, id=draft.id, nonce="", boot="", requested_at="", expires_at="", claim=draft.claim)
+
+
+def _seconds_until(moment: str) -> float:
+    return max((datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+async def _ends(pidfd: int) -> bool:
+    """Whether a process has ended, or does so now."""
+    try:
+        async with asyncio.timeout(_DEATH_S):
+            await wait_readable(pidfd)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""An action as it is proposed to the guard, how it ended, and both as they go on the record and over the wire."""
+
+import socket
+from dataclasses import dataclass
+
+from aiosd.audit.records import Decided, Decision, digest_text
+from aiosd.guard.approvals import Answer, Approval, render_rule
+from aiosd.guard.sessions import GuardSession
+from aiosd.policy import CommandAction, FileAction, Verdict
+from aiosd.types import CallId, JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One proposed action of a session. `content` is what a file tool writes; `arguments` the tool's, for the worker.
+
+    `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
+    `proposer` is the connection it came by: a card whose proposer died outlives it.
+    """
+
+    session: GuardSession
+    call: CallId
+    action: CommandAction | FileAction
+    timeout_s: int
+    arguments: tuple[tuple[str, str | int | bool], ...] = ()
+    content: bytes = b""
+    claim: str = ""
+    wait_s: int = 0
+    proposer: socket.socket | None = None
+
+    @property
+    def tool(self) -> str:
+        """Which tool it is of."""
+        return "bash" if isinstance(self.action, CommandAction) else self.action.tool
+
+    @property
+    def cwd(self) -> str:
+        """A command's working directory, absolute; "" for a file tool."""
+        return self.action.cwd if isinstance(self.action, CommandAction) else ""
+
+    @property
+    def text(self) -> str:
+        """The action as one text: the exact line, or the tool with its path."""
+        match self.action:
+            case CommandAction():
+                return self.action.line
+            case FileAction():
+                return f"{self.action.tool} {self.action.path}"
+
+    @property
+    def exact(self) -> str:
+        """Everything that makes this action what it is, for the digests."""
+        arguments = "\0".join(f"{name}={value}" for name, value in self.arguments)
+        return f"{self.text}\0{arguments}\0{self.content.decode('utf-8', 'surrogateescape')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a request ended, whatever became of it."""
+
+    outcome: str
+    reason: str = ""
+    status: int = -1
+    duration_ms: int = 0
+    output_bytes: int = 0
+    truncated: bool = False
+
+
+def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
+    """A verdict as it crosses a wire."""
+    opaque = verdict.opaque
+    return {
+        "tier": verdict.tier.value,
+        "reason": verdict.reason,
+        "confinement": confinement,
+        "run_as": verdict.run_as.value,
+        "opaque": {"position": opaque.position, "reason": opaque.reason} if opaque else None,
+        "parts": [
+            {
+                "text": part.text,
+                "tier": part.tier.value,
+                "reason": part.reason,
+                "suggest": part.suggest,
+                "facets": list[JsonValue](sorted(facet.value for facet in part.facets)),
+                "rules": [render_rule(rule) for rule in part.rules],
+            }
+            for part in verdict.parts
+        ],
+    }
+
+
+def render_decided(
+    request: Request,
+    verdict: Verdict,
+    confinement: str,
+    *,
+    decision: Decision,
+    answer: Answer,
+    approval: Approval | None,
+) -> Decided:
+    """What was decided about a request, by whose answer, as it goes on the record."""
+    principal = request.session.principal
+    return Decided(
+        session=request.session.id,
+        call=request.call,
+        uid=principal.uid,
+        user=principal.user,
+        tool=request.tool,
+        action=request.text,
+        digest=digest_text(request.exact),
+        cwd=request.cwd,
+        run_as=verdict.run_as,
+        tier=verdict.tier,
+        decision=decision,
+        confinement=confinement,
+        rules=tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in verdict.rules),
+        reason=answer.reason or verdict.reason,
+        approval=approval.id if approval else "",
+        approver=answer.answered_by,
+    )
