@@ -1,5 +1,7 @@
 """The `bash` tool: one command line."""
 
+import os
+
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ToolContext, integer_argument, perform, text_argument
 from aiosd.types import JsonObject
@@ -20,6 +22,7 @@ class Bash:
             "properties": {
                 "command": {"type": "string"},
                 "reason": {"type": "string", "description": "why, in one sentence, for the person who is asked"},
+                "cwd": {"type": "string", "description": "absolute; without it, the person's working directory"},
                 "timeout_s": {"type": "integer", "minimum": 1},
             },
             "required": ["command"],
@@ -30,7 +33,7 @@ class Bash:
         """Hand the line over."""
         parameters: JsonObject = {
             "command": text_argument(call, "command"),
-            "cwd": context.cwd,
+            "cwd": os.path.normpath(os.path.join(context.cwd, text_argument(call, "cwd", default="."))),
             "claim": text_argument(call, "reason", default=""),
         }
         if "timeout_s" in call.arguments:

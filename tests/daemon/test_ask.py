@@ -2,6 +2,9 @@
 
 import math
 import os
+from pathlib import Path
+
+import pytest
 
 from tests.daemon.harness import Daemon
 from tests.daemon.people import default_person
@@ -29,6 +32,19 @@ def test_a_question_is_answered_from_the_host_and_recorded(daemon: Daemon) -> No
     assert decided["uid"] == default_person()
     assert (done["kind"], done["outcome"], done["status"]) == ("done", "done", 0)
     assert done["seq"] == decided["seq"] + 1
+
+
+def test_a_folder_that_an_observer_cannot_enter_keeps_nobody_from_asking(daemon: Daemon, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a session of root observes as somebody else; this user does not")
+    tmp_path.chmod(0o700)
+    answered = daemon.ask("how much memory is free?", uid=0, cwd=str(tmp_path))
+    assert answered[-1]["exit_status"] == 0
+    refused = daemon.ask("run: ls", uid=0, cwd=str(tmp_path))
+    (done,) = [event for event in refused if event["type"] == "call_done"]
+    assert done["outcome"] == "refused"
+    assert "name another cwd" in done["reason"]
+    assert daemon.ask("run: ls /", uid=0, cwd="/")[-1]["exit_status"] == 0
 
 
 def test_the_answer_is_in_the_language_of_the_question(daemon: Daemon) -> None:

@@ -26,11 +26,12 @@ from aiosd.model.builtin.render.help import not_understood, unclear
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, parse_result
 from aiosd.model.builtin.text import Answer, Say, render_answer
 from aiosd.model.builtin.understand import NotUnderstood, Unclear, Understood, understand
-from aiosd.types import CallId
+from aiosd.types import CallId, JsonObject
 
 __all__ = ["BuiltinModel"]
 
 _TOOL = "bash"
+_ITSELF = "{command}"  # the line of an intent that runs what was given
 
 
 class BuiltinModel:
@@ -78,7 +79,7 @@ def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
                 yield TextDelta(text=render_answer(Answer(sentences=(say("no_tool"),)), say.language))
                 yield VerdictDelta(verdict="failed")
             else:
-                yield from _propose(step, request.messages)
+                yield from _propose(step, request.messages, here=_ITSELF in understanding.intent.run.values())
             return
         case NotUnderstood():
             answer = not_understood(understanding, say)
@@ -128,12 +129,16 @@ def _step(
         wanted = {outcome.command: intent.later[outcome.command].format(**quoted | dict(outcome.fill))}
 
 
-def _propose(lines: tuple[str, ...], messages: tuple[Message, ...]) -> Iterator[Delta]:
-    """One call a line, with ids that the conversation has not seen."""
+def _propose(lines: tuple[str, ...], messages: tuple[Message, ...], *, here: bool) -> Iterator[Delta]:
+    """One call a line, with ids that the conversation has not seen.
+
+    What the person did not word themself has no use for their working directory, which an observer may not enter.
+    """
     taken = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.calls}
     number = len(taken)
     for line in lines:
         number += 1
         while CallId(f"call-{number}") in taken:
             number += 1
-        yield CallDelta(call=ToolCall(id=CallId(f"call-{number}"), tool=_TOOL, arguments={"command": line}))
+        arguments: JsonObject = {"command": line} if here else {"command": line, "cwd": "/"}
+        yield CallDelta(call=ToolCall(id=CallId(f"call-{number}"), tool=_TOOL, arguments=arguments))

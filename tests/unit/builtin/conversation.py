@@ -78,7 +78,7 @@ async def step(messages: tuple[Message, ...], *, tools: bool = True) -> tuple[tu
         match delta:
             case CallDelta():
                 assert delta.call.tool == "bash"
-                assert list(delta.call.arguments) == ["command"]
+                assert list(delta.call.arguments) in (["command"], ["command", "cwd"])
                 calls.append(delta.call)
             case TextDelta():
                 text += delta.text

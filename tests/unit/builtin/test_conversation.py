@@ -54,10 +54,15 @@ async def test_call_ids_are_new_in_the_conversation() -> None:
     )
     calls, text, verdict = await step((*earlier, UserMessage(text="which os")))
     assert [(call.id, call.arguments) for call in calls] == [
-        ("call-4", {"command": "cat /etc/os-release"}),
-        ("call-5", {"command": "uname -srm"}),
+        ("call-4", {"command": "cat /etc/os-release", "cwd": "/"}),
+        ("call-5", {"command": "uname -srm", "cwd": "/"}),
     ]
     assert text == verdict == ""
+
+
+async def test_only_a_persons_own_command_runs_in_their_working_directory() -> None:
+    calls, _text, _verdict = await step((UserMessage(text="run: ls -l"),))
+    assert [call.arguments for call in calls] == [{"command": "ls -l"}]
 
 
 async def test_what_an_earlier_turn_read_is_read_again() -> None:
