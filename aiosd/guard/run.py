@@ -30,8 +30,8 @@ from aiosd.types import Facet, JsonObject
 
 _CHUNK = 64 * 1024
 _DRAIN_S = 5.0
-# They ask whoever started them what a person or a rule has just answered; at the end of their input they take a no. Enter
-# is each question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
+# They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
+# question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
 _ASK_AGAIN = frozenset({"pacman", "apt", "apt-get"})
 _ENTER, _MOST_QUESTIONS = b"\n", 64
 _SHELL = ("/bin/bash", "--norc", "--noprofile", "-c", "--")  # --: a line may begin with a dash
@@ -170,7 +170,8 @@ class Runner:
         except TimeoutError:
             ended = Ended(outcome=Outcome.TIMED_OUT, reason=f"ended after {timeout_s} s")
         except WorkingDirectoryError as exc:
-            ended = Ended(outcome=Outcome.REFUSED, reason=f"the working directory cannot be entered: {exc}")
+            reason = f"the working directory cannot be entered ({exc}): name another cwd"
+            ended = Ended(outcome=Outcome.REFUSED, reason=reason)
         except (SandboxError, ProfileError) as exc:
             ended = Ended(outcome=Outcome.REFUSED, reason=render_trouble(exc))
         return replace(
