@@ -61,6 +61,18 @@ VERBS = (
     ),
     ("login disable", "[SERVICE ...]", "Take that line out again (of every service that has it).", ()),
     ("login status", "[SERVICE ...]", "List the services, and which of them have the line.", ()),
+    (
+        "setup",
+        "",
+        "Create the AI's user and the first configuration. It shows all it will do, asks, and can be undone.",
+        (
+            ("", "--user", "NAME", "the user's name (ai)"),
+            ("", "--import", "FILE", "take over the [permissions] of a founding config.toml, as rules for this user"),
+            ("", "--autologin", "TTY", "log the user in on this terminal: tty1, ttyS0, hvc0, console or pts/0"),
+            ("", "--undo", "", "take back what was set up, as far as nobody has changed it since"),
+            ("-y", "--yes", "", "without asking"),
+        ),
+    ),
     ("completion", "bash|zsh|fish", "Print a completion script for a shell.", ()),
     ("help", "[VERB]", "Print this, or what a verb takes.", ()),
 )

@@ -60,6 +60,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             from aiosd.cli import login
 
             return login.run(name.removeprefix("login "), operands)
+        case "setup":
+            from aiosd.cli import setup
+
+            return setup.run(options)
         case "completion":
             from aiosd.cli.completion import render_completion
 
