@@ -3,7 +3,7 @@
 One kind is the journal's alone: what a transaction of the package manager changed.
 
 A record is flat: names to text, numbers and lists of text, so that it reads the same as a line of the log and as fields
-of the journal. Text that came from a model or a command is redacted and cut here, on the way in: 4 KiB an entry at most.
+of the journal. Text that came from a model or a command is redacted and cut here, on the way in: an entry has ≤ 4 KiB.
 """
 
 import hashlib
