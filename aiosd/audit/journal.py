@@ -62,9 +62,17 @@ def render_entry(kind: Kind, record: JsonObject) -> bytes:
         entry[f"AIOS_{name.upper()}"] = text
     out = b""
     for name, text in entry.items():
-        data = text.encode("utf-8", "surrogateescape")
+        data = _encode(text)
         out += name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
     return out
+
+
+def _encode(text: str) -> bytes:
+    """Bytes as they came; half of a surrogate pair, which no bytes were, as three of its own."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _name_user(record: JsonObject) -> str:

@@ -49,10 +49,14 @@ class AuditLog:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = _lock(folder)
-            segments = self._segments()
-            self._index = segments[-1][0] if segments else 1
-            self._fd = self._open_segment(self._index)
-            self._resume([path for _, path in segments])
+            try:
+                segments = self._segments()
+                self._index = segments[-1][0] if segments else 1
+                self._fd = self._open_segment(self._index)
+                self._resume([path for _, path in segments])
+            except OSError:
+                os.close(self._lock)
+                raise
         except OSError as exc:
             raise AuditError(f"{exc.filename or folder}: {exc.strerror}") from exc
 
@@ -210,11 +214,14 @@ def _read_lines(path: Path) -> list[bytes]:
 
 
 def _parse(line: bytes) -> JsonObject | None:
+    """The record of a line; None where it is none, whoever wrote it."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and "seq" in entry and "hash" in entry and "at" in entry else None
+    if not isinstance(entry, dict) or type(entry.get("seq")) is not int:
+        return None
+    return entry if isinstance(entry.get("hash"), str) and isinstance(entry.get("at"), str) else None
 
 
 def _hash_entry(entry: JsonObject) -> str:

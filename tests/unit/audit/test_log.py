@@ -1,0 +1,272 @@
+"""The chained log: what was written is found again, and what was changed since is found out."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aiosd.audit.log import AuditError, AuditLog, Query
+from aiosd.audit.records import Decided, Decision, Done, Outcome, Started, Stopped, digest_text
+from aiosd.types import RunAs, Tier
+
+DECIDED = Decided(
+    session="s1",
+    call="c1",
+    uid=1000,
+    user="ann",
+    tool="bash",
+    action="df -h",
+    digest=digest_text("df -h"),
+    cwd="/",
+    run_as=RunAs.USER,
+    tier=Tier.AUTO_ALLOW,
+    decision=Decision.ALLOWED,
+    confinement="sandbox 'read-only'",
+    rules=("df",),
+    reason="It only reads.",
+)
+DONE = Done(
+    session="s1",
+    call="c1",
+    uid=1000,
+    user="ann",
+    tier=Tier.AUTO_ALLOW,
+    outcome=Outcome.DONE,
+    status=0,
+    duration_ms=3,
+    output_bytes=100,
+    truncated=False,
+)
+SEGMENT = "audit-00000001.jsonl"
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[AuditLog]:
+    log = AuditLog(folder)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a log of five records."""
+    with _opened(tmp_path / "audit") as log:
+        log.append(Started(version="0.1.0", mode="standalone"))
+        log.append(DECIDED)
+        log.append(DONE)
+        log.append(replace(DECIDED, call="c2"))
+        log.append(replace(DONE, call="c2"))
+        log.sync()
+    return tmp_path / "audit"
+
+
+def _lines(folder: Path) -> list[bytes]:
+    return (folder / SEGMENT).read_bytes().splitlines(keepends=True)
+
+
+def _write(folder: Path, lines: list[bytes]) -> None:
+    (folder / SEGMENT).write_bytes(b"".join(lines))
+
+
+def _verify(folder: Path) -> list[str]:
+    with _opened(folder) as log:
+        return log.verify()
+
+
+def test_a_whole_log_is_whole_also_after_a_restart(folder: Path) -> None:
+    assert _verify(folder) == []
+    with _opened(folder) as log:
+        entry = log.append(Stopped(reason="signal"))
+        assert (entry["seq"], entry["kind"], log.verify()) == (6, "stopped", [])
+    assert [json.loads(line)["seq"] for line in _lines(folder)] == [1, 2, 3, 4, 5, 6]
+    assert _verify(folder) == []
+
+
+def test_every_record_carries_the_hash_of_the_one_before_it(folder: Path) -> None:
+    entries = [json.loads(line) for line in _lines(folder)]
+    assert [entry["prev"] for entry in entries] == ["0" * 64, *(entry["hash"] for entry in entries[:-1])]
+    assert len({entry["hash"] for entry in entries}) == 5
+
+
+def test_the_log_is_the_guards_alone(folder: Path) -> None:
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / SEGMENT).stat().st_mode & 0o777 == 0o600
+
+
+def _rehash(line: bytes, **changed: object) -> bytes:
+    """A line as a careful forger would write it: changed, and with a hash of its own that fits."""
+    from aiosd.audit.log import _dump, _hash_entry  # noqa: PLC0415 - what a forger has too
+
+    entry = {**json.loads(line), **changed}
+    del entry["hash"]
+    return _dump({**entry, "hash": _hash_entry(entry)}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (
+            lambda lines: [*lines[:1], lines[1].replace(b"df -h", b"ls -h"), *lines[2:]],
+            [f"{SEGMENT}:2: record 2 was altered"],
+        ),
+        (lambda lines: [*lines[:2], *lines[3:]], [f"{SEGMENT}:3: record 4 does not follow record 2"]),
+        (lambda lines: lines[1:], [f"{SEGMENT}:1: record 2 does not follow record 0"]),
+        (
+            lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
+            [
+                f"{SEGMENT}:2: record 3 does not follow record 1",
+                f"{SEGMENT}:3: record 2 does not follow record 3",
+                f"{SEGMENT}:4: record 4 does not follow record 2",
+            ],
+        ),
+        (
+            lambda lines: [*lines[:3], lines[2], *lines[3:]],
+            [f"{SEGMENT}:4: record 3 does not follow record 3"],
+        ),
+        (
+            lambda lines: [lines[0], _rehash(lines[1], action="ls"), *lines[2:]],
+            [f"{SEGMENT}:3: record 3 does not follow record 2"],
+        ),
+        (
+            lambda lines: [lines[0], b"\n", *lines[1:]],
+            [f"{SEGMENT}:2: not a record (torn by a crash, or altered)"],
+        ),
+        (
+            lambda lines: [lines[0], b"\xff\xfe\n", *lines[1:]],
+            [f"{SEGMENT}:2: not a record (torn by a crash, or altered)"],
+        ),
+        (
+            lambda lines: [lines[0], b"[" * 100_000 + b"\n", *lines[1:]],
+            [f"{SEGMENT}:2: not a record (torn by a crash, or altered)"],
+        ),
+        (
+            lambda lines: [*lines[:2], lines[2].replace(b'"seq":3', b'"seq":"x"'), *lines[3:]],
+            [
+                f"{SEGMENT}:3: not a record (torn by a crash, or altered)",
+                f"{SEGMENT}:4: record 4 does not follow record 2",
+            ],
+        ),
+    ],
+    ids=["altered", "taken out", "first taken out", "swapped", "doubled", "forged", "blank", "bytes", "nested", "seq"],
+)  # fmt: skip
+def test_what_was_changed_is_found_and_where(
+    folder: Path, change: Callable[[list[bytes]], list[bytes]], found: list[str]
+) -> None:
+    _write(folder, change(_lines(folder)))
+    assert _verify(folder) == found
+
+
+def test_what_was_cut_off_under_a_running_guard_is_found(folder: Path) -> None:
+    with _opened(folder) as log:
+        _write(folder, _lines(folder)[:3])
+        assert log.verify() == ["the newest record is 3, 5 were written"]
+        log.append(Stopped(reason="signal"))
+        assert log.verify() == [f"{SEGMENT}:4: record 6 does not follow record 3"]
+
+
+def test_a_line_torn_by_a_crash_stays_as_evidence_and_the_chain_goes_on(folder: Path) -> None:
+    whole = _lines(folder)
+    _write(folder, [*whole[:4], whole[4][:40]])
+    with _opened(folder) as log:
+        entry = log.append(Stopped(reason="signal"))
+        assert (entry["seq"], entry["prev"]) == (5, json.loads(whole[3])["hash"])
+        assert [each["seq"] for each in log.read(Query())] == [1, 2, 3, 4, 5]
+    assert _lines(folder)[4:5] == [whole[4][:40] + b"\n"]
+    torn = [f"{SEGMENT}:5: not a record (torn by a crash, or altered)"]
+    assert _verify(folder) == torn
+    assert _verify(folder) == torn  # and no start adds to it
+
+
+@pytest.mark.parametrize("last", [b'{"seq":"x","hash":"h","at":"now"}\n', b"null\n", b"\x00" * 4096, b"[" * 100_000])
+def test_whatever_stands_last_the_log_goes_on_from_the_last_record(folder: Path, last: bytes) -> None:
+    _write(folder, [*_lines(folder), last])
+    with _opened(folder) as log:
+        assert log.append(Stopped(reason="signal"))["seq"] == 6
+        assert len(log.verify()) == 1
+
+
+def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "elsewhere").write_text("precious", encoding="utf-8")
+    (tmp_path / "audit" / SEGMENT).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AuditError):
+        AuditLog(tmp_path / "audit")
+    assert (tmp_path / "elsewhere").read_text(encoding="utf-8") == "precious"
+
+
+def test_what_cannot_be_written_is_said_and_leaves_nothing_half_written(folder: Path) -> None:
+    with _opened(folder) as log:
+        before = _lines(folder)
+        limit = (folder / SEGMENT).stat().st_size + 10
+        child = os.fork()
+        if child == 0:
+            os._exit(_append_with_little_room(log, limit))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert _lines(folder) == before
+        assert log.append(Stopped(reason="signal"))["seq"] == 6
+        assert log.verify() == []
+
+
+def _append_with_little_room(log: AuditLog, limit: int) -> int:
+    """0 when an append past the size a file may have raises AuditError; in a process of its own."""
+    import resource  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        log.append(Stopped(reason="signal"))
+    except AuditError:
+        return 0
+    return 1
+
+
+def test_a_full_segment_is_followed_by_the_next_and_the_chain_spans_both(
+    folder: Path,
+) -> None:
+    with open(folder / SEGMENT, "ab") as file:
+        file.truncate(16 * 1024 * 1024)  # as if 16 MiB had been written
+    with _opened(folder) as log:
+        log.append(Stopped(reason="one"))
+        log.append(Stopped(reason="two"))
+        assert [each["seq"] for each in log.read(Query())] == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(path.name for path in folder.iterdir()) == [SEGMENT, "audit-00000002.jsonl"]
+    with _opened(folder) as log:
+        assert log.append(Stopped(reason="three"))["seq"] == 8
+        assert len(log.verify()) == 1  # the hole alone
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def test_records_are_found_by_what_is_asked(folder: Path) -> None:
+    with _opened(folder) as log:
+        log.append(replace(DECIDED, session="s2", uid=1001, tier=Tier.DENY, decision=Decision.DENIED))
+        every = log.read(Query())
+        assert [each["seq"] for each in every] == [1, 2, 3, 4, 5, 6]
+        assert log.read(Query(session="s2")) == every[5:]
+        assert log.read(Query(tier="deny")) == every[5:]
+        assert log.read(Query(uid=1000)) == every[1:5]
+        assert log.read(Query(uid=0)) == []
+        assert log.read(Query(limit=2)) == every[4:]
+        at = str(every[3]["at"])
+        assert log.read(Query(since=at)) == [each for each in every if str(each["at"]) >= at]
+        assert log.read(Query(until=at)) == [each for each in every if str(each["at"]) <= at]
+        assert log.read(Query(since="9999")) == log.read(Query(until="0000")) == []
+
+
+def test_what_was_allowed_and_never_ended_is_known_at_the_next_start(folder: Path) -> None:
+    with _opened(folder) as log:
+        log.append(replace(DECIDED, call="c3"))
+        log.append(replace(DECIDED, call="c4", decision=Decision.APPROVED, tier=Tier.REQUIRE_APPROVAL))
+        log.append(replace(DECIDED, call="c5", decision=Decision.DENIED, tier=Tier.DENY))
+    with _opened(folder) as log:
+        assert [entry["call"] for entry in log.unfinished()] == ["c3", "c4"]
+        log.append(Started(version="0.1.0", mode="standalone"))
+        assert log.unfinished() == []
