@@ -85,7 +85,8 @@ class _Gated(asyncio.Protocol):
     def __init__(
         self, server: web.Server, enter: Callable[[int], bool], leave: Callable[[int], None], deadline_s: float
     ) -> None:
-        self._inner = _Http(server, loop=asyncio.get_running_loop(), keepalive_timeout=1.0)
+        # aiohttp's own time, after which it hangs up without a word, is past ours.
+        self._inner = _Http(server, loop=asyncio.get_running_loop(), keepalive_timeout=2 * deadline_s)
         self._enter = enter
         self._leave = leave
         self._deadline_s = deadline_s

@@ -6,6 +6,8 @@ Source: sd_listen_fds(3), sd_notify(3).
 import os
 import socket
 
+_NAMELESS = ("", "unknown")
+
 
 class ActivationError(Exception):
     """There is no usable socket to serve."""
@@ -43,6 +45,7 @@ def _find_passed(name: str) -> int:
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
     count = int(os.environ.get("LISTEN_FDS", "0"))
     for index in range(count):
-        if count == 1 or (index < len(names) and names[index] == name):
+        given = names[index] if index < len(names) else ""
+        if given == name or (count == 1 and given in _NAMELESS):
             return 3 + index
     raise ActivationError(f"no socket named {name} was passed")

@@ -11,18 +11,19 @@ from collections.abc import Mapping
 
 from aiosd.errors import ConfigError
 
+_NAMELESS = ("", "unknown")  # what sd_listen_fds_with_names(3) calls those that were passed without
 _MODE = 0o666  # who may do what is decided by uid, on each request
 
 
 def take_passed(name: str) -> socket.socket | None:
-    """The socket passed under `name` (or the only one passed); None when nothing was passed to this process."""
+    """The socket passed under `name`, or the only one, if it has no name; None when nothing was passed to us."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     from systemd.daemon import listen_fds_with_names  # noqa: PLC0415 - 6 ms, and only under activation
 
     passed = listen_fds_with_names()
     for descriptor, given in passed.items():
-        if given == name or len(passed) == 1:
+        if given == name or (len(passed) == 1 and given in _NAMELESS):
             found = socket.socket(fileno=descriptor)
             found.setblocking(False)
             return found

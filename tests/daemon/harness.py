@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Daemon:
 
     `patches` are assignments to make before it begins (`aiosd.api.app._WRITE_DEADLINE_S = 0.5`), of times that nobody
     may configure and no test can wait for. `within` is the command that starts it, where it is to be in namespaces.
+    `passed` are descriptors that it inherits under their numbers.
     """
 
     folder: Path
@@ -73,6 +74,7 @@ class Daemon:
     environment: dict[str, str] = field(default_factory=dict)
     patches: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
+    passed: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     openapi: dict[str, Any] | None = None
 
@@ -148,6 +150,7 @@ class Daemon:
                 stderr=log,
                 env=self.variables(),
                 cwd="/",
+                pass_fds=self.passed,
                 **_becoming(self.uid),
             )
 
@@ -382,6 +385,25 @@ def make_folder() -> Path:
     (folder / "run").mkdir()
     (folder / "state").mkdir()
     return folder
+
+
+@contextmanager
+def activation(daemon: Daemon, *names: str) -> Iterator[None]:
+    """Sockets for `daemon` that outlive it, as a service manager has them, passed under `names`; its own is last."""
+    daemon.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in names]
+        for name, listener in zip(names, listeners, strict=True):
+            listener.bind(daemon.socket_path if listener is listeners[-1] else str(daemon.run_dir / name))
+            listener.listen(64)
+        os.chmod(daemon.socket_path, 0o666)
+        daemon.passed = tuple(listener.fileno() for listener in listeners)
+        away = " ".join(f"{90 + index}<&{fd} {fd}<&-" for index, fd in enumerate(daemon.passed))
+        moves = " ".join(f"{3 + index}<&{90 + index} {90 + index}<&-" for index in range(len(names)))
+        variables = f"LISTEN_PID=$$ LISTEN_FDS={len(names)} LISTEN_FDNAMES={':'.join(names)}"
+        script = f'exec {away}; exec {moves}; exec env {variables} "$@"'
+        daemon.within = ("/bin/bash", "--norc", "-c", script, "bash")
+        yield
 
 
 def remove_folder(folder: Path) -> None:
