@@ -26,6 +26,7 @@ from aiosd.places import Places
 from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Rooms
+from aiosd.session.waiting import Waiting
 from aiosd.systemd.notify import Manager
 
 _LOG = logging.getLogger(__name__)
@@ -45,7 +46,13 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
         loaded, model = begun
         transcripts = Transcripts(places.state_dir / "users")
         logins = Logins(places.state_dir / "logins", transcripts)
-        rooms = Rooms(transcripts=transcripts, guard=GuardClient(places.guard_socket), model=model, live=Live(loaded))
+        rooms = Rooms(
+            transcripts=transcripts,
+            waiting=Waiting(places.state_dir / "waiting"),
+            guard=GuardClient(places.guard_socket),
+            model=model,
+            live=Live(loaded),
+        )
         async with asyncio.TaskGroup() as group:
             supervising = group.create_task(supervise(guard)) if guard else None
             try:
@@ -98,6 +105,7 @@ async def _serve(
     live = rooms.live
     async with asyncio.TaskGroup() as group:
         sessions = SessionManager(rooms, group)
+        await sessions.go_on()
         door = Door(
             sessions=sessions,
             logins=logins,
@@ -125,7 +133,7 @@ async def _serve(
         await stop.wait()
         manager.stopping()
         server.close()
-        await sessions.stop(live.config.daemon.drain_s)
+        await sessions.stop(live.config.daemon.drain_s, leave=guard is None)
         await runner.cleanup()
         for task in background:
             task.cancel()

@@ -20,6 +20,7 @@ from aiosd.memory.transcripts import Transcripts
 from aiosd.model.base import CallDelta, Delta, ModelInfo, ModelRequest, TextDelta, ToolCall
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Ask, Rooms
+from aiosd.session.waiting import Waiting
 from aiosd.systemd.activation import make_listener
 from aiosd.types import CallId
 from bench.floor_daemon import HARDENED
@@ -75,7 +76,9 @@ async def _run(place: Path, count: int) -> list[float]:
     model = _Again(count + 5)
     transcripts = Transcripts(place / "users")
     live = Live(load_config([], {"AIOS_AGENT__MAX_STEPS": str(count + 20)}))
-    rooms = Rooms(transcripts=transcripts, guard=GuardClient(str(run_dir / "guard.sock")), model=model, live=live)
+    guarded = GuardClient(str(run_dir / "guard.sock"))
+    waiting = Waiting(place / "waiting")
+    rooms = Rooms(transcripts=transcripts, waiting=waiting, guard=guarded, model=model, live=live)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.TaskGroup() as group:

@@ -22,6 +22,7 @@ from aiosd.model.base import (
     ToolCall,
     ToolResult,
     UsageDelta,
+    UserMessage,
     VerdictDelta,
 )
 from aiosd.tools import ArgumentError, Tool, ToolContext
@@ -65,9 +66,13 @@ class Loop:
         self._exit_status = exits.OK
 
     async def run(self, history: Sequence[Message]) -> Answered:
-        """Run the turn that the last message of `history` begins. Raises what ends it without an answer."""
+        """Run the turn that the last question of `history` begins. Raises what ends it without an answer.
+
+        A turn that had been begun goes on where it was: with the calls that have no result.
+        """
         messages = list(history)
-        text = ""
+        text, open_calls = _find_begun(messages)
+        await self._run_all(open_calls, messages)
         while True:
             self._budget.begin_step()
             message = await self._ask(messages)
@@ -76,10 +81,13 @@ class Loop:
             messages.append(message)
             if not message.calls:
                 return Answered(text=text, exit_status=self._exit_status, steps=self._budget.used_steps)
-            for call in message.calls:
-                result = await self._run(call)
-                await self._store([result])
-                messages.append(result)
+            await self._run_all(message.calls, messages)
+
+    async def _run_all(self, calls: Sequence[ToolCall], messages: list[Message]) -> None:
+        for call in calls:
+            result = await self._run(call)
+            await self._store([result])
+            messages.append(result)
 
     async def _ask(self, messages: Sequence[Message]) -> AssistantMessage:
         request = ModelRequest(
@@ -141,6 +149,21 @@ _STATUS_OF_OUTCOME = {
     "timed_out": exits.TIMEOUT,
     "cancelled": exits.INTERRUPTED,
 }
+
+
+def _find_begun(messages: Sequence[Message]) -> tuple[str, list[ToolCall]]:
+    """What the last turn has said already, and its calls that have no result."""
+    text, calls = "", dict[CallId, ToolCall]()
+    for message in messages:
+        match message:
+            case UserMessage():
+                text, calls = "", {}
+            case AssistantMessage():
+                text += message.text
+                calls |= {call.id: call for call in message.calls}
+            case ToolResult():
+                calls.pop(message.call, None)
+    return text, list(calls.values())
 
 
 def _with_own_id(call: ToolCall, taken: set[CallId]) -> ToolCall:

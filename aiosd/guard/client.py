@@ -27,6 +27,11 @@ class GuardClient:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._leaving = False
+
+    def leave(self) -> None:
+        """From now on hang up without a word: this process ends, and whoever comes next goes on."""
+        self._leaving = True
 
     async def call(self, method: str, parameters: JsonObject | None = None, *, client_fd: int = -1) -> JsonObject:
         """One call, one answer. With `client_fd`, about the person at the other end of that socket."""
@@ -48,7 +53,8 @@ class GuardClient:
             try:
                 yield _receive_all(reader)
             except BaseException:
-                await _interrupt(reader, writer)
+                if not self._leaving:
+                    await _interrupt(reader, writer)
                 raise
 
     @asynccontextmanager

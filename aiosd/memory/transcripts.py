@@ -30,6 +30,11 @@ class Transcripts:
 
     def __init__(self, folder: Path) -> None:
         self._store = Store(folder, on_open=self._recover)
+        self._spared: frozenset[SessionId] = frozenset()
+
+    def spare(self, sessions: frozenset[SessionId]) -> None:
+        """Turns of `sessions` that were running go on: they are not found interrupted. For before anything is read."""
+        self._spared = sessions
 
     def close(self) -> None:
         """Close the store."""
@@ -107,20 +112,34 @@ class Transcripts:
 
         return await self._store.run(uid, work)
 
-    async def begin_turn(self, uid: int, session: SessionId, prompt: str, message: JsonObject) -> int:
-        """Start a turn with the person's message; its number."""
+    async def begin_turn(
+        self, uid: int, session: SessionId, prompt: str, message: JsonObject, *, cwd: str = "/", wait_s: int = 0
+    ) -> int:
+        """Start a turn with the person's message; its number. `cwd` and `wait_s` are what it needs to go on."""
 
         def work(database: sqlite3.Connection) -> int:
             now = render_now()
             row = database.execute("SELECT coalesce(max(number), 0) + 1 FROM turns WHERE session = ?", (session,))
             (number,) = row.fetchone()
             database.execute(
-                "INSERT INTO turns (session, number, prompt, state, started_at) VALUES (?, ?, ?, 'running', ?)",
-                (session, number, prompt, now),
+                "INSERT INTO turns (session, number, prompt, state, started_at, cwd, wait_s)"
+                " VALUES (?, ?, ?, 'running', ?, ?, ?)",
+                (session, number, prompt, now, cwd, wait_s),
             )
             database.execute("UPDATE sessions SET used_at = ? WHERE id = ?", (now, session))
             _append_messages(database, session, number, [message])
             return int(number)
+
+        return await self._store.run(uid, work)
+
+    async def running_turn(self, uid: int, session: SessionId) -> tuple[int, str, str, int] | None:
+        """The turn that has not ended: its number, what was asked, its `cwd` and `wait_s`; None where all have."""
+
+        def work(database: sqlite3.Connection) -> tuple[int, str, str, int] | None:
+            row = database.execute(
+                "SELECT number, prompt, cwd, wait_s FROM turns WHERE session = ? AND state = 'running'", (session,)
+            ).fetchone()
+            return (int(row[0]), str(row[1]), str(row[2]), int(row[3])) if row else None
 
         return await self._store.run(uid, work)
 
@@ -206,11 +225,13 @@ class Transcripts:
         """The uids that have transcripts."""
         return self._store.users()
 
-    @staticmethod
-    def _recover(database: sqlite3.Connection) -> None:
+    def _recover(self, database: sqlite3.Connection) -> None:
         """At the first opening since the daemon's start: what was running then was interrupted."""
         database.execute("BEGIN IMMEDIATE")
-        for session, turn in database.execute("SELECT session, number FROM turns WHERE state = 'running'").fetchall():
+        running = database.execute("SELECT session, number FROM turns WHERE state = 'running'").fetchall()
+        for session, turn in running:
+            if session in self._spared:
+                continue
             bodies = database.execute(
                 "SELECT body FROM messages WHERE session = ? AND turn = ? ORDER BY number", (session, turn)
             ).fetchall()

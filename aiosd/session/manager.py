@@ -8,16 +8,18 @@ import logging
 import secrets
 from collections import Counter
 
-from aiosd.errors import NotFoundError, StoppingError, StorageError, TooManyRequestsError
+from aiosd.errors import AiosError, NotFoundError, StoppingError, StorageError, TooManyRequestsError
 from aiosd.session.names import propose_names
 from aiosd.session.session import Ask, Rooms, Session
-from aiosd.types import SessionId
+from aiosd.types import CallId, JsonObject, SessionId
 from aiosd.wire import SessionDetail, SessionList
 
 _LOG = logging.getLogger(__name__)
 _FORGET_S = 60.0
 _SWEEP_S = 15.0
 _END_S = 5.0
+_GO_ON_S = 5.0
+_LOOK_S = 0.5
 _PRUNE_S = 24 * 3600.0
 _TITLE = 80
 _LISTED = 200
@@ -108,18 +110,56 @@ class SessionManager:
                 prune_at = loop.time() + _PRUNE_S
                 await self._prune()
 
-    async def stop(self, drain_s: float) -> None:
-        """Take no more turns; let those that run end within `drain_s` seconds, then interrupt them."""
-        self._stopping = True
-        await self._wait_for_turns(drain_s)
-        for session in self._open.values():
-            session.cancel()
-        await self._wait_for_turns(_END_S)
+    async def go_on(self) -> None:
+        """Go on with the turns whose cards outlived an earlier daemon. For once, before anything is asked."""
+        left = self._rooms.waiting.read()
+        if not left:
+            return
+        try:
+            async with asyncio.timeout(_GO_ON_S):
+                answer = await self._rooms.guard.call("ListKept")
+        except (AiosError, TimeoutError) as exc:
+            _LOG.warning("turns that waited for an answer are interrupted: %r", exc)
+            answer = {}
+        kept = _parse_kept(answer)
+        going = [turn for turn in left if (turn.session, turn.call) in kept]
+        self._rooms.transcripts.spare(frozenset(turn.session for turn in going))
+        for turn in left:
+            try:
+                if turn in going:
+                    session = await self.find(turn.uid, turn.session)
+                    await session.go_on(self._group)
+                else:
+                    self._rooms.waiting.remove(turn.uid, turn.session)
+            except AiosError as exc:
+                _LOG.warning("a turn of session %s does not go on: %s", turn.session, exc.message)
 
-    async def _wait_for_turns(self, deadline_s: float) -> None:
-        turns = {session.task for session in self._open.values() if session.task is not None}
+    async def stop(self, drain_s: float, *, leave: bool = False) -> None:
+        """Take no more turns; let those that run end within `drain_s` seconds, then interrupt them.
+
+        With `leave`, those that wait for an answer are left as they are, at once: the next daemon goes on with them.
+        """
+        self._stopping = True
+        deadline = asyncio.get_running_loop().time() + drain_s
+        while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
+            busy = {
+                each.task for each in self._open.values() if each.task and each.running and not (leave and each.waits)
+            }
+            if not busy:
+                break
+            await asyncio.wait(busy, timeout=min(left_s, _LOOK_S))
+        for session in self._open.values():
+            if not (leave and session.waits):
+                session.cancel()
+        await self._wait_for({each.task for each in self._open.values() if each.task and not (leave and each.waits)})
+        self._rooms.guard.leave()
+        for session in self._open.values():
+            session.leave()
+        await self._wait_for({each.task for each in self._open.values() if each.task})
+
+    async def _wait_for(self, turns: set[asyncio.Task[None]]) -> None:
         if turns:
-            await asyncio.wait(turns, timeout=deadline_s)
+            await asyncio.wait(turns, timeout=_END_S)
 
     async def _create(self, uid: int, session: SessionId, prompt: str) -> Session:
         title = " ".join(prompt.split())[:_TITLE]
@@ -148,3 +188,13 @@ class SessionManager:
                 continue
             if deleted:
                 _LOG.info("%d old sessions of uid %d were deleted", deleted, uid)
+
+
+def _parse_kept(answer: JsonObject) -> set[tuple[SessionId, CallId]]:
+    """The guard's answer to ListKept."""
+    kept = answer.get("kept")
+    return {
+        (SessionId(str(each["session"])), CallId(str(each["call"])))
+        for each in (kept if isinstance(kept, list) else [])
+        if isinstance(each, dict)
+    }

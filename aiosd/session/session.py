@@ -22,13 +22,23 @@ from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts, complete_calls
 from aiosd.model.base import Message, Model, UserMessage
 from aiosd.session.events import EventLog
+from aiosd.session.waiting import Waiting, WaitingTurn
 from aiosd.tools import ToolContext, all_tools
-from aiosd.types import SessionId
-from aiosd.wire import SessionStarted, TurnDone, TurnFailed, TurnState
+from aiosd.types import CallId, SessionId
+from aiosd.wire import (
+    ApprovalNeeded,
+    CallDone,
+    Event,
+    Output,
+    SessionStarted,
+    TurnDone,
+    TurnFailed,
+    TurnState,
+)
 
 _LOG = logging.getLogger(__name__)
 _MAX_ABOUT = 1000
-_State = Literal["idle", "starting", "going", "cancelled", "ending"]
+_State = Literal["idle", "starting", "going", "cancelled", "leaving", "ending"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,7 @@ class Rooms:
     """What a turn needs of the daemon."""
 
     transcripts: Transcripts
+    waiting: Waiting
     guard: GuardClient
     model: Model
     live: Live
@@ -79,6 +90,7 @@ class Session:
         self._rooms = rooms
         self.task: asyncio.Task[None] | None = None
         self._state: _State = "idle"
+        self._waits = False
 
     @property
     def running(self) -> bool:
@@ -96,13 +108,35 @@ class Session:
         try:
             message = UserMessage(text=ask.text)
             after = self.log.last_seq
-            turn = await self._rooms.transcripts.begin_turn(self.uid, self.id, ask.about, render_message(message))
+            turn = await self._rooms.transcripts.begin_turn(
+                self.uid, self.id, ask.about, render_message(message), cwd=ask.cwd, wait_s=ask.wait_s
+            )
         except BaseException:
             self._state = "idle"
             raise
         self.log.append(SessionStarted(name=self.name, turn=turn, model=self._rooms.model.info.name))
         self.task = group.create_task(self._run(ask, turn))
         return after
+
+    async def go_on(self, group: asyncio.TaskGroup) -> None:
+        """Go on with the turn that was running when an earlier daemon died; nothing where none was."""
+        begun = await self._rooms.transcripts.running_turn(self.uid, self.id)
+        if begun is None or self.running:
+            return
+        turn, prompt, cwd, wait_s = begun
+        self._state = "starting"
+        self.task = group.create_task(self._run(Ask(prompt=prompt, input="", cwd=cwd, wait_s=wait_s), turn))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its turn waits for an answer to a card."""
+        return self._waits
+
+    def leave(self) -> None:
+        """End the turn here, without an end: the daemon that comes next goes on with it."""
+        if self.task is not None and self._state == "going":
+            self._state = "leaving"
+            self.task.cancel()
 
     def cancel(self) -> bool:
         """Interrupt the running turn; whether there was one, that nobody had interrupted before."""
@@ -128,6 +162,9 @@ class Session:
             answer, state = answered.text, "done"
             last = TurnDone(exit_status=answered.exit_status, steps=answered.steps)
         except asyncio.CancelledError:
+            if self._state == "leaving":
+                await self.log.drain(then=self._settle)
+                return
             state = "interrupted"
             last = _failed("interrupted", "interrupted", "continue the session when you like", exits.INTERRUPTED)
         except AiosError as exc:
@@ -137,6 +174,7 @@ class Session:
             _LOG.exception("a turn of session %s failed (%s)", self.id, fault)
             last = _failed("internal", f"an internal error ({fault})", "the daemon's log has it", exits.INTERNAL)
         self._state = "ending"
+        self._note_waiting(None)
         try:
             await self._end(turn, answer, cast("TurnState", state), last)
         except StorageError as exc:
@@ -167,7 +205,7 @@ class Session:
                 cwd=ask.cwd,
                 wait_s=ask.wait_s,
                 result_bytes=limits.result_bytes,
-                emit=self.log.append,
+                emit=self._emit,
             ),
             store=store,
         )
@@ -182,6 +220,20 @@ class Session:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         return answered
+
+    def _emit(self, event: Event) -> None:
+        self.log.append(event)
+        if isinstance(event, ApprovalNeeded):
+            self._note_waiting(CallId(event.call))
+        elif isinstance(event, CallDone | Output):
+            self._note_waiting(None)
+
+    def _note_waiting(self, call: CallId | None) -> None:
+        if call is not None:
+            self._rooms.waiting.add(WaitingTurn(uid=self.uid, session=self.id, call=call))
+        elif self._waits:
+            self._rooms.waiting.remove(self.uid, self.id)
+        self._waits = call is not None
 
     async def _end(self, turn: int, answer: str, state: TurnState, last: TurnDone | TurnFailed) -> None:
         """Make the conversation whole, say how it ended, show it."""

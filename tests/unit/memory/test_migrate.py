@@ -17,6 +17,7 @@ from aiosd.wire import TurnInfo
 from tests.unit.memory.places import OLD, SCHEMAS, make_released, read_all
 
 ROOT = Path(__file__).parents[3]
+Rows = dict[str, list[tuple[object, ...]]]
 NEWEST = list_migrations()[-1][0]
 
 _KILLED = """
@@ -50,6 +51,14 @@ def _migrate(path: Path) -> None:
         database.close()
 
 
+def _keeps(rows: Rows, before: Rows) -> bool:
+    """Whether every row of `before` is there, with every column it had; later schemas may add some."""
+    return all(
+        len(rows[name]) == len(old) and all(new[: len(row)] == row for new, row in zip(rows[name], old, strict=True))
+        for name, old in before.items()
+    )
+
+
 def test_every_released_schema_has_its_dump_and_migrations_are_numbered_without_gaps() -> None:
     assert [number for number, _text in list_migrations()] == list(range(1, NEWEST + 1))
     assert tuple(range(1, NEWEST + 1)) == SCHEMAS
@@ -65,10 +74,10 @@ def test_every_released_schema_becomes_the_newest_and_keeps_its_rows(tmp_path: P
     version, tables, rows = read_all(path)
     assert (version, tables) == read_all(fresh)[:2]
     assert version == NEWEST
-    assert {name: rows[name] for name in before} == before
+    assert _keeps(rows, before)
 
 
-@pytest.mark.parametrize("schema", [0, 1])
+@pytest.mark.parametrize("schema", [0, 1, 2])
 def test_a_kill_after_any_statement_leaves_a_released_schema_which_migrates_then(tmp_path: Path, schema: int) -> None:
     whole = tmp_path / "whole.db"
     make_released(whole, schema)
@@ -83,13 +92,13 @@ def test_a_kill_after_any_statement_leaves_a_released_schema_which_migrates_then
         make_released(released, version)
         assert schema <= version
         assert tables == read_all(released)[1]
-        assert {name: rows[name] for name in before} == before
+        assert _keeps(rows, before)
         _migrate(path)
         assert read_all(path) == read_all(whole)
         if status == 0:
             break
         assert status == -signal.SIGKILL
-    assert statements > 4
+    assert statements >= 4
 
 
 async def test_a_migrated_database_is_used_as_it_was(tmp_path: Path) -> None:

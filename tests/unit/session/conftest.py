@@ -15,6 +15,7 @@ from aiosd.guard.settings import GuardSettings
 from aiosd.memory.transcripts import Transcripts
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Ask, Rooms, Session
+from aiosd.session.waiting import Waiting
 from tests.doubles.guard import ScriptedGuard
 from tests.doubles.model import ScriptedModel, text
 from tests.leaks import no_task_left, nothing_left
@@ -54,7 +55,11 @@ class Stage:
 
     def __post_init__(self) -> None:
         rooms = Rooms(
-            transcripts=self.transcripts, guard=GuardClient(self.guard.path), model=self.model, live=self.live
+            transcripts=self.transcripts,
+            waiting=Waiting(Path(self.guard.path).parent / "waiting"),
+            guard=GuardClient(self.guard.path),
+            model=self.model,
+            live=self.live,
         )
         self.sessions = SessionManager(rooms, self.group)
 

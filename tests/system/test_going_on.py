@@ -1,0 +1,80 @@
+"""A turn that waits for an answer outlives its daemon: killed, stopped or upgraded, it goes on and runs once."""
+
+import re
+
+import pytest
+
+from tests.system.guest import Guest
+
+_TURN_S = 30.0
+
+
+def _propose(guest: Guest, path: str) -> str:
+    """Have bob ask for a file to be made; the card's id, when it waits."""
+    with guest.start(["aios", "ask", f"run: touch {path}"], user="bob") as asking:
+        asking.end_of_input()
+        shown = guest.wait_for(lambda: _pending(guest, path), deadline_s=_TURN_S)
+    return str(re.findall(r"approval (\w+)", str(shown)[: str(shown).index(path)])[-1])
+
+
+def _pending(guest: Guest, path: str) -> str:
+    said = guest.run(["aios", "pending"], user="bob", check=False).stdout
+    return said if path in said else ""
+
+
+def _end_daemon(guest: Guest, how: str) -> None:
+    if how == "kill":
+        guest.enter(["systemctl", "kill", "--signal=KILL", "aiosd.service"])
+    else:
+        guest.enter(["systemctl", how, "aiosd.service"])
+
+
+def _outcomes(guest: Guest, path: str) -> list[str]:
+    said = guest.enter(["aios", "log", "--user", "bob", "--json"]).stdout
+    return re.findall(r'"decision": ?"(\w+)"', "\n".join(line for line in said.splitlines() if path in line))
+
+
+@pytest.mark.parametrize("how", ["kill", "restart", "stop"])
+def test_a_card_that_is_answered_after_its_daemon_ended_runs_once(installed: Guest, how: str) -> None:
+    path = f"/home/bob/made-after-{how}"
+    number = _propose(installed, path)
+    _end_daemon(installed, how)
+    installed.run(["aios", "approve", "--yes", number], user="bob")
+    assert installed.run(["aios", "status"], user="bob").status == 0  # starts one where none is
+    installed.wait_for(lambda: installed.exists(path), deadline_s=_TURN_S)
+    assert _outcomes(installed, path) == ["approved"]
+    installed.wait_for(
+        lambda: "running" not in installed.run(["aios", "sessions"], user="bob").stdout, deadline_s=_TURN_S
+    )
+    assert number not in installed.run(["aios", "pending"], user="bob").stdout
+    assert not installed.enter(["sh", "-c", "ls /var/lib/aios/waiting"]).stdout
+
+
+def test_a_no_reaches_the_turn_that_goes_on(installed: Guest) -> None:
+    path = "/home/bob/never-made"
+    number = _propose(installed, path)
+    _end_daemon(installed, "kill")
+    installed.run(["aios", "deny", number, "not", "today"], user="bob")
+    installed.run(["aios", "status"], user="bob")
+    installed.wait_for(lambda: _outcomes(installed, path) == ["denied"], deadline_s=_TURN_S)
+    assert not installed.exists(path)
+
+
+def test_when_the_guard_dies_too_the_card_is_over_and_nothing_runs(installed: Guest) -> None:
+    path = "/home/bob/guard-died"
+    number = _propose(installed, path)
+    installed.enter(["systemctl", "kill", "--signal=KILL", "aiosd.service", "aios-guard.service"])
+    installed.run(["aios", "status"], user="bob")
+    refused = installed.run(["aios", "approve", "--yes", number], user="bob", check=False)
+    assert refused.status != 0
+    assert "interrupted" in installed.run(["aios", "sessions"], user="bob").stdout
+    assert not installed.exists(path)
+
+
+def test_an_interrupted_turns_card_is_over(installed: Guest) -> None:
+    path = "/home/bob/interrupted"
+    number = _propose(installed, path)
+    name = installed.run(["aios", "sessions"], user="bob").stdout.splitlines()[1].split()[0]
+    installed.run(["aios", "cancel", name], user="bob")
+    assert number not in installed.run(["aios", "pending"], user="bob").stdout
+    assert not installed.exists(path)
