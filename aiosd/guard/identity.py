@@ -38,7 +38,12 @@ class ClientSockets:
     def identify(self, descriptor: int) -> Peer:
         """The peer of one accepted socket; NotIdentifiedError for anything else. The descriptor stays the caller's."""
         try:
-            client = socket.socket(fileno=os.dup(descriptor))
+            copy = os.dup(descriptor)
+            try:
+                client = socket.socket(fileno=copy)
+            except OSError:
+                os.close(copy)
+                raise
         except OSError as exc:
             raise NotIdentifiedError("the descriptor is not a socket") from exc
         with client:
