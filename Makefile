@@ -1,7 +1,7 @@
 # Everything one does with this checkout. `make try` and `make test` do their own set-up; see CONTRIBUTING.md.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help try run-deps venv dev check lint types test test-system soak bench lock clean
+.PHONY: help try run-deps venv dev check lint types test test-system soak bench lock package release clean
 
 VENV := .venv/bin
 UV ?= uv
@@ -48,6 +48,12 @@ bench: dev ## measure against floors and rivals, side by side
 lock: ## resolve the locked dependencies anew (needs uv)
 	@cd requirements && for kind in build runtime dev; do $(UV) pip compile --universal --python-version 3.11 \
 	    --no-emit-index-url --generate-hashes --quiet --custom-compile-command "make lock" $$kind.in -o $$kind.lock; done
+
+package: ## build the Arch package of HEAD in build/package
+	@packaging/makepkg-here
+
+release: ## make a release of HEAD in dist: package, sdist, wheel, checksums (KEY=... signs)
+	@packaging/release $(KEY)
 
 clean: ## remove what was made here
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -71,7 +71,11 @@ def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
 def test_every_key_can_be_set(tmp_path: Path) -> None:
     """A value other than the default, for each key there is, arrives."""
     changed = {
-        key: ["x"] if key in ("access.groups", "guard.admin_groups") else ["/x"] if isinstance(value, list) else value + 1
+        key: ["x"]
+        if key in ("access.groups", "guard.admin_groups")
+        else ["/x"]
+        if isinstance(value, list)
+        else value + 1
         for key, value in DEFAULTS.items()
         if not isinstance(value, str)
     } | {"agent.model": "other", "guard.observe_user": "other"}
