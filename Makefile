@@ -1,7 +1,7 @@
 # Everything one does with this checkout. `make try` and `make test` do their own set-up; see CONTRIBUTING.md.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help try run-deps venv dev check lint types test test-system soak bench lock package release clean
+.PHONY: help try run-deps venv dev check quick lint types test test-system soak bench lock package release clean
 
 VENV := .venv/bin
 UV ?= uv
@@ -23,8 +23,11 @@ dev: ## make .venv with what testing takes
 	@packaging/system-packages test
 	@packaging/venv dev
 
-check: dev lint types ## lint, format, types, unit and daemon tests
-	@$(VENV)/python -m pytest tests/unit tests/daemon tests/test_architecture.py
+check: dev lint types ## lint, format, types, layout and paper: in seconds
+	@$(VENV)/python -m pytest tests/test_architecture.py tests/test_paper.py
+
+quick: dev ## the tests that need no booted machine
+	@$(VENV)/python -m pytest tests/unit tests/daemon tests/sandbox tests/test_architecture.py tests/test_paper.py
 
 lint:
 	@$(VENV)/ruff check .
