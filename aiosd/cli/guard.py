@@ -28,7 +28,9 @@ EXIT_STATUSES = {
     "NotIdentified": exits.DENIED,
     "NotEntitled": exits.DENIED,
     "CannotRecord": exits.BROKEN,
+    "NotReady": exits.BROKEN,
     "InvalidParameter": exits.BAD_INPUT,
+    "Internal": exits.INTERNAL,
 }
 
 
