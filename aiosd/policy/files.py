@@ -6,8 +6,10 @@ all layers count alike (the strictest wins, so order says nothing); `unmatched` 
 the administrator's, overrides the earlier one. Within one layer the strictest of several files counts.
 """
 
+import grp
 import hashlib
 import os
+import pwd
 import re
 import stat
 import tomllib
@@ -89,8 +91,18 @@ def _check_owner(path: str, status: os.stat_result, owner_uids: frozenset[int]) 
         raise PolicyError(
             path, 0, f"belongs to uid {status.st_uid}, not to {owners}", f"chown {min(owner_uids)} {path}"
         )
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    by_group = status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, status.st_uid)
+    if by_group or status.st_mode & stat.S_IWOTH:
         raise PolicyError(path, 0, "can be written by others than its owner", f"chmod go-w {path}")
+
+
+def _is_private(gid: int, uid: int) -> bool:
+    """Whether a group is a user's own, with their name and nobody else in it (umask 002 counts on that). Never root's."""
+    try:
+        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return uid != 0 and owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
 
 
 def _parse_file(path: str, content: bytes, knowledge: Knowledge) -> tuple[list[Rule], list[tuple[Unmatched, RuleRef]]]:

@@ -1,6 +1,9 @@
 """Policy files: every fault names file, line and fix; nobody but the owners can have written what is loaded; layers."""
 
+import grp
 import os
+import pwd
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -176,7 +179,10 @@ def test_a_file_that_others_can_write_is_refused_and_one_they_cannot_is_read(fol
     assert verdict(load(folder), "ls").tier is Tier.AUTO_ALLOW
 
 
-@pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
+_OF_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="the group of a user may be the user alone")
+
+
+@pytest.mark.parametrize("mode", [pytest.param(0o775, marks=_OF_ROOT), 0o757, 0o1777])
 def test_a_folder_that_others_can_write_is_refused_and_one_they_cannot_is_read(folder: Path, mode: int) -> None:
     write_policy(folder, _GOOD)
     folder.chmod(mode)
@@ -285,3 +291,34 @@ def test_the_digest_changes_with_every_file(folder: Path) -> None:
 def test_the_shipped_policy_loads_and_asks_about_what_it_does_not_know() -> None:
     assert shipped_policy().unmatched is Unmatched.REQUIRE_APPROVAL
     assert sorted(path.name for path in DEFAULTS.glob("*.toml")) == ["00-defaults.toml"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_a_group_that_is_the_owner_alone_may_write_and_no_other() -> None:
+    user = next(
+        user
+        for user in pwd.getpwall()
+        if user.pw_uid and (user.pw_gid, "") == (_find_group(user.pw_name), "".join(grp.getgrgid(user.pw_gid).gr_mem))
+    )
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        folder = Path(place) / "policy.d"
+        folder.mkdir()
+        write_policy(folder, _GOOD)
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user.pw_uid, user.pw_gid)
+            path.chmod(0o775)
+        load_policy([folder], owner_uids=frozenset((user.pw_uid,)))
+        os.chown(folder, user.pw_uid, 0)
+        with pytest.raises(PolicyError, match="can be written by others than its owner"):
+            load_policy([folder], owner_uids=frozenset((user.pw_uid,)))
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        folder.chmod(0o777)
+        with pytest.raises(PolicyError, match="can be written by others than its owner"):
+            load_policy([folder], owner_uids=frozenset((user.pw_uid,)))
+
+
+def _find_group(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return -1
