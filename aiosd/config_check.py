@@ -50,12 +50,12 @@ class _LayersSource(PydanticBaseSettingsSource):
         return self._given()
 
 
-def check_config(found: Mapping[str, Setting], into: type[_T]) -> _T:
+def check_config(found: Mapping[str, Setting], into: type[_T], *, besides: tuple[str, ...] = ()) -> _T:
     """These layers, whose keys are known to exist, as `into`, a dataclass of tables that are dataclasses of values.
 
-    ConfigError for a value that cannot be.
+    ConfigError for a value that cannot be. What is named in `besides` is no such table, and is left out.
     """
-    types = get_type_hints(into)
+    types = {name: kind for name, kind in get_type_hints(into).items() if name not in besides}
     models = {name: _model(table) for name, table in types.items()}
     tables: dict[str, dict[str, Any]] = {}
     for key, setting in found.items():
@@ -70,6 +70,20 @@ def check_config(found: Mapping[str, Setting], into: type[_T]) -> _T:
     return into(**{name: table(**dict(getattr(checked, name))) for name, table in types.items()})
 
 
+def check_table(found: Mapping[str, Setting], prefix: str, into: type[_T]) -> _T:
+    """The values below `prefix` as `into`, a dataclass of values. ConfigError for one that cannot be."""
+    values = {
+        key.removeprefix(f"{prefix}."): tuple(each.value) if isinstance(each.value, list) else each.value
+        for key, each in found.items()
+        if key.startswith(f"{prefix}.")
+    }
+    try:
+        checked = _model(into)(**values)
+    except ValidationError as exc:
+        raise _explain(exc, found, prefix=f"{prefix}.") from exc
+    return into(**dict(checked))
+
+
 def _join(models: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {name: (model, model()) for name, model in models.items()}
     return create_model("Settings", __base__=_Settings, **values)
@@ -81,9 +95,9 @@ def _model(table: Any) -> Any:
     return create_model(table.__name__, __config__=_TABLE, **values)
 
 
-def _explain(error: ValidationError, found: Mapping[str, Setting]) -> ConfigError:
+def _explain(error: ValidationError, found: Mapping[str, Setting], *, prefix: str = "") -> ConfigError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"][:2])
+    key = prefix + ".".join(str(part) for part in first["loc"][: 1 if prefix else 2])
     setting = found.get(key)
     where = setting.origin if setting else "configuration"
     return ConfigError(f"{where}: {key}: {first['msg']} (it is {first['input']!r})", hint=f"correct {key}")

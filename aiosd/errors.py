@@ -148,6 +148,56 @@ class ModelUnavailableError(AiosError):
     title = "Model unavailable"
 
 
+class ModelKeyError(ModelUnavailableError):
+    """The provider does not take the key, or there is none."""
+
+    code = "model_key"
+    exit_status = exits.BROKEN
+    title = "Model key refused"
+
+
+class ModelBusyError(ModelUnavailableError):
+    """The provider has too much to do, or the account's limit is reached."""
+
+    code = "model_busy"
+    exit_status = exits.RETRY_LATER
+    title = "Model busy"
+
+
+class ModelGarbledError(ModelUnavailableError):
+    """What came back is not the provider's protocol, or broke off in the middle."""
+
+    code = "model_garbled"
+    http_status = 502
+    title = "Model garbled"
+
+
+class ModelRejectedError(ModelUnavailableError):
+    """The provider does not take the request: no such model, or something in it that it does not know."""
+
+    code = "model_rejected"
+    http_status = 502
+    title = "Model rejected the request"
+
+
+class ContextOverflowError(ModelUnavailableError):
+    """The conversation is longer than the model can read, whatever is left out of it."""
+
+    code = "context_overflow"
+    http_status = 413
+    exit_status = exits.BAD_INPUT
+    title = "Context overflow"
+
+
+class NotLocalError(ModelUnavailableError):
+    """The model's address is not this machine's, and `agent.local_only` says that it has to be."""
+
+    code = "not_local"
+    http_status = 403
+    exit_status = exits.DENIED
+    title = "Not this machine's"
+
+
 class BudgetExceededError(AiosError):
     """The turn used up its steps, tokens or seconds."""
 

@@ -24,7 +24,7 @@ from aiosd import __version__  # noqa: E402 - from this checkout
 from aiosd.audit.records import Decided, Done, Packages, Started, Stopped  # noqa: E402
 from aiosd.cli.completion import render_completion  # noqa: E402
 from aiosd.cli.table import EXIT_STATUSES, VERBS  # noqa: E402
-from aiosd.config import Config  # noqa: E402
+from aiosd.config import Config, ModelTable  # noqa: E402
 from aiosd.guard.settings import GuardSettings, parse_guard_value  # noqa: E402
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -97,11 +97,11 @@ def _render_terms(terms: Iterable[tuple[str, str]]) -> str:
 def _render_config_keys() -> str:
     out = ""
     tables: dict[str, Any] = {table.name: getattr(Config(), table.name) for table in fields(Config)}
-    tables["guard"] = GuardSettings()
+    tables |= {"models": ModelTable(), "guard": GuardSettings()}
     for name, table in tables.items():
         sentences = _sentences("keys.toml", name)
         _compare(f"docs/man/keys.toml [{name}]", sentences, (field.name for field in fields(table)))
-        out += f'.SS "[{name}]"\n'
+        out += f'.SS "[{"models.NAME" if name == "models" else name}]"\n'
         for field in fields(table):
             default = getattr(table, field.name)
             kind = _describe_kind(default, _find_least(table, field.name, default))
@@ -111,7 +111,7 @@ def _render_config_keys() -> str:
 
 def _find_least(table: object, name: str, default: object) -> int:
     """The least a number may be: as its type says, or as the guard's own check does."""
-    if not isinstance(default, int):
+    if isinstance(default, bool) or not isinstance(default, int | float):
         return 0
     if isinstance(table, GuardSettings):
         return next(value for value in (0, 1) if _is_taken(name, value))
@@ -129,6 +129,12 @@ def _is_taken(name: str, value: int) -> bool:
 
 def _describe_kind(default: object, least: int) -> str:
     match default:
+        case bool():
+            return f"true or false; {'true' if default else 'false'} by default."
+        case float():
+            return f"A number, at least {least}; {default:g} by default."
+        case "":
+            return "Text; empty by default."
         case int():
             return f"A number, at least {least}; {default} by default."
         case str():

@@ -5,6 +5,7 @@ built-in one included, sees the machine only through the tool results it is give
 """
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -13,11 +14,15 @@ from aiosd.types import CallId, JsonObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One proposal to use a tool; `arguments` is the decoded JSON object."""
+    """One proposal to use a tool; `arguments` is the decoded JSON object.
+
+    `fault` says why the arguments could not be read, where they could not: such a call is answered and never run.
+    """
 
     id: CallId
     tool: str
     arguments: JsonObject
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +34,14 @@ class UserMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssistantMessage:
-    """What the model said and proposed in one step."""
+    """What the model said and proposed in one step.
+
+    `kept` are blocks of its provider's own that it wants back unchanged (signed reasoning); nobody else reads them.
+    """
 
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
+    kept: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,19 +77,67 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What is about to leave for a model: to whom, the body as it goes, and where its texts come from."""
+
+    model: str
+    address: str
+    body: bytes
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What became of a request: its tokens (cached ones are part of the input), their price, the error's code or ""."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    error: str = ""
+
+
+class SentLog(Protocol):
+    """Where requests to models are written down, one conversation's."""
+
+    async def sending(self, sent: Sent) -> int:
+        """Write it down; its number. Raises StorageError: then it is not sent."""
+        ...
+
+    async def sent(self, number: int, used: Used) -> None:
+        """Write down what became of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One request: the whole conversation so far, oldest first."""
+    """One request: the whole conversation so far, oldest first. A model that sends it anywhere tells `log` first."""
 
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...]
-    max_output_tokens: int = 4096
+    log: SentLog | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta:
     """A piece of the answer, to be shown as it comes."""
 
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningDelta:
+    """A piece of what the model thinks before it answers; it is shown and not kept."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartDelta:
+    """A piece of a call's arguments, JSON in the making: only to be shown. The whole call comes as a CallDelta."""
+
+    tool: str
     text: str
 
 
@@ -92,11 +149,37 @@ class CallDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDelta:
+    """A block for `AssistantMessage.kept`."""
+
+    block: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageDelta:
-    """Tokens of this request; a model that does not count says nothing."""
+    """Tokens of this request; a model that does not count says nothing. Cached ones are part of the input.
+
+    `cost` is their price where the configuration has one.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainDelta:
+    """What came of this answer so far is void: it is asked for again, of the same model or another, for `reason`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopDelta:
+    """The answer ended before its end: its length was used up (`length`), or the provider withheld it (`refused`)."""
+
+    reason: Literal["length", "refused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,18 +189,21 @@ class VerdictDelta:
     verdict: Literal["answered", "not_understood", "failed"] = "answered"
 
 
-Delta = TextDelta | CallDelta | UsageDelta | VerdictDelta
+Delta = (
+    TextDelta | ReasoningDelta | PartDelta | CallDelta | KeptDelta | UsageDelta | AgainDelta | StopDelta | VerdictDelta
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """How a model is listed."""
+    """How a model is listed. `context_tokens` is how much it can read at once; 0 is any amount."""
 
     name: str
     provider: str
     description: str
     local: bool
     languages: tuple[str, ...] = field(default=())
+    context_tokens: int = 0
 
 
 class Model(Protocol):
@@ -131,3 +217,14 @@ class Model(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """The answer to `request`, piece by piece. Closing the iterator ends the request."""
         ...
+
+
+@asynccontextmanager
+async def closing(stream: AsyncIterator[Delta]) -> AsyncIterator[AsyncIterator[Delta]]:
+    """`stream`, closed at the end, whatever that is: the request behind it ends then and not some time later."""
+    try:
+        yield stream
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()

@@ -11,7 +11,12 @@ from aiosd.errors import ConfigError
 
 DEFAULTS: dict[str, Any] = {
     "access.groups": [],
+    "agent.fallback": [],
+    "agent.local_only": False,
+    "agent.max_cost": 0.0,
+    "agent.max_day_cost": 0.0,
     "agent.max_seconds": 900,
+    "agent.max_session_cost": 0.0,
     "agent.max_steps": 25,
     "agent.max_tokens": 200_000,
     "agent.model": "builtin",
@@ -36,6 +41,23 @@ DEFAULTS: dict[str, Any] = {
     "limits.turns_per_user": 8,
     "sessions.keep_days": 90,
     "sessions.keep_mib": 256,
+}
+
+MODEL: dict[str, Any] = {  # of each [models.NAME]
+    "base_url": "",
+    "cached_price": 0.0,
+    "connect_s": 10,
+    "context_tokens": 128_000,
+    "effort": "",
+    "first_byte_s": 120,
+    "idle_s": 60,
+    "input_price": 0.0,
+    "key": "",
+    "max_output_tokens": 4096,
+    "model": "m-1",
+    "output_price": 0.0,
+    "provider": "openai",
+    "retries": 3,
 }
 
 
@@ -68,20 +90,26 @@ def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert loaded.guard.timeout_s == 7
 
 
+def _other(key: str, value: Any) -> Any:
+    """A value of the same kind that is not the default."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case list():
+            return ["other"] if key in ("access.groups", "guard.admin_groups", "agent.fallback") else ["/x"]
+        case _:
+            return {"effort": "low", "provider": "anthropic", "base_url": "https://example.org/v1"}.get(key, "other")
+
+
 def test_every_key_can_be_set(tmp_path: Path) -> None:
     """A value other than the default, for each key there is, arrives."""
-    changed = {
-        key: ["x"]
-        if key in ("access.groups", "guard.admin_groups")
-        else ["/x"]
-        if isinstance(value, list)
-        else value + 1
-        for key, value in DEFAULTS.items()
-        if not isinstance(value, str)
-    } | {"agent.model": "other", "guard.observe_user": "other"}
+    changed = {key: _other(key, value) for key, value in DEFAULTS.items()}
+    changed |= {f"models.other.{name}": _other(name, value) for name, value in MODEL.items()}
     lines = []
     for key, value in changed.items():
-        table, _, name = key.partition(".")
+        table, _, name = key.rpartition(".")
         lines.append(f"[{table}]\n{name} = {json.dumps(value)}\n")
     for number, line in enumerate(lines):
         (tmp_path / "config.d").mkdir(exist_ok=True)
@@ -128,6 +156,14 @@ def test_every_key_can_be_set(tmp_path: Path) -> None:
             "agent.max_steps: Input should be a valid integer (it is 2.0)",
             "correct agent.max_steps",
         ),
+        ('[agent]\nmodel = "gpt"', "agent.model: there is no model 'gpt'", "there are: builtin"),
+        ('[agent]\nmodel = "bultin"', "agent.model: there is no model 'bultin'", "did you mean 'builtin'?"),
+        ('[agent]\nfallback = ["x"]', "agent.fallback: there is no model 'x'", "there are: builtin"),
+        (
+            "[agent]\nmax_cost = -1",
+            "agent.max_cost: Input should be greater than or equal to 0 (it is -1)",
+            "correct agent.max_cost",
+        ),
         ("[agent]\nmodel = 1", "agent.model: Input should be a valid string (it is 1)", "correct agent.model"),
         (
             '[access]\ngroups = "wheel"',
@@ -161,6 +197,95 @@ def test_what_is_wrong_is_told_with_file_key_and_what_to_do(tmp_path: Path, text
     with pytest.raises(ConfigError) as caught:
         _load(tmp_path, text)
     assert (caught.value.message, caught.value.hint) == (f"{tmp_path}/config.toml: {message}", hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message", "hint"),
+    [
+        ("x", 'modell = "m"', "unknown key 'models.x.modell'", "did you mean 'models.x.model'?"),
+        (
+            "x",
+            'provider = "acme"',
+            "models.x.provider: Input should be 'anthropic' or 'openai' (it is 'acme')",
+            "correct models.x.provider",
+        ),
+        ("x", "key = ''", "models.x.model is missing", "write the name that the server has for it"),
+        (
+            "builtin",
+            'model = "m"',
+            "models.builtin.model belongs to a table whose name cannot be",
+            "use small letters, digits and -, not builtin",
+        ),
+        (
+            "x",
+            'model = "m"\nkey = "sk-abcdef"',
+            "models.x.key is no name of a credential",
+            "the key itself is never written here; see docs/models.md",
+        ),
+        (
+            "x",
+            'model = "m"\nkey = "a b"',
+            "models.x.key is no name of a credential",
+            "the key itself is never written here; see docs/models.md",
+        ),
+        (
+            "x",
+            'model = "m"\nbase_url = "https://ann:pw@example.org"',
+            "models.x.base_url is no http or https address",
+            "write https://HOST/PATH and nothing else",
+        ),
+        (
+            "x",
+            'model = "m"\nbase_url = "example.org:99999"',
+            "models.x.base_url is no http or https address",
+            "write https://HOST/PATH and nothing else",
+        ),
+        (
+            "x",
+            'model = "m"\nkey = "k"\nbase_url = "http://example.org/v1"',
+            "models.x.base_url would send the key unencrypted",
+            "use https, or a model that needs no key",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_told(tmp_path: Path, name: str, text: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _load(tmp_path, f"[models.{name}]\n{text}\n")
+    assert (caught.value.message, caught.value.hint) == (f"{tmp_path}/config.toml: {message}", hint)
+    assert "abcdef" not in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+def test_a_key_may_go_unencrypted_to_this_machine_and_none_to_any(tmp_path: Path) -> None:
+    _load(tmp_path, '[models.x]\nmodel = "m"\nkey = "k"\nbase_url = "http://127.0.0.1:8080/v1"\n')
+    _load(tmp_path, '[models.x]\nmodel = "m"\nbase_url = "http://example.org/v1"\n')
+
+
+OPENAI = {"OPENAI_API_KEY": "topmost-secret", "OPENAI_BASE_URL": "http://localhost:1/v1", "OPENAI_MODEL": "qwen"}
+
+
+def test_variables_that_others_use_name_models_for_a_standalone_daemon_alone() -> None:
+    environment = {**OPENAI, "ANTHROPIC_API_KEY": "topmost-secret"}
+    assert load_config([], environment).config.models == {}
+    loaded = load_config([], environment, standalone=True)
+    assert loaded.config.agent.model == "openai"
+    assert {name: (each.provider, each.key) for name, each in loaded.config.models.items()} == {
+        "anthropic": ("anthropic", "ANTHROPIC_API_KEY"),
+        "openai": ("openai", "OPENAI_API_KEY"),
+    }
+    table = loaded.config.models["openai"]
+    assert (table.model, table.base_url) == ("qwen", "http://localhost:1/v1")
+    assert "topmost" not in repr(loaded)
+    origins = {entry.key: entry.origin for entry in loaded.entries}
+    assert origins["agent.model"] == origins["models.openai.key"] == "environment variable OPENAI_API_KEY"
+    assert origins["models.openai.model"] == "environment variable OPENAI_MODEL"
+
+
+def test_the_configuration_wins_over_those_variables(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[agent]\nmodel = "builtin"\n[models.openai]\nmodel = "mine"\n')
+    config = load_config([tmp_path], OPENAI, standalone=True).config
+    assert (config.agent.model, config.models["openai"].model) == ("builtin", "mine")
+    assert load_config([], {"OPENAI_MODEL": "qwen"}, standalone=True).config.models == {}
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
