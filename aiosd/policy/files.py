@@ -97,7 +97,7 @@ def _check_owner(path: str, status: os.stat_result, owner_uids: frozenset[int]) 
 
 
 def _is_private(gid: int, uid: int) -> bool:
-    """Whether a group is a user's own, with their name and nobody else in it (umask 002 counts on that). Never root's."""
+    """Whether a group is a user's own: their name, nobody else in it (umask 002 counts on that). Never root's."""
     try:
         owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:
