@@ -33,7 +33,8 @@ def test_agent_model_names_a_model_that_there_is(make_daemon: MakeDaemon) -> Non
     assert daemon.process is not None
     assert daemon.process.wait(30) == 78
     daemon.process = None
-    assert "aiosd: agent.model: there is no model 'builtins'; did you mean 'builtin'?\n" in daemon.log
+    file = daemon.folder / "etc" / "config.toml"
+    assert f"aiosd: {file}: agent.model: there is no model 'builtins'; did you mean 'builtin'?\n" in daemon.log
 
 
 def test_agent_max_seconds_ends_a_turn_and_what_it_runs(make_daemon: MakeDaemon) -> None:

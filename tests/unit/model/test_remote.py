@@ -52,10 +52,12 @@ async def test_an_answer_comes_piece_by_piece_with_its_usage(stage: Stage) -> No
     assert stage.log.used == [Used(input_tokens=1000, cached_tokens=400, output_tokens=20, cost=cost)]
 
 
-async def test_text_arrives_before_the_answer_has_ended(stage: Stage) -> None:
+@pytest.mark.parametrize("more", [0, 2], ids=["nothing more", "more unread"])
+async def test_text_arrives_before_the_answer_has_ended(stage: Stage, more: int) -> None:
     path = MESSAGES if stage.kind == "anthropic" else COMPLETIONS
-    begun = render_answer(Say(text="It is"), path).pieces[:5]
-    stage.provider.says(Raw(pieces=begun, then="hang"))
+    pieces = render_answer(Say(text="It is"), path).pieces
+    begun = 1 + next(at for at, piece in enumerate(pieces) if b"It is" in piece)
+    stage.provider.says(Raw(pieces=pieces[: begun + more], then="hang"))
     async with closing(stage.stream()) as deltas:
         async for delta in deltas:
             if isinstance(delta, TextDelta):
