@@ -10,13 +10,10 @@ import pytest
 
 from aiosd.sandbox.profile import HostFacts
 from tests.daemon.people import default_person
-from tests.leftovers import nothing_left  # noqa: F401 - a fixture
+from tests.leaks import nothing_left
 from tests.sandbox.box import load_host
 
-
-@pytest.fixture(autouse=True)
-def _clean(nothing_left: None) -> None:  # noqa: F811
-    """Every test here leaves nothing."""
+__all__ = ["host", "nothing_left", "place"]
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from aiosd.sandbox.link import Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
 from aiosd.types import Facet
 from tests.daemon.harness import ROOT
-from tests.leftovers import descendants
+from tests.leaks import descendants
 from tests.sandbox.box import PROCESSES, READ_ONLY, USER, make_identity, opened, until
 
 LEAVERS = {

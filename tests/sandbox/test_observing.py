@@ -15,7 +15,7 @@ import pytest
 
 from aiosd.sandbox.profile import HostFacts
 from tests.daemon.people import IS_ROOT, default_person
-from tests.leftovers import descendants
+from tests.leaks import descendants
 from tests.sandbox.box import BOTH, PROCESSES, READ_ONLY, SOCKETS, VIEWS, Box, opened
 
 # The same bytes in every view.
