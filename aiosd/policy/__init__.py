@@ -8,7 +8,7 @@ strictest decides), `files` (where rules come from).
 from aiosd.policy.engine import Policy
 from aiosd.policy.errors import PolicyError
 from aiosd.policy.explain import Unmatched
-from aiosd.policy.files import load_policy
+from aiosd.policy.files import load_policy, load_policy_file, tighten_policy
 from aiosd.policy.program import (
     DiscardTo,
     DuplicateTo,
@@ -22,7 +22,7 @@ from aiosd.policy.program import (
     Word,
 )
 from aiosd.policy.recogniser import recognise
-from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, Verdict
+from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, ToolAction, Verdict
 
 __all__ = [
     "Action",
@@ -41,9 +41,12 @@ __all__ = [
     "Redirect",
     "RuleRef",
     "Simple",
+    "ToolAction",
     "Unmatched",
     "Verdict",
     "Word",
     "load_policy",
+    "load_policy_file",
     "recognise",
+    "tighten_policy",
 ]

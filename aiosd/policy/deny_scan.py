@@ -15,14 +15,23 @@ from typing import Final
 from aiosd.policy.knowledge import Arity, Knowledge, Spec
 from aiosd.policy.program import Pipeline, Program
 from aiosd.policy.recogniser import recognise
-from aiosd.policy.rough import is_assignment, reads_as_fork_bomb, redirected_paths, see_through, segments
+from aiosd.policy.rough import (
+    is_assignment,
+    reads_as_fork_bomb,
+    redirected_paths,
+    see_through,
+    segments,
+    without_quoted,
+)
 from aiosd.policy.rules import Rule
 from aiosd.policy.wide import Arguments, Wide, canonical_path, widen
+from aiosd.types import Tier
 
 MAX_DEPTH: Final = 32
 MAX_COMMANDS: Final = 256
 _GLOB: Final = frozenset("*?[")
 _SHELL_TEXT: Final = frozenset(" \t\n;|&")
+_WRITES_NOTHING: Final = frozenset("/dev/" + name for name in ("null", "zero", "full", "stdout", "stderr", "tty"))
 _MAX_GLOBS: Final = 16  # command names with a pattern in them, looked at in one scan; each costs a match per rule
 _DEPTH_OF_XARGS: Final = 8  # each later one in a pipeline is given all words before it again
 
@@ -45,6 +54,7 @@ class Searched:
                 self._by_name.setdefault(wide.name, []).append(wide)
         self.texts = [("".join(rule.text.split()), rule) for rule in strict if rule.text and rule.text[0] != ">"]
         self.redirects = [(_path_prefix(rule.text), rule) for rule in strict if rule.text[:1] == ">"]
+        self.asks_of_redirects = any(rule.ref.tier is Tier.REQUIRE_APPROVAL for _, rule in self.redirects)
         self._knowledge = knowledge
 
     def of(self, base: str) -> list[Wide]:
@@ -249,15 +259,11 @@ class Scan:
         for wanted, rule in self._searched.texts:
             if wanted in squeezed or (bomb and reads_as_fork_bomb(wanted)):
                 self.found[rule] = None
+        written = redirected_paths(without_quoted(text))[1] if self._searched.asks_of_redirects else []
         text = see_through(text)
         text, paths = redirected_paths(text)
-        for path in paths:
-            canonical = [canonical_path(path, place, self._home) for place in self._places]
-            self.found.update(
-                (rule, None)
-                for prefix, rule in self._searched.redirects
-                if any(p.startswith(prefix) for p in canonical)
-            )
+        self._redirected(paths, Tier.DENY)
+        self._redirected(written, Tier.REQUIRE_APPROVAL)
         piped_to_shell = False
         for segment in segments(text, self._searched.matter):
             for command in segment.commands:
@@ -270,6 +276,16 @@ class Scan:
                 piped_to_shell = True
         if piped_to_shell:
             self._command_anywhere([word for word in text.replace("\0", "").split() if self._worth(word)], depth)
+
+    def _redirected(self, paths: Iterable[str], tier: Tier) -> None:
+        """Note the rules of `tier` about redirecting to any of `paths`."""
+        for path in paths:
+            canonical = [canonical_path(path, place, self._home) for place in self._places]
+            self.found.update(
+                (rule, None)
+                for prefix, rule in self._searched.redirects
+                if rule.ref.tier is tier and any(p.startswith(prefix) and p not in _WRITES_NOTHING for p in canonical)
+            )
 
     def _worth(self, word: str) -> bool:
         return word[0] == "-" or "/" in word or self._searched.matter(word)

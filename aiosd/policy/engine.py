@@ -1,57 +1,95 @@
 """The policy as a whole: an action and a person in, a `Verdict` out. Pure: it reads no file and asks no clock.
 
 It promises that the strictest rule over every part of an action decides, whatever the order; that what no rule speaks
-of gets `unmatched`; that what cannot be read exactly is at least asked about; that effects as root are at least asked
-about unless a rule with `run_as = "root"` says `notify` of one plain command; and that everything over a limit is
-denied. A rule marked as a default counts only where no other rule speaks.
+of gets `unmatched`; that what cannot be read exactly is asked about, or runs where it can only read; that effects as
+root are at least asked about unless a rule with `run_as = "root"` says `notify` of one plain command; and that
+everything over a limit is denied. A rule marked as a default counts only where no other rule speaks. Where the
+unmatched is confined, what a closed sandbox could not serve is asked about instead.
 """
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
+from aiosd.policy.confine import why_not_confined, why_text_not_confined
 from aiosd.policy.deny_scan import MAX_COMMANDS, LimitError, Scan, Searched
 from aiosd.policy.explain import (
     Unmatched,
+    at_least,
     denied,
     outside,
     part_as_root,
     part_asked,
+    part_fenced_off,
     part_of_opaque,
     part_of_rules,
     part_of_unmatched,
     summary,
     why_unmatched,
 )
-from aiosd.policy.judge import judge
-from aiosd.policy.knowledge import Knowledge
+from aiosd.policy.folders import NO_FOLDERS, Folders
+from aiosd.policy.judge import Judgement, judge
+from aiosd.policy.knowledge import Effect, Knowledge
 from aiosd.policy.program import Opaque, Pipeline, Program, Simple
-from aiosd.policy.recogniser import recognise
+from aiosd.policy.recogniser import hides_characters, recognise
 from aiosd.policy.root_prefix import strip_sudo
 from aiosd.policy.rules import Rule, uncovered
-from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, Verdict
+from aiosd.policy.tools import FILE_TOOLS, MCP
+from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, ToolAction, Verdict
 from aiosd.policy.wide import canonical_path
 from aiosd.types import Facet, Principal, RunAs, Tier, strictest
 
 MAX_LINE_BYTES: Final = 64 * 1024
 
 _NO_FACETS: Final[frozenset[Facet]] = frozenset()
+_NO_EFFECTS: Final[frozenset[Effect]] = frozenset()
 _NEVER_JOINED: Final = frozenset((Facet.BUS, Facet.SOCKETS))
 # A pattern of file names could become options, and a file be read or a second command fed, with root's rights.
 _PLAIN: Final = "As root only one plain command runs unasked, without patterns, `~`, redirections or others beside it."
 _JOINED: Final = "It cannot observe the bus and the network in one pipeline; propose them as two commands."
 
 
+_WRITING: Final = frozenset((Effect.WRITES, Effect.CHANGES, Effect.DESTRUCTIVE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """What holds for every action: the least strict tier there is, whether a line must be one plain command, and
+
+    whether rules marked as a default count at all.
+    """
+
+    least: Tier = Tier.AUTO_ALLOW
+    only_simple: bool = False
+    questions: bool = True
+
+
 class Policy:
     """All rules of all layers. Make it with `load_policy`; `digest` changes whenever a file of it does."""
 
     def __init__(
-        self, *, rules: Sequence[Rule], unmatched: tuple[Unmatched, RuleRef], knowledge: Knowledge, digest: str = ""
+        self,
+        *,
+        rules: Sequence[Rule],
+        unmatched: tuple[Unmatched, RuleRef],
+        knowledge: Knowledge,
+        folders: Folders = NO_FOLDERS,
+        manner: Manner | None = None,
+        digest: str = "",
     ) -> None:
-        self.rules = tuple(rules)
-        self.unmatched = unmatched[0]
+        self.manner = manner or Manner()
+        self.rules = tuple(rule for rule in rules if self.manner.questions or not rule.default)
+        self.unmatched_choice = unmatched
+        self.knowledge = knowledge
+        self.folders = folders
         self.digest = digest
-        self._book = _Rulebook(rules, unmatched, knowledge)
+        self._book = _Rulebook(self.rules, unmatched, knowledge, self.manner)
+
+    @property
+    def unmatched(self) -> Unmatched:
+        """What becomes of what no rule speaks of."""
+        return self.unmatched_choice[0]
 
     def evaluate(self, action: Action, principal: Principal) -> Verdict:
         """The verdict on `action` if `principal` asks for it. Never raises for any text of an action."""
@@ -59,7 +97,11 @@ class Policy:
             case CommandAction():
                 return _Evaluation(self._book, action, principal).verdict()
             case FileAction():
-                return _evaluate_file(self._book, action, principal)
+                verdict = _evaluate_file(self._book, action, principal)
+                part = part_fenced_off(verdict.parts[0], self.folders, action, principal)
+                return Verdict(tier=part.tier, reason=part.reason, parts=(part,))
+            case ToolAction():
+                return _evaluate_tool(self._book, action, principal)
             case _:
                 assert_never(action)
 
@@ -67,8 +109,14 @@ class Policy:
 class _Rulebook:
     """The rules, each where it is looked for."""
 
-    def __init__(self, rules: Sequence[Rule], unmatched: tuple[Unmatched, RuleRef], knowledge: Knowledge) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], unmatched: tuple[Unmatched, RuleRef], knowledge: Knowledge, manner: Manner
+    ) -> None:
         self.unmatched, self.unmatched_ref = unmatched
+        # A tool of which nothing is known cannot be confined.
+        confines = self.unmatched is Unmatched.CONFINE
+        self.unmatched_of_others = Unmatched.REQUIRE_APPROVAL if confines else self.unmatched
+        self.manner = manner
         self.knowledge = knowledge
         self.searched = Searched(rules, knowledge)
         self.tools = [rule for rule in rules if rule.tool is not None]
@@ -90,14 +138,46 @@ def _evaluate_file(book: _Rulebook, action: FileAction, principal: Principal) ->
     path = canonical_path(action.path, "/", principal.home)
     about = [rule for rule in book.tools if rule.tool is not None and rule.tool.covers(action.tool, path)]
     folder = posixpath.dirname(path)
-    rules = [rule for rule in (*about, *book.everything) if rule.applies(principal, RunAs.USER, folder)]
+    rules = [rule for rule in (*about, *book.everything) if rule.applies(principal, RunAs.USER, folder, action.machine)]
     if rules:
-        part = part_of_rules(text, _speaking(rules))
+        part = _grant(part_of_rules(text, _speaking(rules)), rules, _WRITING if action.writes else _NO_EFFECTS)
     else:
-        part = part_of_unmatched(text, f"No rule speaks of `{action.tool}`.", book.unmatched, book.unmatched_ref)
+        unmatched = book.unmatched if action.tool in FILE_TOOLS else book.unmatched_of_others
+        part = part_of_unmatched(text, f"No rule speaks of `{action.tool}`.", unmatched, book.unmatched_ref)
     if action.writes and part.tier is Tier.AUTO_ALLOW:
         part = part_asked(part, "writes", f"`{action.tool}` writes, and what runs unasked only reads.")
+    return _of_part(book, part)
+
+
+def _evaluate_tool(book: _Rulebook, action: ToolAction, principal: Principal) -> Verdict:
+    text = f"{MCP}:{action.name}"
+    about = [rule for rule in book.tools if rule.tool is not None and rule.tool.covers(MCP, action.name)]
+    rules = [rule for rule in (*about, *book.everything) if rule.applies(principal, RunAs.USER, "/")]
+    if rules:
+        part = _grant(part_of_rules(text, _speaking(rules)), rules, _NO_EFFECTS)
+    else:
+        why = f"No rule speaks of `{text}`, and what it does only its server knows."
+        part = part_of_unmatched(text, why, book.unmatched_of_others, book.unmatched_ref)
+    return _of_part(book, part)
+
+
+def _of_part(book: _Rulebook, part: Part) -> Verdict:
+    part = at_least(part, book.manner.least)
     return Verdict(tier=part.tier, reason=part.reason, parts=(part,))
+
+
+def _grant(part: Part, rules: Sequence[Rule], effects: frozenset[Effect]) -> Part:
+    """The part with what a notice lets it write and reach: what its rules say, else what the option data does."""
+    if part.tier is not Tier.NOTIFY:
+        return part
+    writes: dict[str, None] = {}
+    network: dict[str, None] = {}
+    for rule in rules:
+        if rule.ref.tier is Tier.NOTIFY:
+            told = rule.writes is not None or rule.network is not None
+            writes.update(dict.fromkeys(rule.writes or (() if told or _WRITING.isdisjoint(effects) else ("/",))))
+            network.update(dict.fromkeys(rule.network or (() if told or Effect.NETWORK not in effects else ("*",))))
+    return replace(part, writes=tuple(writes), network=tuple(network)) if writes or network else part
 
 
 class _Evaluation:
@@ -109,6 +189,7 @@ class _Evaluation:
         self._cwd = action.cwd
         self._line = action.line
         self._run_as = action.run_as
+        self._machine = action.machine
 
     def verdict(self) -> Verdict:
         if why := self._why_impossible():
@@ -136,15 +217,38 @@ class _Evaluation:
         scan = self._scan()
         scan.opaque(self._line)
         rules = self._applying((*scan.found, *self._book.everything))
+        futile = ""
         denying = [rule for rule in rules if rule.ref.tier is Tier.DENY]
         if denying:
             part = part_of_rules(self._line, denying)
+        elif self._book.manner.only_simple:
+            return self._not_simple(opaque)
         elif self._book.unmatched is Unmatched.DENY:
             part = part_of_unmatched(self._line, outside(opaque), Unmatched.DENY, self._book.unmatched_ref)
+        elif self._may_be_confined() and not rules and not (futile := self._why_futile()):
+            part = part_of_unmatched(self._line, outside(opaque), Unmatched.CONFINE, self._book.unmatched_ref)
         else:
-            part = part_of_opaque(self._line, opaque, rules)
+            part = part_of_opaque(self._line, opaque, rules, futile)
+        part = at_least(part, self._book.manner.least)
         return Verdict(
             tier=part.tier, reason=part.reason, parts=(part,), line=self._line, opaque=opaque, run_as=self._run_as
+        )
+
+    def _may_be_confined(self) -> bool:
+        """Whether an opaque line may run under a shell that can only read."""
+        confines = self._book.unmatched is Unmatched.CONFINE and self._run_as is RunAs.USER
+        return confines and bool(self._line.strip()) and not hides_characters(self._line)
+
+    def _why_futile(self) -> str:
+        return why_text_not_confined(self._book.knowledge, self._line)
+
+    def _not_simple(self, opaque: Opaque | None = None) -> Verdict:
+        why = outside(opaque) if opaque else "It is more than one plain command."
+        ref = RuleRef(name="only_simple", tier=Tier.DENY)
+        reason = f"{why} The policy denies all but single plain commands."
+        part = Part(text=self._line, tier=Tier.DENY, reason=reason, rules=(ref,))
+        return Verdict(
+            tier=Tier.DENY, reason=reason, parts=(part,), line=self._line, opaque=opaque, run_as=self._run_as
         )
 
     def _program(self, program: Program) -> Verdict:
@@ -159,7 +263,10 @@ class _Evaluation:
             facets.append(seen)
         if self._run_as is RunAs.ROOT and program.plain_argv() is None:
             parts = [part_asked(part, "root", _PLAIN) if part.tier is Tier.NOTIFY else part for part in parts]
+        parts = [at_least(part, self._book.manner.least) for part in parts]
         tier = strictest(*(part.tier for part in parts))
+        if self._book.manner.only_simple and tier is not Tier.DENY and not program.is_simple():
+            return self._not_simple()
         return Verdict(
             tier=tier,
             reason=summary(parts, tier),
@@ -192,16 +299,28 @@ class _Evaluation:
                 rules.append(rule)
         if rules:
             part = part_of_rules(text, _speaking(rules), facets)
+            if part.tier is Tier.NOTIFY:
+                part = _grant(part, rules, frozenset(concern.effect for concern in judgement.concerns))
         else:
-            why_not = why_unmatched(command, judgement, blocked)
-            part = part_of_unmatched(text, why_not, self._book.unmatched, self._book.unmatched_ref, facets)
+            part = self._unmatched(text, command, judgement, blocked)
         return part_as_root(part, rules) if self._run_as is RunAs.ROOT else part
+
+    def _unmatched(self, text: str, command: Simple, judgement: Judgement, blocked: Sequence[tuple[Rule, str]]) -> Part:
+        book = self._book
+        why = why_unmatched(command, judgement, blocked)
+        if book.unmatched is not Unmatched.CONFINE or judgement.harmless:
+            facets = judgement.facets if judgement.harmless else _NO_FACETS
+            return part_of_unmatched(text, why, book.unmatched, book.unmatched_ref, facets)
+        if futile := why_not_confined(book.knowledge, command.argv, judgement):
+            ref = replace(book.unmatched_ref, tier=Tier.REQUIRE_APPROVAL)
+            return part_of_unmatched(text, futile, Unmatched.REQUIRE_APPROVAL, ref)
+        return part_of_unmatched(text, why, Unmatched.CONFINE, book.unmatched_ref)
 
     def _scan(self) -> Scan:
         return Scan(self._book.searched, self._book.knowledge, cwd=self._cwd, home=self._principal.home)
 
     def _applying(self, rules: Iterable[Rule]) -> list[Rule]:
-        return [rule for rule in rules if rule.applies(self._principal, self._run_as, self._cwd)]
+        return [rule for rule in rules if rule.applies(self._principal, self._run_as, self._cwd, self._machine)]
 
 
 def _speaking(rules: Sequence[Rule]) -> Sequence[Rule]:

@@ -1,5 +1,14 @@
 """What is wrong with a policy file, said so that its author can put it right."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """`did you mean X? ` where something known is near to what was written; else empty."""
+    near = get_close_matches(str(word), list(known), n=1)
+    return f"did you mean `{near[0]}`? " if near else ""
+
 
 class PolicyError(Exception):
     """A policy that cannot be used: where (`line` 0 is the file as a whole), what is wrong, and what to do."""

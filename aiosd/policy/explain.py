@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import assert_never
 
+from aiosd.policy.folders import Folders
 from aiosd.policy.judge import Judgement
 from aiosd.policy.program import Opaque, Simple
 from aiosd.policy.rules import Rule
-from aiosd.policy.verdict import Part, RuleRef, Verdict
-from aiosd.types import Facet, RunAs, Tier, strictest
+from aiosd.policy.verdict import FileAction, Part, RuleRef, Verdict
+from aiosd.policy.wide import canonical_path
+from aiosd.types import Facet, Principal, RunAs, Tier, strictest
+
+_ABOUT_FOLDERS = frozenset(("glob", "grep"))
 
 
 class Unmatched(StrEnum):
@@ -69,9 +73,10 @@ def part_of_unmatched(
     return Part(text=text, tier=unmatched.tier, reason=f"{why} {what}", rules=(ref,), facets=facets)
 
 
-def part_of_opaque(text: str, opaque: Opaque, rules: Sequence[Rule]) -> Part:
+def part_of_opaque(text: str, opaque: Opaque, rules: Sequence[Rule], futile: str = "") -> Part:
     """The part that a line outside the language is, where no rule denies it: asked, with what the rules add."""
-    reasons = [outside(opaque), "A person must approve its exact text.", *_reasons(rules)]
+    reasons = [outside(opaque), *([futile] if futile else []), "A person must approve its exact text."]
+    reasons += _reasons(rules)
     ref = RuleRef(name="opaque", tier=Tier.REQUIRE_APPROVAL)
     refs = tuple(dict.fromkeys(rule.ref for rule in rules if rule.ref.tier is ref.tier)) or (ref,)
     return Part(text=text, tier=ref.tier, reason=" ".join(reasons), rules=refs, suggest=_suggestion(rules))
@@ -83,6 +88,15 @@ def part_asked(part: Part, name: str, reason: str) -> Part:
     return Part(text=part.text, tier=ref.tier, reason=reason, rules=(ref,))
 
 
+def at_least(part: Part, least: Tier) -> Part:
+    """`part`, asked about (or denied) where policy lets nothing pass with less."""
+    if part.tier.strictness >= least.strictness:
+        return part
+    ref = RuleRef(name="least", tier=least)
+    reason = f"{part.reason} The policy lets nothing pass with less than {least}."
+    return Part(text=part.text, tier=least, reason=reason, rules=(*part.rules, ref), suggest=part.suggest)
+
+
 def part_as_root(part: Part, rules: Sequence[Rule]) -> Part:
     """The part when it runs as root: at least asked about, unless a rule that speaks of root gave its tier."""
     if part.tier is Tier.DENY or (part.tier is Tier.REQUIRE_APPROVAL and rules):
@@ -90,6 +104,22 @@ def part_as_root(part: Part, rules: Sequence[Rule]) -> Part:
     if part.tier is Tier.NOTIFY and any(rule.run_as is RunAs.ROOT for rule in rules):
         return part
     return part_asked(part, "root", "It runs as root; a person must approve it.")
+
+
+def part_fenced_off(part: Part, folders: Folders, action: FileAction, principal: Principal) -> Part:
+    """`part`, denied where a folder rule denies the path as it is spelled; where a link leads, the kernel says no."""
+    if not folders.rules or part.tier is Tier.DENY:
+        return part
+    path = canonical_path(action.path, "/", principal.home)
+    hold = folders.find(path, principal.home)
+    picked = action.tool not in _ABOUT_FOLDERS and hold.refuses(path)
+    if hold.read and not picked and (hold.write is not False or not action.writes):
+        return part
+    kinds = "files of this kind" if hold.read and picked else "writing there" if hold.read else "reading it"
+    rules = folders.speaking(hold, principal.home)
+    refs = tuple(RuleRef(name=f"folder {rule.path}", tier=Tier.DENY, file=rule.file, line=rule.line) for rule in rules)
+    reason = f"A folder policy for {hold.path} denies {kinds}."
+    return Part(text=part.text, tier=Tier.DENY, reason=reason, rules=refs)
 
 
 def denied(text: str, why: str) -> Verdict:

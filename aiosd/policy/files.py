@@ -13,22 +13,32 @@ import pwd
 import re
 import stat
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiosd.policy.engine import Policy
-from aiosd.policy.errors import PolicyError
+from aiosd.policy.engine import Manner, Policy
+from aiosd.policy.errors import PolicyError, nearest
 from aiosd.policy.explain import Unmatched
+from aiosd.policy.folders import FolderRule, Folders, read_folders
 from aiosd.policy.knowledge import Knowledge, load_knowledge
 from aiosd.policy.rule_tables import read_permissions, read_rules
 from aiosd.policy.rules import Rule
+from aiosd.policy.toml_lines import Path as Place
 from aiosd.policy.toml_lines import locate
 from aiosd.policy.verdict import RuleRef
+from aiosd.types import Tier, strictest
 
 _MAX_FILE_BYTES: Final = 1024 * 1024
-_KEYS: Final = ("unmatched", "permissions", "rule")
+_KEYS: Final = (
+    "preset", "unmatched", "least", "only_simple", "questions", "permissions", "rule", "folder", "folders",
+)  # fmt: skip
 _AT_LINE: Final = re.compile(r"\(at line (\d+)")
+_HERE: Final = Path(__file__).parent
+DEFAULTS: Final = _HERE / "defaults"
+PRESETS: Final = ("safe", "normal", "paranoid", "trusted")
+_ASK: Final = Unmatched.REQUIRE_APPROVAL
 
 
 def load_policy(dirs: Sequence[Path], *, owner_uids: frozenset[int]) -> Policy:
@@ -36,20 +46,111 @@ def load_policy(dirs: Sequence[Path], *, owner_uids: frozenset[int]) -> Policy:
 
     Every directory and file must belong to one of `owner_uids` and be writable by nobody else. Raises PolicyError.
     """
+    return _assemble([_read_dir(directory, owner_uids) for directory in dirs])
+
+
+def load_policy_file(path: Path) -> Policy:
+    """The policy that one file is, whoever owns it, for trying it out; a preset that it names stands on the defaults.
+
+    Raises PolicyError.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        raise PolicyError(str(path), 0, f"cannot be read: {exc.strerror}", "name a policy file") from exc
+    if len(content) > _MAX_FILE_BYTES:
+        raise PolicyError(str(path), 0, "is larger than 1 MiB", "split it")
+    layers = [[(str(path), content)]]
+    if _parse_file(str(path), content, load_knowledge()).preset:
+        layers.insert(0, [(str(each), each.read_bytes()) for each in sorted(DEFAULTS.glob("*.toml"))])
+    return _assemble(layers)
+
+
+def tighten_policy(policy: Policy, file: str, content: bytes) -> Policy:
+    """`policy` with what a person's own file adds for that person: it may ask and deny more, and allow nothing.
+
+    Raises PolicyError, also where a line of it would allow.
+    """
+    own = _parse_file(file, content, policy.knowledge)
+    extra = [own]
+    if own.preset:
+        name, line = own.preset
+        if name not in ("safe", "paranoid"):
+            raise PolicyError(file, line, f"preset {name} in a person's own file", "it may be safe or paranoid")
+        extra.append(_parse_preset(name, policy.knowledge))
+    for folder in own.folders:
+        raise PolicyError(file, folder.line, "a folder policy in a person's own file", "that is an administrator's")
+    for rule in own.rules:
+        if rule.allows:
+            hint = "a person's own file can only ask and deny; ask an administrator for the rest"
+            raise PolicyError(file, rule.ref.line, f"`{rule.ref.name}` would be allowed", hint)
+    return Policy(
+        rules=(*policy.rules, *(rule for each in extra for rule in each.rules)),
+        unmatched=max((policy.unmatched_choice, *(u for each in extra for u in each.unmatched)), key=_by_strictness),
+        knowledge=policy.knowledge,
+        folders=policy.folders,
+        manner=_join([policy.manner, *(each.manner for each in extra)]),
+        digest=hashlib.sha256(policy.digest.encode() + content).hexdigest(),
+    )
+
+
+def _assemble(layers: Sequence[Sequence[tuple[str, bytes]]]) -> Policy:
+    """The policy that these files are, by layers of name and content."""
     knowledge = load_knowledge()
     digest = hashlib.sha256()
-    rules: list[Rule] = []
-    unmatched = (Unmatched.REQUIRE_APPROVAL, RuleRef(name="unmatched", tier=Unmatched.REQUIRE_APPROVAL.tier))
-    for directory in dirs:
-        layer: list[tuple[Unmatched, RuleRef]] = []
-        for name, content in _read_dir(directory, owner_uids):
+    files: list[_Parsed] = []
+    preset: tuple[str, int] | None = None
+    unmatched = (_ASK, RuleRef(name="unmatched", tier=_ASK.tier))
+    for contents in layers:
+        for name, content in contents:
             digest.update(f"{len(name.encode())}:{name}{len(content)}:".encode() + content)
-            file_rules, file_unmatched = _parse_file(name, content, knowledge)
-            rules += file_rules
-            layer += file_unmatched
-        if layer:
-            unmatched = max(layer, key=lambda choice: choice[0].tier.strictness)
-    return Policy(rules=rules, unmatched=unmatched, knowledge=knowledge, digest=digest.hexdigest())
+        layer = [_parse_file(name, content, knowledge) for name, content in contents]
+        chosen = _preset_of(layer)
+        choices = [choice for file in layer for choice in file.unmatched]
+        if chosen:
+            preset = chosen
+            choices = choices or _parse_preset(chosen[0], knowledge).unmatched
+        unmatched = max(choices, key=_by_strictness, default=unmatched)
+        files += layer
+    if preset:
+        digest.update(preset[0].encode())
+        files.append(_parse_preset(preset[0], knowledge))
+    return Policy(
+        rules=[rule for file in files for rule in file.rules],
+        unmatched=unmatched,
+        knowledge=knowledge,
+        folders=Folders(tuple(folder for file in files for folder in file.folders)),
+        manner=_join([file.manner for file in files]),
+        digest=digest.hexdigest(),
+    )
+
+
+def _preset_of(layer: Sequence["_Parsed"]) -> tuple[str, int] | None:
+    chosen: tuple[str, int] | None = None
+    for file in layer:
+        if file.preset and chosen and file.preset[0] != chosen[0]:
+            message = f"preset {file.preset[0]}, where another file of this folder says {chosen[0]}"
+            raise PolicyError(file.path, file.preset[1], message, "keep one of them")
+        chosen = file.preset or chosen
+    return chosen
+
+
+def _parse_preset(name: str, knowledge: Knowledge) -> "_Parsed":
+    path = _HERE / "presets" / f"{name}.toml"
+    return _parse_file(str(path), path.read_bytes(), knowledge)
+
+
+def _by_strictness(choice: tuple[Unmatched, RuleRef]) -> int:
+    return choice[0].tier.strictness
+
+
+def _join(manners: Sequence[Manner]) -> Manner:
+    return Manner(
+        least=strictest(*(each.least for each in manners), Tier.AUTO_ALLOW),
+        only_simple=any(each.only_simple for each in manners),
+        questions=all(each.questions for each in manners),
+    )
 
 
 def _read_dir(directory: Path, owner_uids: frozenset[int]) -> list[tuple[str, bytes]]:
@@ -97,7 +198,7 @@ def _check_owner(path: str, status: os.stat_result, owner_uids: frozenset[int]) 
 
 
 def _is_private(gid: int, uid: int) -> bool:
-    """Whether a group is a user's own: their name, nobody else in it (umask 002 counts on that). Never root's."""
+    """Whether a group is a user's own, with their name and nobody else in it (umask 002 means it). Never root's."""
     try:
         owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:
@@ -105,7 +206,19 @@ def _is_private(gid: int, uid: int) -> bool:
     return uid != 0 and owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
 
 
-def _parse_file(path: str, content: bytes, knowledge: Knowledge) -> tuple[list[Rule], list[tuple[Unmatched, RuleRef]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parsed:
+    """What one file says; `preset` comes with its line."""
+
+    path: str
+    rules: list[Rule]
+    folders: list[FolderRule]
+    unmatched: list[tuple[Unmatched, RuleRef]]
+    preset: tuple[str, int] | None
+    manner: Manner
+
+
+def _parse_file(path: str, content: bytes, knowledge: Knowledge) -> _Parsed:
     try:
         text = content.decode("utf-8").replace("\r\n", "\n")
         table = tomllib.loads(text)
@@ -120,17 +233,42 @@ def _parse_file(path: str, content: bytes, knowledge: Knowledge) -> tuple[list[R
     lines = locate(text)
     for key in table:
         if key not in _KEYS:
-            known = ", ".join(_KEYS)
-            raise PolicyError(path, lines[(key,)], f"unknown key `{key}`", f"the keys here are {known}")
+            known = f"{nearest(key, _KEYS)}the keys here are {', '.join(_KEYS)}"
+            raise PolicyError(path, lines[(key,)], f"unknown key `{key}`", known)
     rules = read_permissions(path, table.get("permissions", {}), lines, knowledge)
     rules += read_rules(path, table.get("rule", []), lines, knowledge)
-    return rules, _unmatched(path, table, lines[("unmatched",)]) if "unmatched" in table else []
+    preset = _choice(path, table, "preset", PRESETS, lines)
+    return _Parsed(
+        path=path,
+        rules=rules,
+        folders=read_folders(path, table.get("folder", []), table.get("folders", {}), lines),
+        unmatched=_unmatched(path, table, lines) if "unmatched" in table else [],
+        preset=(preset, lines[("preset",)]) if preset else None,
+        manner=Manner(
+            least=Tier(_choice(path, table, "least", tuple(Tier), lines) or Tier.AUTO_ALLOW),
+            only_simple=_flag(path, table, "only_simple", lines, default=False),
+            questions=_flag(path, table, "questions", lines, default=True),
+        ),
+    )
 
 
-def _unmatched(path: str, table: dict[str, object], line: int) -> list[tuple[Unmatched, RuleRef]]:
-    value = table["unmatched"]
-    choices = [choice.value for choice in Unmatched]
-    if not isinstance(value, str) or value not in choices:
-        raise PolicyError(path, line, f"unmatched is {value!r}", f"write one of {', '.join(choices)}")
-    unmatched = Unmatched(value)
-    return [(unmatched, RuleRef(name="unmatched", tier=unmatched.tier, file=path, line=line))]
+def _unmatched(path: str, table: Mapping[str, object], lines: Mapping[Place, int]) -> list[tuple[Unmatched, RuleRef]]:
+    unmatched = Unmatched(_choice(path, table, "unmatched", tuple(Unmatched), lines))
+    return [(unmatched, RuleRef(name="unmatched", tier=unmatched.tier, file=path, line=lines[("unmatched",)]))]
+
+
+def _choice(
+    path: str, table: Mapping[str, object], key: str, choices: Sequence[str], lines: Mapping[Place, int]
+) -> str:
+    value = table.get(key, "")
+    if key in table and (not isinstance(value, str) or value not in choices):
+        hint = f"{nearest(value, choices)}write one of {', '.join(choices)}"
+        raise PolicyError(path, lines[(key,)], f"{key} is {value!r}", hint)
+    return str(value)
+
+
+def _flag(path: str, table: Mapping[str, object], key: str, lines: Mapping[Place, int], *, default: bool) -> bool:
+    value = table.get(key, default)
+    if not isinstance(value, bool):
+        raise PolicyError(path, lines[(key,)], f"{key} is {value!r}", "write true or false")
+    return value

@@ -78,6 +78,15 @@ def judge(knowledge: Knowledge, argv: Sequence[Word]) -> Judgement:
     return judgement
 
 
+def may_become_harmless(knowledge: Knowledge, argv: Sequence[Word]) -> bool:
+    """Whether `argv` with more words after it could be harmless, in one of the ways to use the command."""
+    spec = knowledge.spec(argv[0].text)
+    return spec is not None and any(
+        all(concern.incomplete for concern in _judge_form(form, argv, argv[0].text).concerns)
+        for form in (spec, *spec.forms)
+    )
+
+
 def _distance(judgement: Judgement) -> tuple[bool, int]:
     """How far an argv is from a form: how much the form does not know, all that is missing counted once."""
     unknown = [concern for concern in judgement.concerns if concern.effect is Effect.UNKNOWN]

@@ -70,6 +70,9 @@ class Style(StrEnum):
     RAW = "raw"
 
 
+_WITHHELD: Final = (Effect.WRITES, Effect.NETWORK, Effect.CHANGES, Effect.ROOT, Effect.DESTRUCTIVE)
+
+
 class KnowledgeError(Exception):
     """The shipped option data is not what the schema says: a fault of ours, found by the tests."""
 
@@ -122,6 +125,16 @@ class Knowledge:
                     if name in self._tables:
                         raise KnowledgeError(f"{name} is described twice")
                     self._tables[name] = table
+
+    def reach(self, command: str) -> Effect | None:
+        """What of `command`, whatever its arguments, a closed sandbox withholds: `reads` is a view of the host."""
+        table = self._tables.get(command)
+        if table is None:
+            return None
+        if "facets" in table or "sees" in table:
+            return Effect.READS
+        effects = _effects(_text(table, "effects"))
+        return next((effect for effect in effects if effect in _WITHHELD), None)
 
     def commands(self) -> frozenset[str]:
         """Every command name known."""

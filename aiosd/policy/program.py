@@ -89,6 +89,10 @@ class Program:
             return None
         return tuple(word.text for word in stage.argv)
 
+    def is_simple(self) -> bool:
+        """Whether it is one command, with nothing piped, chained or redirected."""
+        return len(self.pipelines) == 1 and len(self.pipelines[0].stages) == 1 and not self.commands()[0].redirects
+
     def commands(self) -> tuple[Simple, ...]:
         """Every simple command, left to right."""
         return tuple(stage for pipeline in self.pipelines for stage in pipeline.stages)

@@ -49,9 +49,14 @@ def recognise(line: str) -> Program | Opaque:
         return Opaque(position=outside.position, reason=outside.reason)
 
 
-def _refuse_unprintable(line: str) -> None:
+def hides_characters(line: str) -> bool:
+    """Whether there are control or invisible characters in `line`, besides tab and newline."""
     # str.isprintable is false for just Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs without the space.
-    if line.replace("\t", "").replace("\n", "").isprintable():
+    return not line.isprintable() and not line.replace("\t", "").replace("\n", "").isprintable()
+
+
+def _refuse_unprintable(line: str) -> None:
+    if not hides_characters(line):
         return
     for position, char in enumerate(line):
         if not char.isprintable() and char not in "\t\n":

@@ -17,6 +17,8 @@ _IFS: Final = re.compile(r"\$(?:IFS\b|\{IFS[^{}]*\})")
 _DEFAULT: Final = re.compile(r"\$\{[A-Za-z0-9_@*]*:?[-=+?]([^{}]*)\}")
 _EXPANSION: Final = re.compile(r"\$(?:\{[^{}]*\}|[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])")
 _REDIRECT: Final = re.compile(r"(?<!<)(>[>|&]?|<<?(?!<)-?|<[&>])[ \t]*([^\s;&|()<>`]+)")
+_DESCRIPTOR: Final = re.compile(r"[0-9]*-?")
+_QUOTED: Final = re.compile(r"""\\.|'[^']*'?|"(?:[^"\\]|\\.)*"?""", re.DOTALL)
 _BOUNDARY: Final = re.compile(r"(\|\||&&|\|&?|<<<|[;&\n()`<>])")
 _NOT_TEXT: Final = str.maketrans("", "", "'\"\\")
 _AS_BLANKS: Final = str.maketrans(dict.fromkeys(";|&()<>`{},=", " "))
@@ -81,12 +83,18 @@ def _unescape(found: re.Match[str]) -> str:
     return chr(number) if number < 0x110000 else ""
 
 
+def without_quoted(text: str) -> str:
+    """The text with each quoted piece, and each escaped character, as one plain character."""
+    return _QUOTED.sub("q", text)
+
+
 def redirected_paths(text: str) -> tuple[str, list[str]]:
     """The text without its redirections, and the paths that these may write to."""
     paths: dict[str, None] = {}
 
     def note(found: re.Match[str]) -> str:
-        if found[1].startswith(">"):
+        copied = found[1] == ">&" and _DESCRIPTOR.fullmatch(found[2])
+        if (found[1].startswith(">") or found[1] == "<>") and not copied:
             paths[found[2].replace(_UNKNOWN, "")] = None
         return " "
 

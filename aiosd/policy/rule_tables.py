@@ -4,28 +4,31 @@ It promises that a rule that exists is valid: known keys, right types, a pattern
 examples that hold. What is wrong is a PolicyError with the line it stands on.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from aiosd.policy.deny_scan import LimitError, Scan, Searched
-from aiosd.policy.errors import PolicyError
-from aiosd.policy.judge import judge
+from aiosd.policy.errors import PolicyError, nearest
+from aiosd.policy.judge import judge, may_become_harmless
 from aiosd.policy.knowledge import Knowledge
 from aiosd.policy.program import Program, Word
 from aiosd.policy.recogniser import recognise
-from aiosd.policy.rules import Pattern, PatternError, Rule, ToolPattern, parse_pattern, uncovered
+from aiosd.policy.rules import Pattern, PatternError, Rule, parse_pattern, uncovered
 from aiosd.policy.toml_lines import Path
+from aiosd.policy.tools import FILE_TOOLS, MCP, WRITING_TOOLS, ToolPatternError, parse_tool_pattern
 from aiosd.policy.verdict import RuleRef
 from aiosd.policy.wide import canonical_path
 from aiosd.types import RunAs, Tier
 
-FILE_TOOLS: Final = ("read_file", "write_file", "edit_file", "glob", "grep")
-_WRITING_TOOLS: Final = ("write_file", "edit_file")
-_RULE_KEYS: Final = (
-    "pattern", "command", "tool", "tier", "default", "reason", "suggest", "user", "group", "run_as", "cwd", "match",
-    "no_match",
+RULE_KEYS: Final = (
+    "pattern", "command", "tool", "tier", "default", "reason", "suggest", "user", "group", "run_as", "cwd", "machine",
+    "writes", "network", "match", "no_match",
 )  # fmt: skip
+_HOST_NAME: Final = re.compile(r"\*|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?")
+_MACHINE_NAME: Final = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
+_WRITES: Final = re.compile(r"\.|~(?:/.*)?|/.*", re.DOTALL)
 _Lines = Mapping[Path, int]
 
 
@@ -38,7 +41,7 @@ def read_permissions(file: str, table: object, lines: _Lines, knowledge: Knowled
         place = ("permissions", key)
         if key not in tuple(Tier):
             known = ", ".join(Tier)
-            raise PolicyError(file, lines[place], f"unknown list `{key}`", f"the lists are {known}")
+            raise PolicyError(file, lines[place], f"unknown list `{key}`", f"{nearest(key, Tier)}the lists are {known}")
         for index, text in enumerate(_strings(file, lines, place, patterns)):
             line = lines.get((*place, index), lines[place])
             rule = Rule(ref=RuleRef(name=text, tier=Tier(key), file=file, line=line))
@@ -68,8 +71,9 @@ class _RuleTable:
 
     def rules(self) -> list[Rule]:
         for key in self._table:
-            if key not in _RULE_KEYS:
-                raise self._error(key, f"unknown key `{key}`", f"the keys of a rule are {', '.join(_RULE_KEYS)}")
+            if key not in RULE_KEYS:
+                known = f"{nearest(key, RULE_KEYS)}the keys of a rule are {', '.join(RULE_KEYS)}"
+                raise self._error(key, f"unknown key `{key}`", known)
         tier = self._one_of("tier", tuple(Tier))
         if tier is None:
             raise self._error("", "a rule without tier", f"add tier = one of {', '.join(Tier)}")
@@ -81,6 +85,9 @@ class _RuleTable:
             groups=frozenset(self._texts("group")),
             run_as=RunAs(run_as) if (run_as := self._one_of("run_as", tuple(RunAs))) else None,
             cwd=self._cwd(),
+            machines=frozenset(self._each("machine", _MACHINE_NAME, "write the name of a machine, host, or *")),
+            writes=self._granted("writes", tier, _WRITES, "write a path from /, ~/…, or . for the working directory"),
+            network=self._granted("network", tier, _HOST_NAME, "write a host in lower case, *.domain, host:port, or *"),
             default=self._default(tier),
         )
         rules = self._subjects(common)
@@ -112,20 +119,16 @@ class _RuleTable:
         return replace(common, ref=replace(common.ref, name=text, line=line))
 
     def _tool_rule(self, rule: Rule, text: str) -> Rule:
-        tool, colon, path = text.partition(":")
-        if tool not in FILE_TOOLS:
-            raise self._error("tool", f"unknown tool `{tool}`", f"the file tools are {', '.join(FILE_TOOLS)}")
-        if rule.ref.tier is Tier.AUTO_ALLOW and tool in _WRITING_TOOLS:
-            raise self._error(
-                "tier", f"{tool} cannot be auto_allow, where nothing is written", "use notify or stricter"
-            )
-        if colon and (not path.startswith("/") or "*" in path.removesuffix("/*")):
-            raise self._error(
-                "tool", f"`{path}` is not an absolute path", "write /a/file, or /a/folder/* for all below it"
-            )
-        folder = path.endswith("/*")
-        path = canonical_path(path.removesuffix("*"), "/", "/") if path else ""
-        return replace(rule, tool=ToolPattern(tool=tool, path=path.rstrip("/") + "/*" if folder else path))
+        try:
+            pattern = parse_tool_pattern(text)
+        except ToolPatternError as exc:
+            tool = text.partition(":")[0]
+            hint = nearest(tool, (*FILE_TOOLS, MCP)) if tool not in (*FILE_TOOLS, MCP) else ""
+            raise self._error("tool", str(exc.args[0]), hint + str(exc.args[1])) from exc
+        if rule.ref.tier is Tier.AUTO_ALLOW and pattern.tool in (*WRITING_TOOLS, MCP):
+            message = f"{pattern.tool} cannot be auto_allow, where nothing is written and nothing reached"
+            raise self._error("tier", message, "use notify or stricter")
+        return replace(rule, tool=pattern)
 
     def _check_examples(self, rules: Sequence[Rule]) -> None:
         if "match" not in self._table and "no_match" not in self._table:
@@ -139,6 +142,21 @@ class _RuleTable:
                     raise PolicyError(
                         self._file, line, f"the rule {verb} its example `{example}`", f"correct the pattern or {key}"
                     )
+
+    def _each(self, key: str, form: re.Pattern[str], hint: str) -> list[str]:
+        texts = self._texts(key)
+        for index, text in enumerate(texts):
+            if not form.fullmatch(text):
+                line = self._lines.get((*self._path, key, index), self._line(key))
+                raise PolicyError(self._file, line, f"{key} `{text}`", hint)
+        return texts
+
+    def _granted(self, key: str, tier: str, form: re.Pattern[str], hint: str) -> tuple[str, ...] | None:
+        if key not in self._table:
+            return None
+        if tier != Tier.NOTIFY:
+            raise self._error(key, f"{key} in a rule that is {tier}", "only a notify grants; an approval shows its own")
+        return tuple(self._each(key, form, hint))
 
     def _default(self, tier: str) -> bool:
         value = self._table.get("default", False)
@@ -170,7 +188,7 @@ class _RuleTable:
     def _one_of(self, key: str, values: Sequence[str]) -> str | None:
         value = self._text(key)
         if value and value not in values:
-            raise self._error(key, f"{key} is `{value}`", f"write one of {', '.join(values)}")
+            raise self._error(key, f"{key} is `{value}`", f"{nearest(value, values)}write one of {', '.join(values)}")
         return value or None
 
     def _line(self, key: str) -> int:
@@ -193,7 +211,10 @@ def _strings(file: str, lines: _Lines, place: Path, value: object) -> list[str]:
 def _with_pattern(rule: Rule, text: str, knowledge: Knowledge) -> Rule:
     """`rule` with its pattern read, and refused where it could never do what its tier says."""
     file, line = rule.ref.file, rule.ref.line
-    if rule.ref.tier is Tier.DENY and (text.startswith(">") or any(char in text for char in ";|&(){}<>$`")):
+    shell_text = text.startswith(">") or any(char in text for char in ";|&(){}<>$`")
+    if rule.ref.tier is Tier.DENY and shell_text:
+        return replace(rule, text=text)
+    if rule.ref.tier is Tier.REQUIRE_APPROVAL and text.startswith("> /"):
         return replace(rule, text=text)
     try:
         pattern = parse_pattern(text)
@@ -209,10 +230,11 @@ def _with_pattern(rule: Rule, text: str, knowledge: Knowledge) -> Rule:
 def _refuse_harmful(rule: Rule, pattern: Pattern, knowledge: Knowledge) -> None:
     """An `auto_allow` pattern that spells out what is not known to be harmless would never come true: say so."""
     words = pattern.words
-    unfinished = pattern.open or len(words) == 1
-    judgement = judge(knowledge, tuple(Word(text=word) for word in words))
+    argv = tuple(Word(text=word) for word in words)
+    judgement = judge(knowledge, argv)
     if judgement.known:
-        concerns = [each.text for each in judgement.concerns if not (each.incomplete and unfinished)]
+        unfinished = (pattern.open or len(words) == 1) and may_become_harmless(knowledge, argv)
+        concerns = [] if unfinished else [each.text for each in judgement.concerns]
     else:
         concerns = [f"`{word}` is not known to be harmless" for word in words if word.startswith("-")]
     if concerns:
@@ -229,9 +251,9 @@ class _Examples:
         self._searched = Searched(rules, knowledge)
 
     def match(self, example: str) -> bool:
-        tool, colon, path = example.partition(":")
-        if colon and tool in FILE_TOOLS:
-            return any(rule.tool is not None and rule.tool.covers(tool, path) for rule in self._rules)
+        tool, colon, about = example.partition(":")
+        if colon and tool in (*FILE_TOOLS, MCP):
+            return any(rule.tool is not None and rule.tool.covers(tool, about) for rule in self._rules)
         program = recognise(example)
         if isinstance(program, Program) and any(self._allowed(command.argv) for command in program.commands()):
             return True

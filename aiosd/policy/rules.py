@@ -13,6 +13,7 @@ from typing import Final
 from aiosd.policy.judge import Judgement
 from aiosd.policy.knowledge import Effect
 from aiosd.policy.program import Word
+from aiosd.policy.tools import ToolPattern
 from aiosd.policy.verdict import RuleRef
 from aiosd.types import Principal, RunAs, Tier
 
@@ -20,6 +21,9 @@ _SHELL_CHARACTERS: Final = frozenset(";|&(){}<>$`'\"\\")
 # What a notice is enough for, when the pattern takes it in: effects with the person's own rights that the data names.
 _SPELLED_IS_ENOUGH: Final = frozenset((Effect.DESTRUCTIVE, Effect.UNKNOWN))
 _NOTICE_IS_ENOUGH: Final = frozenset((Effect.WRITES, Effect.NETWORK, Effect.CHANGES, Effect.ENDLESS, Effect.MISLEADS))
+# In `machine`: this host, and every machine.
+HOST: Final = "host"
+ANY: Final = "*"
 
 
 class PatternError(ValueError):
@@ -52,27 +56,12 @@ class Pattern:
         return at < len(self.words) - (self.open and self.words[-1][:1] == "-" and self.words[-1][:2] != "--")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolPattern:
-    """A file tool, and the path it is about: one file, everything below a folder (`/etc/*`), or any when empty."""
-
-    tool: str
-    path: str = ""
-
-    def covers(self, tool: str, path: str) -> bool:
-        """Whether the action is meant; `path` is normalised and absolute."""
-        if tool != self.tool:
-            return False
-        if self.path.endswith("/*"):
-            return path.startswith(self.path[:-1])
-        return not self.path or path == self.path
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # one rule is one line of one file
 class Rule:
     """One line of policy: what it is about, for whom, and the tier it gives. Conditions left empty always hold.
 
-    A `default` asks only where no other rule speaks: it can be overridden by any rule that allows.
+    A `default` asks only where no other rule speaks: it can be overridden by any rule that allows. `writes` and
+    `network` are what it grants where it notifies; None where it does not say, and the option data does.
     """
 
     ref: RuleRef
@@ -85,6 +74,9 @@ class Rule:
     groups: frozenset[str] = frozenset()
     run_as: RunAs | None = None
     cwd: str = ""
+    machines: frozenset[str] = frozenset()
+    writes: tuple[str, ...] | None = None
+    network: tuple[str, ...] | None = None
     default: bool = False
 
     @property
@@ -95,14 +87,16 @@ class Rule:
         """The narrow reading of its pattern; a rule without one covers no command."""
         return self.pattern is not None and self.pattern.covers(argv)
 
-    def applies(self, principal: Principal, run_as: RunAs, cwd: str) -> bool:
-        """Whether the rule is about this person, these rights and this directory.
+    def applies(self, principal: Principal, run_as: RunAs, cwd: str, machine: str = "") -> bool:
+        """Whether the rule is about this person, these rights, this directory and this machine ("" is the host).
 
-        A rule that allows and does not speak of `run_as` is about the person's own rights only.
+        A rule that allows and speaks of no `run_as`, or no `machine`, is about the person's own rights, or the host.
         """
         asked = self.run_as or (RunAs.USER if self.allows else run_as)
+        there = bool(self.machines & {ANY, machine or HOST}) if self.machines else not (machine and self.allows)
         return (
             asked is run_as
+            and there
             and (not self.users or principal.user in self.users)
             and (not self.groups or not self.groups.isdisjoint(principal.groups))
             and (not self.cwd or cwd == self.cwd or cwd.startswith(self.cwd.rstrip("/") + "/"))

@@ -8,11 +8,15 @@ from aiosd.types import Facet, RunAs, Tier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandAction:
-    """A shell line proposed to run in `cwd` (absolute). `run_as` root can only make the verdict stricter."""
+    """A shell line proposed to run in `cwd` (absolute). `run_as` root can only make the verdict stricter.
+
+    `machine` names the container it is for; "" is this host.
+    """
 
     line: str
     cwd: str
     run_as: RunAs = RunAs.USER
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +26,17 @@ class FileAction:
     tool: str
     path: str
     writes: bool
+    machine: str = ""
 
 
-Action = CommandAction | FileAction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAction:
+    """A tool of an MCP server proposed, as `server/tool`. What it does nobody here knows."""
+
+    name: str
+
+
+Action = CommandAction | FileAction | ToolAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +54,11 @@ class RuleRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The verdict for one simple command (or one file action): its text as a person would write it."""
+    """The verdict for one simple command (or one tool): its text as a person would write it.
+
+    `writes` and `network` are what a `notify` grants it: paths (`.` is its working directory, `/` all that the person
+    may write) and hosts (`*` is any). `remedy` is what would make it pass, where somebody asked for that.
+    """
 
     text: str
     tier: Tier
@@ -50,6 +66,9 @@ class Part:
     rules: tuple[RuleRef, ...]
     facets: frozenset[Facet] = frozenset()
     suggest: str = ""
+    writes: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +88,16 @@ class Verdict:
     opaque: Opaque | None = None
     run_as: RunAs = RunAs.USER
     facets: tuple[frozenset[Facet], ...] = ()
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Every path that its parts are granted to write, each once."""
+        return tuple(dict.fromkeys(path for part in self.parts for path in part.writes))
+
+    @property
+    def network(self) -> tuple[str, ...]:
+        """Every host that its parts are granted to reach, each once."""
+        return tuple(dict.fromkeys(host for part in self.parts for host in part.network))
 
     @property
     def rules(self) -> tuple[RuleRef, ...]:

@@ -251,7 +251,8 @@ def test_status_says_what_runs(daemon: Daemon) -> None:
     [
         (["df", "-h", "/"], "auto_allow", "df -h /"),
         (["df -h /"], "auto_allow", "df -h /"),
-        (["--", "df", "--json"], "require_approval", "df --json"),
+        (["--", "sort", "--output=x", "y"], "require_approval", "sort --output=x y"),
+        (["--", "df", "--json"], "auto_allow", "df --json"),
         (["touch", "a b"], "require_approval", "touch 'a b'"),
         (["--root", "df"], "require_approval", "df"),
         (["mkdir", "x"], "deny", "mkdir x"),

@@ -144,7 +144,7 @@ def test_output_within_the_bounds_is_whole_and_not_marked(daemon: Daemon) -> Non
 
 
 def test_output_that_never_ends_ends_with_the_commands_time(daemon: Daemon) -> None:
-    with proposed(daemon, "yes") as (stream, card):
+    with proposed(daemon, "touch /nowhere/x; yes") as (stream, card):
         assert answered(daemon, card) == {}
         done = stream.until("call_done")
         assert (done["outcome"], done["truncated"]) == ("timed_out", True)

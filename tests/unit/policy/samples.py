@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import aiosd.policy
-from aiosd.policy import CommandAction, Policy, Verdict, load_policy
+from aiosd.policy import CommandAction, Policy, Verdict, load_policy, tighten_policy
 from aiosd.types import Principal, RunAs
 
 ALICE = Principal(uid=1000, gid=1000, user="alice", home="/home/alice", groups=("alice", "wheel"))
@@ -18,6 +18,12 @@ OWNERS = frozenset((os.getuid(), DEFAULTS.stat().st_uid))
 @cache
 def shipped_policy() -> Policy:
     return load_policy([DEFAULTS], owner_uids=OWNERS)
+
+
+@cache
+def asking_policy() -> Policy:
+    """The shipped rules, where what they do not know is asked about."""
+    return tighten_policy(shipped_policy(), "own.toml", b'unmatched = "require_approval"')
 
 
 def write_policy(directory: Path, text: str, name: str = "test.toml") -> Path:

@@ -11,7 +11,7 @@ from aiosd.policy.knowledge import load_knowledge
 from aiosd.policy.rule_tables import read_permissions
 from aiosd.policy.toml_lines import Path
 from aiosd.types import Facet, RunAs, Tier
-from tests.unit.policy.samples import ALICE, shipped_policy, tiers, verdict
+from tests.unit.policy.samples import ALICE, asking_policy, shipped_policy, tiers, verdict
 
 _SHOW_NGINX = (
     "systemctl show nginx.service --no-pager -p Id,LoadState,ActiveState,SubState,Result,UnitFileState,Description,"
@@ -97,10 +97,10 @@ def test_ordinary_reading_runs_unasked(line: str) -> None:
         ("ping -c1 1.1.1.1", "uses the network"),
         ("git push", "changes a repository"),
         ("python3 -c 'print(1)'", "runs a program of its own"),
-        ("awk '{print $1}' x", "runs a program of its own"),
+        ("awk '{print $1}' x", "`awk` runs other programs"),
         ("find . -name x -delete", "It removes data"),
-        ("find . -exec ls {} +", "for each thing that it finds"),
-        ("ls | xargs wc", "for each thing that it finds"),
+        ("find . -exec ls {} +", "`-exec` runs other programs"),
+        ("ls | xargs wc", "`xargs` runs other programs"),
         ("vi /etc/fstab", "waits for a person at a terminal"),
         ("tail -f /var/log/syslog", "waits for a person at a terminal, or never ends"),
         ("sort -o out x", "`-o` writes files"),
@@ -121,7 +121,7 @@ def test_ordinary_reading_runs_unasked(line: str) -> None:
     ],
 )
 def test_everything_else_is_asked_with_its_reason(line: str, reason: str) -> None:
-    said = verdict(shipped_policy(), line)
+    said = verdict(asking_policy(), line)
     assert said.tier is Tier.REQUIRE_APPROVAL, said
     assert reason in said.reason
     assert said.rules
@@ -259,15 +259,74 @@ def test_what_no_rule_speaks_of_follows_unmatched() -> None:
     permissions = {"auto_allow": ["ls", "sort"], "deny": ["rm -r /"]}
     asked, denied = "require_approval", "deny"
     assert {unmatched: list(tiers(_policy(unmatched, permissions), lines).values()) for unmatched in Unmatched} == {
-        Unmatched.CONFINE: ["auto_allow", "auto_allow", "auto_allow", asked, denied],
+        Unmatched.CONFINE: ["auto_allow", asked, "auto_allow", "auto_allow", denied],
         Unmatched.REQUIRE_APPROVAL: [asked, asked, asked, asked, denied],
         Unmatched.DENY: [denied, denied, denied, denied, denied],
     }
-    confined = verdict(_policy(Unmatched.CONFINE, permissions), "sort -o x y")
+    confined = verdict(_policy(Unmatched.CONFINE, permissions), "sort --parallel-merge y")
     assert confined.reason == (
-        "The rule `sort` does not reach this far: `-o` writes files. It runs confined: it can read, and nothing else."
+        "The rule `sort` does not reach this far: `--parallel-merge` is not known to be harmless. "
+        "It runs confined: it can read, and nothing else."
     )
     assert verdict(_policy(Unmatched.CONFINE, {}), "ls", run_as=RunAs.ROOT).tier is Tier.REQUIRE_APPROVAL
+
+
+_SANDBOX = "would tell of its sandbox instead of this machine"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "frobnicate --all",
+        "./configure --help",
+        "/bin/ls -l",
+        "ls --unheard-of",
+        "awk '$3 > 100 {print $1}' data",
+        "find . -name '*.py' -exec wc -l {} +",
+        "ls | xargs wc -l",
+        "timeout 5 ls",
+        "cd src && ls; export A=1",
+        'for f in *.log; do echo $f; wc -l "$f" 2>/dev/null; done',
+        "echo $HOME",
+        "command -v git >/dev/null 2>&1 && echo yes",
+        "cat <<EOF\nx\nEOF",
+        "while read -r a b; do test $a -gt 3; done < data",
+    ],
+)
+def test_what_is_not_known_runs_confined_and_without_a_view_of_the_host(line: str) -> None:
+    said = verdict(shipped_policy(), line)
+    assert (said.tier, said.run_as) == (Tier.AUTO_ALLOW, RunAs.USER), said
+    assert not any(said.facets)
+    assert said.program is not None or said.opaque is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("sort -o x y", "`-o` writes files, which it could not do confined"),
+        ("crontab -e", "`crontab` changes the state of the system, which it could not do confined"),
+        ("for i in 1 2; do crontab -l; done", "at character"),
+        ("pgrep -f nginx", "would list its own process"),
+        ("ps --unheard-of", f"`ps` {_SANDBOX}"),
+        ("timeout 5 ps aux", f"`ps` {_SANDBOX}"),
+        ("/usr/bin/systemctl show x", f"`systemctl` {_SANDBOX}"),
+        ("awk '{print $2}' /proc/net/dev", "its sandbox below /proc"),
+        ("for p in $(pgrep nginx); do echo $p; done", "at character"),
+        ("LC_ALL=C ps aux", "at character"),
+        ("for p in /proc/[0-9]*; do cat $p/comm; done", "at character"),
+        ("ls > out", "It writes to a file"),
+        ("for f in *; do cat $f >> all; done", "It writes to a file"),
+        ("cat <<EOF > 'a b'\nx\nEOF", "It writes to a file"),
+        ("echo x 1<>out", "It writes to a file"),
+        ("for f in *; do rm $f; done", "It removes data"),
+        ("echo a\u200bb", "invisible or control character"),
+        ("", "there is no command"),
+    ],
+)
+def test_what_confinement_could_not_serve_truly_is_asked_about(line: str, reason: str) -> None:
+    said = verdict(shipped_policy(), line)
+    assert said.tier is Tier.REQUIRE_APPROVAL, said
+    assert reason in said.reason
 
 
 def test_an_opaque_line_says_where_and_why() -> None:
@@ -337,9 +396,11 @@ def test_another_strict_rule_never_loosens_a_verdict(
 def test_any_text_has_a_verdict_and_none_is_auto_allowed_unread(line: str) -> None:
     said = verdict(shipped_policy(), line)
     assert said.reason
-    if said.tier is Tier.AUTO_ALLOW:
-        assert said.program is not None
+    if said.tier is Tier.AUTO_ALLOW and said.program is not None:
         assert len(said.facets) == len(said.program.pipelines)
+    assert said.program is not None or (said.facets, said.run_as) == ((), RunAs.USER)
+    asked = verdict(asking_policy(), line)
+    assert asked.program is not None or asked.tier.strictness >= Tier.REQUIRE_APPROVAL.strictness
 
 
 @pytest.mark.parametrize(

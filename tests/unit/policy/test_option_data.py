@@ -414,7 +414,7 @@ _HELPFUL = """
 ls cat tac head tail stat wc sort uniq cut tr nl fold fmt paste join comm shuf numfmt seq base64 expand md5sum
 b2sum cksum od basename dirname realpath readlink date id nproc uname printenv df du who rm mkdir touch cp mv
 ln chmod tee truncate grep diff cmp free lscpu lsblk findmnt dmesg systemctl journalctl loginctl timedatectl
-hostnamectl localectl busctl ss
+hostnamectl localectl busctl ss tar cpio nm readelf iconv
 """.split()
 # Newer than the tools of Debian 12, or known to a tool that does not tell.
 _UNTOLD = frozenset(

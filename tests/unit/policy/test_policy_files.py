@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
         ("unmatched = 'deny'\nunmatched = 'deny'\n", 2, "is not TOML: Cannot overwrite a value", "correct"),
         ("[permissions]\na = 1\n\n[permissions]\n", 4, "is not TOML: Cannot declare", "correct"),
         ("x = \n", 1, "is not TOML", "correct"),
-        ("# fine\nunmached = 'deny'\n", 2, "unknown key `unmached`", "unmatched, permissions, rule"),
+        ("# fine\nunmached = 'deny'\n", 2, "unknown key `unmached`", "mean `unmatched`? the keys here are preset"),
         ("unmatched = 'allow'", 1, "unmatched is 'allow'", "confine, require_approval, deny"),
         ("unmatched = 1", 1, "unmatched is 1", "confine, require_approval, deny"),
         ("permissions = 1", 1, "permissions is not a table", "[permissions]"),
@@ -65,7 +65,19 @@ def folder(tmp_path: Path) -> Path:
         ("[[rule]]\ntier = 'deny'\npattern = 'rm'\ntool = 'glob'", 4, "commands or about file tools", "two rules"),
         ("[[rule]]\ntier = 'deny'\ntool = 'readfile'", 3, "unknown tool `readfile`", "read_file, write_file"),
         ("[[rule]]\ntier = 'deny'\ntool = 'read_file:etc'", 3, "not an absolute path", "/a/file"),
-        ("[[rule]]\ntier = 'deny'\ntool = 'read_file:/e*/x'", 3, "not an absolute path", "/a/file"),
+        ("[[rule]]\ntier = 'deny'\ntool = 'mcp:git'", 3, "names no tool of a server", "mcp:SERVER/TOOL"),
+        ("[[rule]]\ntier = 'auto_allow'\ntool = 'mcp:git/log'", 2, "mcp cannot be auto_allow", "use notify"),
+        ("[[rule]]\ntier = 'deny'\ntool = 'writefile'", 3, "unknown tool", "did you mean `write_file`?"),
+        ("[[rule]]\ntier = 'deny'\ncommand = 'rm'\nmachine = 'a b'", 4, "machine `a b`", "name of a machine"),
+        ("[[rule]]\ntier = 'notify'\ncommand = 'rm'\nwrites = 'x'", 4, "writes `x`", "a path from /"),
+        ("[[rule]]\ntier = 'notify'\ncommand = 'rm'\nnetwork = ['a.b',\n'EVIL/']", 5, "network `EVIL/`", "*.domain"),
+        ("[[rule]]\ntier = 'deny'\ncommand = 'rm'\nwrites = '/x'", 4, "writes in a rule that is deny", "only a notify"),
+        ("[[rule]]\ncommand = 'rm'\ntier = 'notfy'", 3, "tier is `notfy`", "did you mean `notify`?"),
+        ("[permissions]\nauto_alow = []", 2, "unknown list `auto_alow`", "did you mean `auto_allow`?"),
+        ("[[rule]]\ncommand = 'rm'\ntier = 'deny'\nreson = 'x'", 4, "unknown key `reson`", "did you mean `reason`?"),
+        ("preset = 'paranoi'", 1, "preset is 'paranoi'", "did you mean `paranoid`?"),
+        ("least = 'ask'", 1, "least is 'ask'", "auto_allow, notify"),
+        ("only_simple = 1", 1, "only_simple is 1", "true or false"),
         ("[[rule]]\ntier = 'auto_allow'\ntool = 'write_file'", 2, "write_file cannot be auto_allow", "use notify"),
         ("[[rule]]\ntier = 'notify'\nuser = 'bob'", 1, "a rule that allows must say what", "add pattern"),
         ("[[rule]]\ntier = 'deny'\ncommand = 'rm'\nuser = 1", 4, "user is 1", "list of texts"),
@@ -288,8 +300,8 @@ def test_the_digest_changes_with_every_file(folder: Path) -> None:
     assert len({first, second, load(folder).digest}) == 3
 
 
-def test_the_shipped_policy_loads_and_asks_about_what_it_does_not_know() -> None:
-    assert shipped_policy().unmatched is Unmatched.REQUIRE_APPROVAL
+def test_the_shipped_policy_loads_and_confines_what_it_does_not_know() -> None:
+    assert shipped_policy().unmatched is Unmatched.CONFINE
     assert sorted(path.name for path in DEFAULTS.glob("*.toml")) == ["00-defaults.toml"]
 
 
