@@ -242,10 +242,10 @@ def _garbage(kind: str) -> list[Raw]:
 async def test_garbage_is_a_named_error_or_passes(stage: Stage, index: int) -> None:
     garbage = _garbage(stage.kind)[index]
     stage.provider.says(garbage, Say(text="ok"))
-    assert said(await stage.ask(retries=1)) == "ok"
+    assert said(await stage.ask(retries=1, idle_s=2)) == "ok"
     stage.provider.says(garbage)
     with pytest.raises(ModelUnavailableError) as caught:
-        await stage.ask(retries=0)
+        await stage.ask(retries=0, idle_s=2)
     assert type(caught.value) in (ModelGarbledError, ModelUnavailableError)
 
 
