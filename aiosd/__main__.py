@@ -71,7 +71,8 @@ def _show_config(*, standalone: bool) -> None:
     from aiosd.layers import config_folders  # noqa: PLC0415
     from aiosd.wire import Config  # noqa: PLC0415
 
-    loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
+    folders = config_folders(os.environ, standalone=standalone)
+    loaded = load_config(folders, os.environ, standalone=standalone)
     sys.stdout.write(render_config(Config(entries=loaded.entries)))
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -13,15 +14,16 @@ from aiosd.api.app import Door, make_app
 from aiosd.api.gate import Gate
 from aiosd.api.refusal import refuse
 from aiosd.begin import begin
-from aiosd.config import Config, Live, Loaded, load_config
-from aiosd.errors import AiosError, CannotBeginError, ConfigError
+from aiosd.config import Live, Loaded, load_config
+from aiosd.errors import AiosError, CannotBeginError
 from aiosd.guard.child import end, supervise
 from aiosd.guard.client import GuardClient
 from aiosd.guard.spawn import GuardProcess
 from aiosd.layers import config_folders
 from aiosd.memory.transcripts import Transcripts, render_now
-from aiosd.model.base import Model
 from aiosd.model.builtin import BuiltinModel
+from aiosd.model.catalog import Catalog
+from aiosd.model.keys import Keys
 from aiosd.places import Places
 from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
@@ -38,26 +40,28 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
     manager = Manager()
     try:
         if guard:  # whoever started it reads what it says
-            begun: tuple[Loaded, Model] | None = _load(standalone=True)
+            begun: Loaded | None = _load(standalone=True)
         else:
             begun = await begin(listener, _attempt, expected=CannotBeginError, refuse=refuse, manager=manager)
         if begun is None:
             return
-        loaded, model = begun
+        live = Live(begun)
+        models = Catalog(lambda: live.config, find_keys(os.environ, standalone=guard is not None), BuiltinModel())
         transcripts = Transcripts(places.state_dir / "users")
         logins = Logins(places.state_dir / "logins", transcripts)
         rooms = Rooms(
             transcripts=transcripts,
             waiting=Waiting(places.state_dir / "waiting"),
             guard=GuardClient(places.guard_socket),
-            model=model,
-            live=Live(loaded),
+            models=models,
+            live=live,
         )
         async with asyncio.TaskGroup() as group:
             supervising = group.create_task(supervise(guard)) if guard else None
             try:
                 await _serve(listener, rooms, logins, Manager(), guard)
             finally:
+                await models.close()
                 transcripts.close()
                 if supervising:
                     supervising.cancel()
@@ -72,26 +76,21 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
             os.unlink(places.api_socket)
 
 
-def _load(*, standalone: bool) -> tuple[Loaded, Model]:
-    loaded = load_config(config_folders(os.environ, standalone=standalone), os.environ)
-    return loaded, choose_model(loaded.config)
+def _load(*, standalone: bool) -> Loaded:
+    return load_config(config_folders(os.environ, standalone=standalone), os.environ, standalone=standalone)
 
 
-async def _attempt() -> tuple[Loaded, Model]:
+async def _attempt() -> Loaded:
     try:
         return _load(standalone=False)
     except AiosError as exc:
         raise CannotBeginError(f"{exc.message}; {exc.hint}") from exc
 
 
-def choose_model(config: Config) -> Model:
-    """The model that the configuration names."""
-    builtin = BuiltinModel()
-    if config.agent.model != builtin.info.name:
-        raise ConfigError(
-            f"agent.model: there is no model {config.agent.model!r}", hint=f"did you mean {builtin.info.name!r}?"
-        )
-    return builtin
+def find_keys(environment: Mapping[str, str], *, standalone: bool) -> Keys:
+    """Where the keys of models are for a daemon in this environment."""
+    folders = tuple(config_folders(environment, standalone=True)) if standalone else ()
+    return Keys(environment=environment, folders=folders, standalone=standalone)
 
 
 async def _serve(
@@ -110,7 +109,8 @@ async def _serve(
             sessions=sessions,
             logins=logins,
             guard=rooms.guard,
-            models=(rooms.model.info,),
+            models=rooms.models,
+            sent=rooms.transcripts.sent,
             live=live,
             mode="standalone" if guard else "system",
             started_at=render_now(),
@@ -163,7 +163,7 @@ async def _reload_when_told(reload: asyncio.Event, live: Live, manager: Manager,
         if guard:
             guard.reload()
         try:
-            live.loaded, _model = _load(standalone=standalone)
+            live.loaded = _load(standalone=standalone)
             manager.ready("ready, configuration reloaded")
         except AiosError as exc:
             _LOG.error("the configuration stays as it was: %s; %s", exc.message, exc.hint)

@@ -8,6 +8,7 @@ MEDIA_TYPE = "application/vnd.aios.frames"
 
 # From the daemon.
 TEXT = "t"  # a piece of the answer, for standard output
+VOID = "v"  # the text since the last call is void: it comes again; no content
 NOTE = "n"  # a line about what is happening, for standard error
 SESSION = "s"  # "ID NAME"
 APPROVAL = "a"  # "ID EXPIRES_AT": fetch the card from the guard, answer to the guard
@@ -20,6 +21,7 @@ CWD = "d"
 WANTED = "w"  # a session's id or name
 NEWEST = "c"  # continue the newest session; no content
 WAIT = "p"  # seconds to wait for an approval
+MODEL = "m"  # the model to ask
 
 
 def render(tag: str, content: bytes) -> bytes:

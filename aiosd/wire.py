@@ -7,6 +7,8 @@ comes in against these types and makes the OpenAPI document from them. Times end
 from dataclasses import dataclass
 from typing import Literal
 
+from aiosd.wire_talk import EventBase, Notice, ProgressDelta
+
 VERSION = 1
 
 TierName = Literal["auto_allow", "notify", "require_approval", "deny"]
@@ -22,7 +24,8 @@ class AskRequest:
     """One turn. `session` is an id or name (a new session where it is empty, the newest with `continue_newest`).
 
     `input` is what came on the client's standard input; `cwd` its working directory, absolute. `wait_s` shortens how
-    long an approval waits for an answer; 0 leaves the administrator's setting.
+    long an approval waits for an answer; 0 leaves the administrator's setting. `model` is asked from now on in this
+    session; "" leaves the one asked before, or the configured one.
     """
 
     prompt: str
@@ -31,6 +34,7 @@ class AskRequest:
     continue_newest: bool = False
     cwd: str = "/"
     wait_s: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,7 @@ class TurnRequest:
     input: str = ""
     cwd: str = "/"
     wait_s: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,15 +245,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Event:
-    v: Literal[1] = 1
-    seq: int = 0
-    session: str = ""
-    at: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStarted(_Event):
+class SessionStarted(EventBase):
     """A turn begins: the session's id and name, the turn's number, the model asked."""
 
     type: Literal["session_started"] = "session_started"
@@ -258,7 +255,7 @@ class SessionStarted(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextDelta(_Event):
+class TextDelta(EventBase):
     """A piece of the answer."""
 
     type: Literal["text_delta"] = "text_delta"
@@ -274,7 +271,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallProposed(_Event):
+class CallProposed(EventBase):
     """The model proposes to use a tool."""
 
     type: Literal["call_proposed"] = "call_proposed"
@@ -284,7 +281,7 @@ class CallProposed(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionMade(_Event):
+class DecisionMade(EventBase):
     """What the policy says of a proposal; `notify` is hereby announced, before it starts."""
 
     type: Literal["decision"] = "decision"
@@ -293,7 +290,7 @@ class DecisionMade(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalNeeded(_Event):
+class ApprovalNeeded(EventBase):
     """A person has to answer: fetch the card from the guard by this id, and answer to the guard."""
 
     type: Literal["approval_needed"] = "approval_needed"
@@ -303,7 +300,7 @@ class ApprovalNeeded(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output(_Event):
+class Output(EventBase):
     """What a command writes, as it comes; bytes that are no UTF-8 are replaced."""
 
     type: Literal["output"] = "output"
@@ -313,7 +310,7 @@ class Output(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallDone(_Event):
+class CallDone(EventBase):
     """A proposal is settled. `status` is the exit status, -1 where nothing ran to an end."""
 
     type: Literal["call_done"] = "call_done"
@@ -327,16 +324,18 @@ class CallDone(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage(_Event):
-    """Tokens of one request to the model."""
+class Usage(EventBase):
+    """Tokens of one request to the model; cached ones are part of the input. `cost` by the configured prices."""
 
     type: Literal["usage"] = "usage"
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnDone(_Event):
+class TurnDone(EventBase):
     """The turn has an answer. `exit_status` is not 0 where a step was denied, refused, failed or not understood."""
 
     type: Literal["turn_done"] = "turn_done"
@@ -345,7 +344,7 @@ class TurnDone(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnFailed(_Event):
+class TurnFailed(EventBase):
     """The turn ended without one; `code` is that of a Problem."""
 
     type: Literal["turn_failed"] = "turn_failed"
@@ -358,6 +357,8 @@ class TurnFailed(_Event):
 Event = (
     SessionStarted
     | TextDelta
+    | ProgressDelta
+    | Notice
     | CallProposed
     | DecisionMade
     | ApprovalNeeded

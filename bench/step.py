@@ -18,6 +18,7 @@ from aiosd.guard.client import GuardClient
 from aiosd.guard.spawn import GuardPlaces, GuardProcess
 from aiosd.memory.transcripts import Transcripts
 from aiosd.model.base import CallDelta, Delta, ModelInfo, ModelRequest, TextDelta, ToolCall
+from aiosd.model.catalog import OneModel
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Ask, Rooms
 from aiosd.session.waiting import Waiting
@@ -78,7 +79,7 @@ async def _run(place: Path, count: int) -> list[float]:
     live = Live(load_config([], {"AIOS_AGENT__MAX_STEPS": str(count + 20)}))
     guarded = GuardClient(str(run_dir / "guard.sock"))
     waiting = Waiting(place / "waiting")
-    rooms = Rooms(transcripts=transcripts, waiting=waiting, guard=guarded, model=model, live=live)
+    rooms = Rooms(transcripts=transcripts, waiting=waiting, guard=guarded, models=OneModel(model), live=live)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.TaskGroup() as group:

@@ -13,10 +13,9 @@ def render_message(message: Message) -> JsonObject:
         case UserMessage():
             return {"role": "user", "text": message.text}
         case AssistantMessage():
-            calls: list[JsonValue] = [
-                {"id": call.id, "tool": call.tool, "arguments": call.arguments} for call in message.calls
-            ]
-            return {"role": "assistant", "text": message.text, "calls": calls}
+            calls: list[JsonValue] = [_render_call(call) for call in message.calls]
+            stored: JsonObject = {"role": "assistant", "text": message.text, "calls": calls}
+            return {**stored, "kept": list(message.kept)} if message.kept else stored
         case ToolResult():
             return {
                 "role": "tool",
@@ -36,7 +35,12 @@ def parse_message(stored: JsonObject) -> Message:
         case {"role": "user", "text": str(text)}:
             return UserMessage(text=text)
         case {"role": "assistant", "text": str(text), "calls": list(calls)}:
-            return AssistantMessage(text=text, calls=tuple(_parse_call(cast("JsonObject", call)) for call in calls))
+            kept = stored.get("kept")
+            return AssistantMessage(
+                text=text,
+                calls=tuple(_parse_call(cast("JsonObject", call)) for call in calls),
+                kept=tuple(each for each in kept if isinstance(each, dict)) if isinstance(kept, list) else (),
+            )
         case {"role": "tool", "call": str(call), "text": str(text), "outcome": str(outcome)}:
             status = stored.get("status")
             return ToolResult(
@@ -50,10 +54,16 @@ def parse_message(stored: JsonObject) -> Message:
             raise StorageError("a stored message cannot be read", hint="start a new session")
 
 
+def _render_call(call: ToolCall) -> JsonObject:
+    stored: JsonObject = {"id": call.id, "tool": call.tool, "arguments": call.arguments}
+    return {**stored, "fault": call.fault} if call.fault else stored
+
+
 def _parse_call(stored: JsonObject) -> ToolCall:
     arguments = stored["arguments"]
     return ToolCall(
         id=CallId(str(stored["id"])),
         tool=str(stored["tool"]),
         arguments=arguments if isinstance(arguments, dict) else {},
+        fault=str(stored.get("fault", "")),
     )

@@ -6,33 +6,51 @@ failure is the model's to know; a model's failure is the turn's.
 """
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 
 from aiosd import exits
 from aiosd.agent.budget import Budget
+from aiosd.agent.context import BYTES_PER_TOKEN, Context
+from aiosd.agent.recall import Recall
+from aiosd.errors import ContextOverflowError
 from aiosd.model.base import (
+    AgainDelta,
     AssistantMessage,
     CallDelta,
+    Delta,
+    KeptDelta,
     Message,
     Model,
     ModelRequest,
+    PartDelta,
+    ReasoningDelta,
+    SentLog,
+    StopDelta,
     TextDelta,
     ToolCall,
     ToolResult,
     UsageDelta,
     UserMessage,
     VerdictDelta,
+    closing,
 )
 from aiosd.tools import ArgumentError, Tool, ToolContext
-from aiosd.types import CallId, JsonValue
+from aiosd.types import CallId, JsonObject, JsonValue
 from aiosd.wire import Argument, CallDone, CallProposed, Usage
 from aiosd.wire import TextDelta as TextEvent
+from aiosd.wire_talk import Notice, ProgressDelta
 
 _MAX_CALLS = 32  # in one step
 _MAX_ID = 80  # of a call, in characters; the guard takes 100
 _MAX_SHOWN = 4096  # of an argument, in an event
+_OFTEN, _TOO_OFTEN = 3, 6  # the same call in one turn: told, and no longer run
+_STOPS = {
+    "length": "the answer is cut off: it reached max_output_tokens",
+    "refused": "the provider withheld the rest of the answer",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +63,7 @@ class Answered:
 
 
 class Loop:
-    """One turn's loop. `store` keeps messages and returns when they are kept."""
+    """One turn's loop. `store` keeps messages and returns when they are kept; `log` is told what is sent to a model."""
 
     def __init__(
         self,
@@ -56,75 +74,134 @@ class Loop:
         budget: Budget,
         context: ToolContext,
         store: Callable[[Sequence[Message]], Awaitable[None]],
+        log: SentLog | None = None,
     ) -> None:
         self._model = model
-        self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in tools}
+        self._messages: list[Message] = []
+        self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in (*tools, Recall(self._messages))}
         self._system = system
         self._budget = budget
         self._context = context
         self._store = store
+        self._log = log
+        self._made: Counter[str] = Counter()  # how often each call was proposed
         self._exit_status = exits.OK
+        told = len(system) + sum(len(json.dumps(asdict(tool.spec))) for tool in self._tools.values())
+        tokens = model.info.context_tokens
+        self._window = Context(max(tokens * BYTES_PER_TOKEN - told, told) if tokens else 0)
 
     async def run(self, history: Sequence[Message]) -> Answered:
         """Run the turn that the last question of `history` begins. Raises what ends it without an answer.
 
         A turn that had been begun goes on where it was: with the calls that have no result.
         """
-        messages = list(history)
-        text, open_calls = _find_begun(messages)
-        await self._run_all(open_calls, messages)
+        self._messages.extend(history)
+        text, open_calls = _find_begun(self._messages)
+        await self._run_all(open_calls)
         while True:
             self._budget.begin_step()
-            message = await self._ask(messages)
+            message = await self._ask()
             text += message.text
-            await self._store([message])
-            messages.append(message)
+            await self._keep(message)
             if not message.calls:
                 return Answered(text=text, exit_status=self._exit_status, steps=self._budget.used_steps)
-            await self._run_all(message.calls, messages)
+            await self._run_all(message.calls)
 
-    async def _run_all(self, calls: Sequence[ToolCall], messages: list[Message]) -> None:
+    async def _run_all(self, calls: Sequence[ToolCall]) -> None:
         for call in calls:
-            result = await self._run(call)
-            await self._store([result])
-            messages.append(result)
+            await self._keep(await self._run(call))
 
-    async def _ask(self, messages: Sequence[Message]) -> AssistantMessage:
-        request = ModelRequest(
-            system=self._system,
-            messages=tuple(messages),
-            tools=tuple(tool.spec for tool in self._tools.values()),
-        )
-        text, calls = "", list[ToolCall]()
-        taken = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.calls}
-        async for delta in self._model.stream(request):
-            match delta:
-                case TextDelta():
-                    said = delta.text.encode("utf-8", "replace").decode()  # providers may cut a surrogate pair
-                    text += said
-                    self._context.emit(TextEvent(text=said))
-                case CallDelta() if len(calls) < _MAX_CALLS:
-                    calls.append(_with_own_id(delta.call, taken))
-                case UsageDelta():
-                    self._budget.use_tokens(delta.input_tokens + delta.output_tokens)
-                    self._context.emit(Usage(input_tokens=delta.input_tokens, output_tokens=delta.output_tokens))
-                case VerdictDelta(verdict="not_understood" | "failed"):
-                    self._note(exits.FAILED)
-                case _:
-                    pass
-        return AssistantMessage(text=text, calls=tuple(calls))
+    async def _keep(self, message: Message) -> None:
+        await self._store([message])
+        self._messages.append(message)
+
+    async def _ask(self) -> AssistantMessage:
+        """The model's next message; what it cannot read at once is shortened until it can."""
+        while True:
+            request = ModelRequest(
+                system=self._system,
+                messages=self._window.fit(self._messages),
+                tools=tuple(tool.spec for tool in self._tools.values()),
+                log=self._log,
+            )
+            try:
+                return await self._read(request)
+            except ContextOverflowError:
+                if not self._window.tighten(self._messages):
+                    raise
+                text = "the conversation is longer than the model can read: its older part is told in short"
+                self._context.emit(Notice(text=text, void=True))
+
+    async def _read(self, request: ModelRequest) -> AssistantMessage:
+        text, calls, kept = list[str](), list[ToolCall](), list[JsonObject]()
+        known = {
+            each.id for message in self._messages if isinstance(message, AssistantMessage) for each in message.calls
+        }
+        taken = set(known)
+        async with closing(self._model.stream(request)) as deltas:
+            async for delta in deltas:
+                match delta:
+                    case TextDelta():
+                        piece = delta.text.encode("utf-8", "replace").decode()  # providers may cut a surrogate pair
+                        text.append(piece)
+                        self._context.emit(TextEvent(text=piece))
+                    case CallDelta() if len(calls) < _MAX_CALLS:
+                        calls.append(_with_own_id(delta.call, taken))
+                    case KeptDelta():
+                        kept.append(delta.block)
+                    case AgainDelta():
+                        text, calls, kept, taken = [], [], [], set(known)
+                        self._context.emit(Notice(text=delta.reason, void=True))
+                    case _:
+                        self._tell(delta)
+        return AssistantMessage(text="".join(text), calls=tuple(calls), kept=tuple(kept))
+
+    def _tell(self, delta: Delta) -> None:
+        """What is not part of the message."""
+        match delta:
+            case ReasoningDelta():
+                self._context.emit(ProgressDelta(tool="", text=delta.text))
+            case PartDelta():
+                self._context.emit(ProgressDelta(tool=delta.tool, text=delta.text))
+            case UsageDelta():
+                self._budget.use_tokens(delta.input_tokens + delta.output_tokens)
+                self._context.emit(
+                    Usage(
+                        input_tokens=delta.input_tokens,
+                        output_tokens=delta.output_tokens,
+                        cached_tokens=delta.cached_tokens,
+                        cost=delta.cost,
+                    )
+                )
+            case StopDelta():
+                self._context.emit(Notice(text=_STOPS[delta.reason], void=False))
+                self._note(exits.FAILED)
+            case VerdictDelta(verdict="not_understood" | "failed"):
+                self._note(exits.FAILED)
+            case _:
+                pass
 
     async def _run(self, call: ToolCall) -> ToolResult:
         arguments = tuple(Argument(name=name, value=_show(value)) for name, value in call.arguments.items())
         self._context.emit(CallProposed(call=call.id, tool=call.tool, arguments=arguments))
         tool = self._tools.get(call.tool)
+        if call.fault:
+            return self._fail(call, call.fault)
         if tool is None:
             return self._fail(call, f"there is no tool {call.tool}; there are {', '.join(self._tools)}")
+        key = json.dumps([call.tool, call.arguments], sort_keys=True)
+        self._made[key] += 1
+        if self._made[key] >= _TOO_OFTEN:
+            return self._fail(call, f"this was proposed {self._made[key]} times in this turn and is no longer run")
         try:
             result = await tool.run(call, self._context)
         except ArgumentError as exc:
             return self._fail(call, str(exc))
         self._note(_STATUS_OF_OUTCOME[result.outcome])
+        if self._made[key] >= _OFTEN:
+            self._context.emit(Notice(text=f"the same call for the {self._made[key]}. time in this turn", void=False))
+            again = f"[the {self._made[key]}. time with these arguments: do something else, or say what is in the way]"
+            result = replace(result, text=f"{result.text}\n{again}")
         return result
 
     def _fail(self, call: ToolCall, reason: str) -> ToolResult:

@@ -22,9 +22,17 @@ from aiosd.api.problems import map_exception, problem_response
 from aiosd.api.requests import MAX_CURSOR, check_ask, read_ask, read_body, read_json
 from aiosd.api.streams import choose_form, render_stream
 from aiosd.config import Live
-from aiosd.errors import AiosError, ForbiddenError, GuardRefusedError, GuardUnavailableError, InvalidRequestError
+from aiosd.errors import (
+    AiosError,
+    ForbiddenError,
+    GuardRefusedError,
+    GuardUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from aiosd.guard.client import GuardClient
-from aiosd.model.base import ModelInfo
+from aiosd.memory.sent import SentRequests
+from aiosd.model.catalog import Models
 from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Ask, Session
@@ -42,8 +50,10 @@ from aiosd.wire import (
     Status,
     TurnRequest,
 )
+from aiosd.wire_sent import SentList
 
 _T = TypeVar("_T")
+_MAX_SENT = 1000
 _WRITE_DEADLINE_S = 60.0
 EXIT_HEADER = "Aios-Exit"  # what a command line should end with
 
@@ -55,7 +65,8 @@ class Door:
     sessions: SessionManager
     logins: Logins
     guard: GuardClient
-    models: tuple[ModelInfo, ...]
+    models: Models
+    sent: SentRequests
     live: Live
     mode: str
     started_at: str
@@ -77,6 +88,8 @@ def make_app(door: Door) -> web.Application:
             web.post("/v1/policy/check", resources.check_policy),
             web.post("/v1/login", resources.login),
             web.get("/v1/models", resources.list_models),
+            web.get("/v1/sent", resources.list_sent),
+            web.get("/v1/sent/{id}", resources.show_sent),
             web.get("/v1/status", resources.status),
             web.get("/v1/doctor", resources.doctor),
             web.get("/v1/config", resources.config),
@@ -123,13 +136,13 @@ class _Resources:
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         ask = read_ask(request)
-        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s)
+        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s, model=ask.model)
         return await self._start(request, turn, session=ask.session, newest=ask.continue_newest)
 
     async def ask_in_session(self, request: web.Request) -> web.StreamResponse:
         ask = read_json(request, TurnRequest)
         check_ask(ask.prompt, ask.input, ask.cwd, ask.wait_s)
-        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s)
+        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s, model=ask.model)
         return await self._start(request, turn, session=request.match_info["id"], newest=False)
 
     async def list_sessions(self, request: web.Request) -> web.Response:
@@ -182,9 +195,25 @@ class _Resources:
                 local=info.local,
                 default=info.name == self._door.live.config.agent.model,
             )
-            for info in self._door.models
+            for info in self._door.models.list()
         )
         return _answer(request, ModelList(models=models), text.render_models)
+
+    async def list_sent(self, request: web.Request) -> web.Response:
+        limit, wanted = request.query.get("limit", "100"), request.query.get("session", "")
+        if not re.fullmatch(r"[0-9]{1,16}", limit) or int(limit) > MAX_CURSOR:
+            raise InvalidRequestError(f"limit is a whole number; at most {_MAX_SENT} are given")
+        uid = _uid(request)
+        session = (await self._door.sessions.find(uid, wanted)).id if wanted else None
+        found = await self._door.sent.list(uid, session=session, limit=min(int(limit), _MAX_SENT))
+        return _answer(request, SentList(requests=found), text.render_sent)
+
+    async def show_sent(self, request: web.Request) -> web.Response:
+        number = request.match_info["id"]
+        found = await self._door.sent.show(_uid(request), int(number)) if re.fullmatch("[0-9]{1,15}", number) else None
+        if found is None:
+            raise NotFoundError(f"no request {number} of yours was sent", hint="aios log --sent lists them")
+        return _answer(request, found, text.render_sent_text)
 
     async def status(self, request: web.Request) -> web.Response:
         pending = await self._count_pending(request)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from aiosd import __version__, frames, wire
+from aiosd import __version__, frames, wire, wire_sent
 from aiosd.api.problems import MEDIA_TYPE
 from aiosd.api.requests import MAX_CURSOR, MAX_PROMPT, MAX_WAIT_S
 from aiosd.types import JsonObject
@@ -105,6 +105,21 @@ OPERATIONS = (
         errors=(507,),
     ),
     Operation(method="get", path="/v1/models", summary="The models that can be asked.", answer=wire.ModelList),
+    Operation(
+        method="get",
+        path="/v1/sent",
+        summary="The caller's newest requests to models, oldest first.",
+        answer=wire_sent.SentList,
+        query=(("limit", "integer"), ("session", "string")),
+        errors=(404, 507),
+    ),
+    Operation(
+        method="get",
+        path="/v1/sent/{id}",
+        summary="One request to a model, with the text that was sent.",
+        answer=wire_sent.SentText,
+        errors=_SESSION_ERRORS,
+    ),
     Operation(method="get", path="/v1/status", summary="How the daemon is.", answer=wire.Status),
     Operation(method="get", path="/v1/doctor", summary="What works here and what does not.", answer=wire.Doctor),
     Operation(method="get", path="/v1/config", summary="The effective configuration.", answer=wire.Config),

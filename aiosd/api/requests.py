@@ -100,7 +100,7 @@ def parse_frames(body: bytes) -> AskRequest:
         fields[tag] = _decode(rest[: int(length)])
         rest = rest[int(length) :]
     wait = fields.pop(frames.WAIT, "0")
-    known = (frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST)
+    known = (frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST, frames.MODEL)
     unknown = [tag for tag in fields if tag not in known]
     if unknown or not wait.isdecimal() or len(wait) > _MAX_DIGITS:
         raise InvalidRequestError(f"a frame is not known here: {unknown[0] if unknown else frames.WAIT}")
@@ -111,6 +111,7 @@ def parse_frames(body: bytes) -> AskRequest:
         continue_newest=frames.NEWEST in fields,
         cwd=fields.get(frames.CWD, "/"),
         wait_s=int(wait),
+        model=fields.get(frames.MODEL, ""),
     )
 
 

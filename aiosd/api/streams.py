@@ -12,6 +12,7 @@ from aiosd.errors import InvalidRequestError
 from aiosd.session.events import Numbered
 from aiosd.types import JsonObject, JsonValue
 
+_NEW_LINE = "\n"
 Form = Callable[[Numbered], bytes]
 
 
@@ -44,6 +45,8 @@ def _as_text(numbered: Numbered) -> bytes:
             return f"[waits for: aios approve {event['approval']}]\n".encode()
         case "call_done" if event["outcome"] in ("denied", "unanswered", "refused"):
             return f"[{event['outcome']}: {escape(str(event['reason']))}]\n".encode()
+        case "notice":
+            return f"{_NEW_LINE if event['void'] else ''}[{escape(str(event['text']))}]\n".encode()
         case "turn_failed":
             return f"[failed: {escape(str(event['message']))}]\n".encode()
         case "turn_done":
@@ -68,6 +71,9 @@ def _as_frames(numbered: Numbered) -> bytes:
             return frames.render(frames.APPROVAL, f"{event['approval']} {event['expires_at']}".encode())
         case "call_done":
             return _render_note(_describe_end(event))
+        case "notice":
+            void = frames.render(frames.VOID, b"") if event["void"] else b""
+            return void + _render_note(f"! {event['text']}")
         case "turn_failed":
             hint = f" ({event['hint']})" if event["hint"] else ""
             failed = _render_note(f"! {event['message']}{hint}")

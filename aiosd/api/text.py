@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from aiosd.wire import Config, Doctor, LoginNotice, ModelList, SessionDetail, SessionList, Status, VerdictInfo
+from aiosd.wire_sent import SentList, SentText
 
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # Hangul fillers, the empty Braille cell
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
@@ -59,6 +60,31 @@ def render_models(models: ModelList) -> str:
     """`aios models`."""
     rows = [(each.name + (" *" if each.default else ""), each.provider, each.description) for each in models.models]
     return render_table(("MODEL", "PROVIDER", "ABOUT"), rows)
+
+
+def render_sent(sent: SentList) -> str:
+    """`aios log --sent`."""
+    head = ("NO", "WHEN (UTC)", "MODEL", "BYTES", "TOKENS", "COST", "SESSION", "DIGEST", "SOURCES")
+    rows = [
+        (
+            *(str(each.number), each.at[:19].replace("T", " "), each.model, str(each.bytes)),
+            each.error or f"{each.input_tokens}+{each.output_tokens}",
+            f"{each.cost:.4f}" if each.cost else "-",
+            *(each.name or each.session[:8], each.digest[:12], "; ".join(each.sources)),
+        )
+        for each in sent.requests
+    ]
+    return render_table(head, rows) if rows else "nothing was sent to a model outside this daemon\n"
+
+
+def render_sent_text(sent: SentText) -> str:
+    """`aios log --show NUMBER`."""
+    each = sent.request
+    text = sent.text or "(its text is not kept any more)"
+    return (
+        f"{each.number}. {each.at} to {escape(each.address)} as {escape(each.model)}, {each.bytes} bytes\n"
+        f"sha256 {each.digest}\n\n{escape_prose(text)}\n"
+    )
 
 
 def render_doctor(doctor: Doctor) -> str:

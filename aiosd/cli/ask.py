@@ -51,6 +51,8 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
         out += frames.render(frames.WANTED, options["session"].encode("utf-8", "surrogateescape"))
     if "continue" in options:
         out += frames.render(frames.NEWEST, b"")
+    if "model" in options:
+        out += frames.render(frames.MODEL, options["model"].encode("utf-8", "surrogateescape"))
     if wait != "0":
         out += frames.render(frames.WAIT, wait.encode())
     return out
@@ -84,6 +86,9 @@ class _Turn:
             if tag == frames.TEXT:
                 write_all(1, content)
                 self._at_line_start = content.endswith(b"\n")
+            elif tag == frames.VOID and not self._at_line_start:
+                write_all(1, b"\n")
+                self._at_line_start = True
             elif tag == frames.NOTE:
                 write_all(2, b"\x1b[2m%s\x1b[0m\n" % content if self._dim else content + b"\n")
             elif tag == frames.SESSION:

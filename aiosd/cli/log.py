@@ -25,6 +25,8 @@ _INDENT = " " * 10
 
 def show_log(options: dict[str, str]) -> int:
     """Print the record; the exit status."""
+    if "sent" in options or "show" in options:
+        return _show_sent(options)
     try:
         if "verify" in options:
             return _verify()
@@ -95,6 +97,33 @@ def _describe_end(end: dict[str, Any]) -> str:
     return f"{outcome}{status}, {end['duration_ms']} ms"
 
 
+def _show_sent(options: dict[str, str]) -> int:
+    """What left for models; the daemon keeps that."""
+    from aiosd.cli.transport import complain, fetch, request
+
+    path = f"/v1/sent?limit={_read_count(options)}"
+    if "show" in options:
+        if not options["show"].isdecimal():
+            raise UsageError("--show takes the number of a request; aios log --sent lists them", "log")
+        path = f"/v1/sent/{options['show']}"
+    elif "session" in options:
+        path += f"&session={_find_session(options['session'])}"
+    if "json" not in options:
+        return fetch("GET", path)
+    answer = request("GET", path, accept="application/json")
+    if answer.status != 200:
+        return complain(answer)
+    write_all(1, answer.whole() + b"\n")
+    return exits.OK
+
+
+def _read_count(options: dict[str, str]) -> int:
+    lines = options.get("lines", "100")
+    if not lines.isdecimal() or not 1 <= int(lines) <= 1000:
+        raise UsageError("--lines takes a number from 1 to 1000", "log")
+    return int(lines)
+
+
 def _verify() -> int:
     problems = call("Verify", {})["problems"]
     for problem in problems:
@@ -118,9 +147,7 @@ def _render_query(options: dict[str, str]) -> dict[str, Any]:
         if name in options:
             query[name] = parse_time(options[name], now=datetime.now(UTC))
     if "lines" in options:
-        if not options["lines"].isdecimal() or not 1 <= int(options["lines"]) <= 1000:
-            raise UsageError("--lines takes a number from 1 to 1000", "log")
-        query["limit"] = int(options["lines"])
+        query["limit"] = _read_count(options)
     return query
 
 

@@ -9,6 +9,7 @@ TIERS = ("auto_allow", "notify", "require_approval", "deny")
 ASK_OPTIONS = (
     ("-c", "--continue", "", "go on with the newest session"),
     ("-s", "--session", "NAME", "go on with the session of this name or id"),
+    ("-m", "--model", "NAME", "ask this model from now on in the session; aios models lists them"),
     ("", "--wait", "SECONDS", "how long an approval waits for an answer, at most what is configured"),
     ("", "--json", "", "print the events, one JSON object a line"),
 )
@@ -33,6 +34,8 @@ VERBS = (
             ("", "--since", "TIME", "not before: 2026-01-31, '2026-01-31 14:00', today, yesterday, 30m, 2h or 7d ago"),
             ("", "--until", "TIME", "not after"),
             ("-n", "--lines", "COUNT", "the newest COUNT records (100)"),
+            ("", "--sent", "", "list what was sent to models outside this daemon instead"),
+            ("", "--show", "NUMBER", "print the text of one of those requests"),
             ("", "--verify", "", "check the chain of the record instead (for root)"),
             ("", "--json", "", "print the records, one JSON object a line"),
         ),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiosd import exits
+from aiosd.memory.sent import SentRequests
 from aiosd.memory.store import Store
 from aiosd.types import JsonObject, SessionId
 from aiosd.wire import SessionInfo, TurnInfo, TurnState
@@ -30,6 +31,7 @@ class Transcripts:
 
     def __init__(self, folder: Path) -> None:
         self._store = Store(folder, on_open=self._recover)
+        self.sent = SentRequests(self._store)
         self._spared: frozenset[SessionId] = frozenset()
 
     def spare(self, sessions: frozenset[SessionId]) -> None:
@@ -47,7 +49,8 @@ class Transcripts:
             now = render_now()
             for name in (*names, session):
                 cursor = database.execute(
-                    "INSERT OR IGNORE INTO sessions VALUES (?, ?, ?, ?, ?)", (session, name, title, now, now)
+                    "INSERT OR IGNORE INTO sessions (id, name, title, created_at, used_at) VALUES (?, ?, ?, ?, ?)",
+                    (session, name, title, now, now),
                 )
                 if cursor.rowcount:
                     return name
@@ -65,6 +68,17 @@ class Transcripts:
                 rows = database.execute(_SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT 1")
             row = rows.fetchone()
             return _session(row) if row else None
+
+        return await self._store.run(uid, work)
+
+    async def choose_model(self, uid: int, session: SessionId, wanted: str) -> str:
+        """The model that a session asks ("" is the configured one); from now on `wanted`, where that is not ""."""
+
+        def work(database: sqlite3.Connection) -> str:
+            if wanted:
+                database.execute("UPDATE sessions SET model = ? WHERE id = ?", (wanted, session))
+            row = database.execute("SELECT model FROM sessions WHERE id = ?", (session,)).fetchone()
+            return str(row[0]) if row else wanted
 
         return await self._store.run(uid, work)
 
@@ -210,6 +224,7 @@ class Transcripts:
 
         def work(database: sqlite3.Connection) -> int:
             oldest = render_time(datetime.now(UTC) - timedelta(days=keep_days))
+            database.execute("DELETE FROM sent WHERE at < ?", (oldest,))
             rows = database.execute("SELECT id, used_at FROM sessions ORDER BY used_at, rowid").fetchall()
             deleted = 0
             for session, used_at in rows:

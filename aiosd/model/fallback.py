@@ -12,10 +12,12 @@ from aiosd.model.base import AgainDelta, Delta, Model, ModelInfo, ModelRequest, 
 
 
 class FallbackModel:
-    """A Model that is listed as the first of `models`."""
+    """A Model for one turn, listed as the first of `models`. Who did not answer is not asked again in that turn."""
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = models
+        self._from = 0
+        self._first: ModelUnavailableError | None = None
 
     @property
     def info(self) -> ModelInfo:
@@ -24,23 +26,22 @@ class FallbackModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """The first answer. Raises the first model's error where none has one."""
-        first: ModelUnavailableError | None = None
-        for model in self._models:
+        for index, model in enumerate(self._models[self._from :], self._from):
             try:
-                async with aclosing(_answer(model, request, rescue=first)) as deltas:
+                async with aclosing(_answer(model, request, rescue=self._first)) as deltas:
                     async for delta in deltas:
                         yield delta
             except ContextOverflowError:
                 raise  # the loop leaves something out and asks again
             except ModelUnavailableError as exc:
-                first = first or exc
-                following = self._models.index(model) + 1
-                if following < len(self._models):
-                    yield AgainDelta(reason=f"{exc.message}; {_name(self._models[following])} answers instead")
+                self._first = self._first or exc
+                if index + 1 < len(self._models):
+                    self._from = index + 1
+                    yield AgainDelta(reason=f"{exc.message}; {_name(self._models[index + 1])} answers instead")
             else:
                 return
-        assert first is not None
-        raise first
+        assert self._first is not None
+        raise self._first
 
 
 async def _answer(

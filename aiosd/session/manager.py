@@ -51,6 +51,8 @@ class SessionManager:
         `client_fd` is the person's own connection: the guard reads from it for whom it will act.
         """
         self._refuse_when_stopping()
+        if ask.model:
+            self._rooms.models.find(ask.model)
         running = sum(each.uid == uid and each.running for each in self._open.values()) + self._starting[uid]
         if running >= self._rooms.live.config.limits.turns_per_user:
             raise TooManyRequestsError(

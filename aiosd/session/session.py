@@ -17,11 +17,13 @@ from aiosd.agent.conversation import parse_message, render_message
 from aiosd.agent.loop import Answered, Loop
 from aiosd.agent.prompt import render_prompt
 from aiosd.config import Live
-from aiosd.errors import AiosError, SessionBusyError, StorageError
+from aiosd.errors import AiosError, NotFoundError, SessionBusyError, StorageError
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts, complete_calls
 from aiosd.model.base import Message, Model, UserMessage
+from aiosd.model.catalog import Models
 from aiosd.session.events import EventLog
+from aiosd.session.outlet import Outlet
 from aiosd.session.waiting import Waiting, WaitingTurn
 from aiosd.tools import ToolContext, all_tools
 from aiosd.types import CallId, SessionId
@@ -35,6 +37,7 @@ from aiosd.wire import (
     TurnFailed,
     TurnState,
 )
+from aiosd.wire_talk import Notice
 
 _LOG = logging.getLogger(__name__)
 _MAX_ABOUT = 1000
@@ -48,18 +51,19 @@ class Rooms:
     transcripts: Transcripts
     waiting: Waiting
     guard: GuardClient
-    model: Model
+    models: Models
     live: Live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a person asks in a turn."""
+    """What a person asks in a turn. `model` is asked from then on in the session; "" leaves the one it has."""
 
     prompt: str
     input: str
     cwd: str
     wait_s: int
+    model: str = ""
 
     @property
     def about(self) -> str:
@@ -108,13 +112,16 @@ class Session:
         try:
             message = UserMessage(text=ask.text)
             after = self.log.last_seq
+            model, gone = await self._choose_model(ask.model)
             turn = await self._rooms.transcripts.begin_turn(
                 self.uid, self.id, ask.about, render_message(message), cwd=ask.cwd, wait_s=ask.wait_s
             )
         except BaseException:
             self._state = "idle"
             raise
-        self.log.append(SessionStarted(name=self.name, turn=turn, model=self._rooms.model.info.name))
+        self.log.append(SessionStarted(name=self.name, turn=turn, model=model.info.name))
+        if gone:
+            self.log.append(Notice(text=f"the model {gone} is not there any more; {model.info.name} is", void=False))
         self.task = group.create_task(self._run(ask, turn))
         return after
 
@@ -126,6 +133,16 @@ class Session:
         turn, prompt, cwd, wait_s = begun
         self._state = "starting"
         self.task = group.create_task(self._run(Ask(prompt=prompt, input="", cwd=cwd, wait_s=wait_s), turn))
+
+    async def _choose_model(self, wanted: str) -> tuple[Model, str]:
+        """The model asked, from now on `wanted` where that is not "", and the name of the one before if it is gone."""
+        if wanted:
+            self._rooms.models.find(wanted)
+        name = await self._rooms.transcripts.choose_model(self.uid, self.id, wanted)
+        try:
+            return self._rooms.models.find(name), ""
+        except NotFoundError:
+            return self._rooms.models.find(""), name
 
     @property
     def waits(self) -> bool:
@@ -194,8 +211,9 @@ class Session:
                 self.uid, self.id, turn, [render_message(each) for each in messages]
             )
 
+        model, _gone = await self._choose_model("")
         loop = Loop(
-            model=rooms.model,
+            model=model,
             tools=all_tools(),
             system=render_prompt(),
             budget=budget,
@@ -208,6 +226,7 @@ class Session:
                 emit=self._emit,
             ),
             store=store,
+            log=Outlet(requests=rooms.transcripts.sent, live=rooms.live, uid=self.uid, session=self.id, turn=turn),
         )
         history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
         try:

@@ -111,6 +111,7 @@ async def test_a_proposed_call_is_run_and_its_result_goes_back(guard: ScriptedGu
         "edit_file",
         "glob",
         "grep",
+        "recall",
     ]
     assert guard.calls == [
         {
@@ -174,7 +175,9 @@ async def test_of_more_than_32_calls_in_a_step_32_run_and_the_conversation_knows
 ) -> None:
     for _ in range(32):
         guard.answers("Execute", decision(), done())
-    turn = _turn(guard, [call("bash", f"call-{number}", command="df") for number in range(40)], [text("done")])
+    turn = _turn(
+        guard, [call("bash", f"call-{number}", command=f"df {number}") for number in range(40)], [text("done")]
+    )
     await turn.run()
     assert len(guard.calls) == 32
     first = turn.stored[0]
@@ -206,7 +209,7 @@ async def test_two_calls_with_one_id_are_told_apart(guard: ScriptedGuard) -> Non
     [
         (
             call("shell", command="df"),
-            "there is no tool shell; there are bash, read_file, write_file, edit_file, glob, grep",
+            "there is no tool shell; there are bash, read_file, write_file, edit_file, glob, grep, recall",
         ),
         (call("bash"), "bash needs command, a string"),
         (call("bash", command=["df"]), "bash needs command, a string"),

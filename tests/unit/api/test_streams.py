@@ -27,6 +27,7 @@ from aiosd.wire import (
     Usage,
     VerdictInfo,
 )
+from aiosd.wire_talk import Notice, ProgressDelta
 
 SSE, LINES, TEXT, FRAMES = "text/event-stream", "application/x-ndjson", "text/plain", frames.MEDIA_TYPE
 
@@ -88,6 +89,9 @@ EVENTS: tuple[tuple[Event, str, bytes], ...] = (  # the event, as plain text, as
     (_done("denied", "not now"), "[denied: not now]\n", _frame("n", "  denied: not now")),
     (_done("unanswered", "nobody"), "[unanswered: nobody]\n", _frame("n", "  unanswered: nobody")),
     (Usage(input_tokens=1, output_tokens=2), "", b""),
+    (ProgressDelta(tool="", text="hm"), "", b""),
+    (Notice(text="told\nonce", void=False), "[told\\u{a}once]\n", _frame("n", "! told\\u{a}once")),
+    (Notice(text="asking again", void=True), "\n[asking again]\n", _frame("v", "") + _frame("n", "! asking again")),
     (TurnDone(exit_status=77, steps=2), "\n", _frame("x", "77")),
     (_failed(), "[failed: it broke]\n", _frame("n", "! it broke (try later)") + _frame("x", "70")),
     (_failed(""), "[failed: it broke]\n", _frame("n", "! it broke") + _frame("x", "70")),

@@ -13,6 +13,7 @@ from aiosd.config import AgentTable, Config, LimitsTable, Live, Loaded
 from aiosd.guard.client import GuardClient
 from aiosd.guard.settings import GuardSettings
 from aiosd.memory.transcripts import Transcripts
+from aiosd.model.catalog import OneModel
 from aiosd.session.manager import SessionManager
 from aiosd.session.session import Ask, Rooms, Session
 from aiosd.session.waiting import Waiting
@@ -58,7 +59,7 @@ class Stage:
             transcripts=self.transcripts,
             waiting=Waiting(Path(self.guard.path).parent / "waiting"),
             guard=GuardClient(self.guard.path),
-            model=self.model,
+            models=OneModel(self.model),
             live=self.live,
         )
         self.sessions = SessionManager(rooms, self.group)

@@ -1,0 +1,54 @@
+"""The way out of a turn's requests to models: within what may be spent, and written down. Nothing leaves beside it."""
+
+from dataclasses import dataclass
+
+from aiosd.config import Live
+from aiosd.errors import BudgetExceededError
+from aiosd.memory.sent import SentRequests
+from aiosd.model.base import Sent, Used
+from aiosd.types import SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """A SentLog of one turn."""
+
+    requests: SentRequests
+    live: Live
+    uid: int
+    session: SessionId
+    turn: int
+
+    async def sending(self, sent: Sent) -> int:
+        """Write it down; its number. BudgetExceededError where the money is spent: then it is not sent."""
+        await self._check_money()
+        return await self.requests.add(
+            self.uid,
+            self.session,
+            self.turn,
+            model=sent.model,
+            address=sent.address,
+            body=sent.body,
+            sources=sent.sources,
+        )
+
+    async def sent(self, number: int, used: Used) -> None:
+        """Write down what became of it."""
+        tokens = (used.input_tokens, used.cached_tokens, used.output_tokens)
+        await self.requests.finish(self.uid, number, tokens=tokens, cost=used.cost, error=used.error)
+
+    async def _check_money(self) -> None:
+        agent = self.live.config.agent
+        if not (agent.max_cost or agent.max_session_cost or agent.max_day_cost):
+            return
+        spent = await self.requests.spent(self.uid, self.session, self.turn)
+        for what, used, most, key in (
+            ("turn", spent.turn, agent.max_cost, "max_cost"),
+            ("session", spent.session, agent.max_session_cost, "max_session_cost"),
+            ("day", spent.day, agent.max_day_cost, "max_day_cost"),
+        ):
+            if most and used >= most:
+                raise BudgetExceededError(
+                    f"this {what} has cost {used:.4f} of {most:g}",
+                    hint=f"raise agent.{key}, or go on without a price: aios ask --model builtin",
+                )
