@@ -5,6 +5,7 @@ through tool results, does no I/O after its data is read, and keeps no state: ea
 has been proposed since the last question is found in the request itself.
 """
 
+import functools
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from aiosd.model.base import (
@@ -25,23 +26,37 @@ from aiosd.model.builtin.render import RENDERERS
 from aiosd.model.builtin.render.help import not_understood, unclear
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, parse_result
 from aiosd.model.builtin.text import Answer, Say, render_answer
-from aiosd.model.builtin.understand import NotUnderstood, Unclear, Understood, understand
+from aiosd.model.builtin.understand import (
+    NotUnderstood,
+    Subject,
+    Unclear,
+    Understood,
+    next_subject,
+    understand_all,
+)
 from aiosd.types import CallId, JsonObject
 
 __all__ = ["BuiltinModel"]
 
 _TOOL = "bash"
+_OBSERVE = "observe"  # a line that begins so is a root observation, by its name
+_NO_OBSERVING = "[refused: there is no tool for it in this session]"
+_ASKED_FOR = ("sudo ", "kill ")  # lines that a person is asked about, and told whose wish they are
+_MOST_REASON = 500
+_REMEMBERED = 8  # questions in which the subject of a follow-up is looked for
 _ITSELF = "{command}"  # the line of an intent that runs what was given
 
 
 class BuiltinModel:
     """A Model that never fails to answer: what it cannot tell, it says. Safe to share between sessions."""
 
-    def __init__(self) -> None:
-        """Reads the data beside this module once. Raises ValueError when that is inconsistent."""
-        self._knowledge = load_knowledge()
-        if unknown := {intent.render for intent in self._knowledge.intents.values()} - set(RENDERERS):
+    @functools.cached_property
+    def _knowledge(self) -> Knowledge:
+        """The data beside this module, read when the first question comes. A test holds that it is consistent."""
+        knowledge = load_knowledge()
+        if unknown := {intent.render for intent in knowledge.intents.values()} - set(RENDERERS):
             raise ValueError(f"no such renderer: {', '.join(sorted(unknown))}")
+        return knowledge
 
     @property
     def info(self) -> ModelInfo:
@@ -65,53 +80,87 @@ class BuiltinModel:
 
 
 def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
-    question, since = _question(request.messages)
-    understanding = understand(question, knowledge)
-    say = Say(understanding.language, knowledge.sentences)
-    match understanding:
-        case Understood():
-            step = _step(understanding, _results(since), say, knowledge)
-            if isinstance(step, Answer):
-                yield TextDelta(text=render_answer(step, say.language))
-                if step.failed:
-                    yield VerdictDelta(verdict="failed")
-            elif all(tool.name != _TOOL for tool in request.tools):
-                yield TextDelta(text=render_answer(Answer(sentences=(say("no_tool"),)), say.language))
-                yield VerdictDelta(verdict="failed")
-            else:
-                yield from _propose(step, request.messages, here=_ITSELF in understanding.intent.run.values())
+    asked, since = _questions(request.messages)
+    subject: Subject = {}
+    for earlier in asked[-_REMEMBERED - 1 : -1]:
+        for understanding in understand_all(earlier, knowledge, subject):
+            subject = next_subject(subject, understanding)
+    tools = frozenset(tool.name for tool in request.tools)
+    results = _Results(_by_line(since), observes=_OBSERVE in tools)
+    answers: list[str] = []
+    failed = False
+    for understanding in understand_all(asked[-1], knowledge, subject):
+        say = Say(understanding.language, knowledge.sentences)
+        match understanding:
+            case Understood():
+                step = _step(understanding, results, say, knowledge)
+                if not isinstance(step, Answer):
+                    if _TOOL in tools:
+                        yield from _propose(step, request.messages, asked[-1], here=_stands_here(understanding))
+                        return
+                    step = Answer(sentences=(say("no_tool"),), failed=True)
+            case NotUnderstood():
+                step = not_understood(understanding, say)
+            case Unclear():
+                step = unclear(understanding, say)
+        answers.append(render_answer(step, say.language))
+        failed = failed or step.failed
+        if not isinstance(understanding, Understood):
+            yield TextDelta(text="\n".join(answers))
+            yield VerdictDelta(verdict="not_understood")
             return
-        case NotUnderstood():
-            answer = not_understood(understanding, say)
-        case Unclear():
-            answer = unclear(understanding, say)
-    yield TextDelta(text=render_answer(answer, say.language))
-    yield VerdictDelta(verdict="not_understood")
+    yield TextDelta(text="\n".join(answers))
+    if failed:
+        yield VerdictDelta(verdict="failed")
 
 
-def _question(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
-    """The last question, and what came after it."""
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if isinstance(message, UserMessage):
-            return message.text, messages[index + 1 :]
-    return "", ()
+def _questions(messages: tuple[Message, ...]) -> tuple[list[str], tuple[Message, ...]]:
+    """What was asked, the last question at the end, and what came after it."""
+    indices = [index for index, message in enumerate(messages) if isinstance(message, UserMessage)]
+    asked = [message.text for message in messages if isinstance(message, UserMessage)]
+    return asked or [""], messages[indices[-1] + 1 :] if indices else ()
 
 
-def _results(messages: tuple[Message, ...]) -> Mapping[str, ToolResult]:
-    """The results so far, by command line. A call that was never answered counts as cancelled."""
+class _Results:
+    """The results so far, by command line, in order: a line that is proposed twice is read twice."""
+
+    def __init__(self, results: Mapping[str, tuple[ToolResult, ...]], *, observes: bool) -> None:
+        self._results = results
+        self._observes = observes
+        self._taken: dict[str, int] = {}
+
+    def take(self, line: str) -> ToolResult | None:
+        """The next result of `line`, None where there is none yet. What cannot be asked for counts as refused."""
+        if line.startswith(f"{_OBSERVE} ") and not self._observes:
+            return ToolResult(call=CallId(""), text=_NO_OBSERVING, outcome="refused")
+        index = self._taken.get(line, 0)
+        known = self._results.get(line, ())
+        if index >= len(known):
+            return None
+        self._taken[line] = index + 1
+        return known[index]
+
+
+def _by_line(messages: tuple[Message, ...]) -> Mapping[str, tuple[ToolResult, ...]]:
+    """The results by command line. A call that was never answered counts as cancelled."""
     calls = [call for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
     answered = {message.call: message for message in messages if isinstance(message, ToolResult)}
-    return {
-        line: answered.get(call.id, ToolResult(call=call.id, text="", outcome="cancelled"))
-        for call in calls
-        if isinstance(line := call.arguments.get("command"), str)
-    }
+    results: dict[str, tuple[ToolResult, ...]] = {}
+    for call in calls:
+        result = answered.get(call.id, ToolResult(call=call.id, text="", outcome="cancelled"))
+        line = _line(call)
+        results[line] = (*results.get(line, ()), result)
+    return results
 
 
-def _step(
-    question: Understood, results: Mapping[str, ToolResult], say: Say, knowledge: Knowledge
-) -> Answer | tuple[str, ...]:
+def _line(call: ToolCall) -> str:
+    """The line that was proposed by `call`, as the data has it."""
+    if call.tool == _OBSERVE:
+        return f"{_OBSERVE} {call.arguments.get('what')}"
+    return str(call.arguments.get("command"))
+
+
+def _step(question: Understood, results: _Results, say: Say, knowledge: Knowledge) -> Answer | tuple[str, ...]:
     """The answer, or the command lines still needed for it."""
     intent = question.intent
     quoted = {name: slot.quoted for name, slot in question.slots.items()}
@@ -119,17 +168,28 @@ def _step(
     readings: dict[str, Reading] = {}
     render = RENDERERS[intent.render]
     while True:
-        if missing := tuple(line for line in wanted.values() if line not in results):
+        given = {line: results.take(line) for line in dict.fromkeys(wanted.values())}
+        if missing := tuple(line for line, result in given.items() if result is None):
             return missing
-        readings |= {name: parse_result(line, results[line]) for name, line in wanted.items()}
-        outcome = render(Seen(slots=question.slots, readings=readings, say=say, knowledge=knowledge))
+        readings |= {
+            name: parse_result(line, result) for name, line in wanted.items() if (result := given[line]) is not None
+        }
+        outcome = render(
+            Seen(slots=question.slots, readings=readings, say=say, knowledge=knowledge, intent=intent.name)
+        )
         if not isinstance(outcome, More):
             return outcome
         assert outcome.command not in readings, "a renderer asks for each command once"
         wanted = {outcome.command: intent.later[outcome.command].format(**quoted | dict(outcome.fill))}
 
 
-def _propose(lines: tuple[str, ...], messages: tuple[Message, ...], *, here: bool) -> Iterator[Delta]:
+def _stands_here(question: Understood) -> bool:
+    """Whether the person's working directory matters: for their own command, and for a path that starts from it."""
+    relative = any(slot.value.startswith(("./", "../")) for slot in question.slots.values())
+    return relative or _ITSELF in question.intent.run.values()
+
+
+def _propose(lines: tuple[str, ...], messages: tuple[Message, ...], question: str, *, here: bool) -> Iterator[Delta]:
     """One call a line, with ids that the conversation has not seen.
 
     What the person did not word themself has no use for their working directory, which an observer may not enter.
@@ -140,5 +200,10 @@ def _propose(lines: tuple[str, ...], messages: tuple[Message, ...], *, here: boo
         number += 1
         while CallId(f"call-{number}") in taken:
             number += 1
+        tool = _TOOL
         arguments: JsonObject = {"command": line} if here else {"command": line, "cwd": "/"}
-        yield CallDelta(call=ToolCall(id=CallId(f"call-{number}"), tool=_TOOL, arguments=arguments))
+        if line.startswith(f"{_OBSERVE} "):
+            tool, arguments = _OBSERVE, {"what": line.removeprefix(f"{_OBSERVE} ")}
+        elif line.startswith(_ASKED_FOR):
+            arguments["reason"] = question[:_MOST_REASON]
+        yield CallDelta(call=ToolCall(id=CallId(f"call-{number}"), tool=tool, arguments=arguments))

@@ -20,7 +20,7 @@ from aiosd.model.builtin.fold import (
 )
 from aiosd.model.builtin.spelling import Spellings
 
-Kind = Literal["word", "name", "path", "place", "option", "number", "odd"]
+Kind = Literal["word", "name", "path", "place", "time", "zone", "option", "number", "odd"]
 
 KNOWN_NAME = "known_name"  # the concept of a service that is known without a hint
 
@@ -32,6 +32,7 @@ _BREAKS_TO_SPACES = dict.fromkeys(map(ord, _BREAKS), " ")
 _UNITS = frozenset(("", "b", "k", "m", "g", "t", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib"))
 _EDGES = ".,;:!?…"
 _NAME_MARKS = frozenset("._@:+-\\")
+_TIME_WEIGHT = 0.4  # what a time adds to a question that is not about time
 _MAYBE_FILLER = 0.5  # the least weight of a word that is misspelt
 _UNKNOWN_COST = {"ー": 0.05}  # a long-vowel mark between two words, as in メモリーサイズ
 
@@ -61,22 +62,22 @@ class Lexicon:
         words: Mapping[str, Iterable[str]],
         *,
         weights: Mapping[str, float],
-        places: Mapping[str, str],
+        named: Mapping[str, tuple[Kind, str]],
         names: Iterable[str],
     ) -> None:
-        """`words` gives each concept's expressions, `weights` the concepts that do not weigh 1, `places` the folders
-        that have a name, `names` the services known without a hint."""
+        """`words` gives each concept's expressions, `weights` the concepts that do not weigh 1, `named` the
+        folders, times and zones that have a name, `names` the services known without a hint."""
         self._weights = dict(weights)
         meanings: dict[str, set[str]] = {}
         for concept, expressions in words.items():
             for expression in expressions:
                 meanings.setdefault(_key(expression), set()).add(concept)
         self._words = {key: frozenset(concepts) for key, concepts in meanings.items()}
-        self._places = {_key(word): path for word, path in places.items()}
+        self._named = {_key(word): meant for word, meant in named.items()}
         self.names = frozenset(name.casefold() for name in names)
         # Hiragana is matched as it stands and everything else as hiragana, so that でぃすく is ディスク while the
         # particle か is not found inside カレンダー.
-        japanese = [key for key in (*self._words, *self._places) if script_of(key[0]) != "latin"]
+        japanese = [key for key in (*self._words, *self._named) if script_of(key[0]) != "latin"]
         self._strict = frozenset(key for key in japanese if all_hiragana(key))
         self._loose = {to_hiragana(key): key for key in japanese if key not in self._strict}
         self._longest = max(map(len, japanese), default=0)
@@ -99,9 +100,9 @@ class Lexicon:
             found = self._words.get(key[:-1], frozenset())
         return found
 
-    def place(self, key: str) -> str | None:
-        """The folder that `key` names."""
-        return self._places.get(key)
+    def named(self, key: str) -> tuple[Kind, str] | None:
+        """The kind and the value of what `key` names: a folder, a time, a zone."""
+        return self._named.get(key)
 
     def guess(self, key: str) -> tuple[frozenset[str], float]:
         """What a misspelt word probably means, and how surely; nothing and 0 when nothing is near."""
@@ -235,19 +236,20 @@ class _Cutter:
             for count in range(min(_LONGEST_EXPRESSION, len(words) - i), 0, -1):
                 key = " ".join(texts[i : i + count])
                 concepts = self._lexicon.meaning(key)
-                place = self._lexicon.place(key)
-                if concepts or place is not None:
+                named = self._lexicon.named(key)
+                if concepts or named is not None:
                     start, end = words[i][0], words[i + count - 1][1]
-                    self._known(start, end, concepts, place)
+                    self._known(start, end, concepts, named)
                     i += count
                     break
             else:
                 self._unknown(*words[i])
                 i += 1
 
-    def _known(self, start: int, end: int, concepts: frozenset[str], place: str | None) -> None:
-        if place is not None:
-            self._add("place", start, end, weight=1.0, value=place, concepts=concepts)
+    def _known(self, start: int, end: int, concepts: frozenset[str], named: tuple[Kind, str] | None) -> None:
+        if named is not None:
+            kind, value = named
+            self._add(kind, start, end, weight=_TIME_WEIGHT if kind == "time" else 1.0, value=value, concepts=concepts)
         else:
             self._add("word", start, end, weight=self._lexicon.weight(concepts), concepts=concepts)
 
@@ -256,7 +258,7 @@ class _Cutter:
         if not chunk[0].isalnum() or not all(char.isalnum() or char in _NAME_MARKS for char in chunk):
             self._add("odd", start, end, weight=1.0)
             return
-        if chunk.removesuffix(".service") in self._lexicon.names:
+        if chunk.removesuffix(".service") in self._lexicon.names or chunk.endswith(".service"):
             concepts, quality = frozenset((KNOWN_NAME,)), 1.0
         else:
             concepts, quality = self._guess(chunk)
@@ -269,7 +271,7 @@ class _Cutter:
         for a, b, key in self._lexicon.japanese(text[start:end]):
             a, b = start + a, start + b  # noqa: PLW2901
             if key is not None:
-                self._known(a, b, self._lexicon.meaning(key), self._lexicon.place(key))
+                self._known(a, b, self._lexicon.meaning(key), self._lexicon.named(key))
                 continue
             if text[a:b] == "ー":
                 continue

@@ -19,6 +19,28 @@ _UNIT_TYPES = (
 _INTERFACE = re.compile(
     r"lo|(?:br|docker|virbr)[-0-9a-z]*|(?:eth|en|wl|ww|wg|veth|tun|tap|bond|usb)[a-z0-9]*[0-9][a-z0-9]*"
 )
+# What each kind of name may look like; none begins with a dash.
+_SHAPES = {
+    "service": _UNIT_NAME,
+    "package": re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+-]*"),  # PKGBUILD(5), deb-control(5)
+    "process": re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+:-]*"),
+    "group": re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"),
+    "user": re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"),
+    "file_name": re.compile(r"[\w.*?+][\w.*?+@-]*"),
+    "zone": re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}"),  # tzfile names below /usr/share/zoneinfo
+}
+_MOST_NAME = 200
+_LONGEST_COMM = 15  # what the kernel keeps of a process's name: proc(5)
+_GROUP_NAME = "group_name"  # the concept of groups that are known by their names
+# A time as journalctl has it, systemd.time(7), and as find's -newermt has it.
+_EVER, _BOOT = "ever", "boot"
+_AGO = re.compile(r"-([0-9]+)(min|h|d|w|month)")
+_AGO_WORDS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks", "month": "months"}
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_UNITS = {"unit_minute": "min", "unit_hour": "h", "unit_day": "d", "unit_week": "w", "unit_month": "month"}
+_SIZE = re.compile(r"([0-9]+)(?:([kmgt])i?b?)?", re.IGNORECASE)
+_QUOTED = re.compile("\"([^\"]+)\"|'([^']+)'|`([^`]+)`|「([^」]+)」|『([^』]+)』|“([^”]+)”")
+_NOT_NAMES = frozenset({"option", "number", "odd"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +54,24 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A segment, by its index, that may fill a slot, and how surely."""
+    """Segments, by their indices, that may fill a slot, and how surely."""
 
-    index: int
+    covers: tuple[int, ...]
     value: str
     quality: float
 
 
-def find_candidates(kind: str, segments: tuple[Segment, ...]) -> list[Candidate]:
-    """The segments that may fill a slot of `kind`, the surest first."""
+def find_candidates(kind: str, segments: tuple[Segment, ...], raw: str) -> list[Candidate]:
+    """The segments of `raw` that may fill a slot of `kind`, the surest first."""
     found = []
     for index, segment in enumerate(segments):
         quality = _quality(kind, segment)
         if quality:
-            found.append(Candidate(index=index, value=segment.value, quality=quality))
+            found.append(Candidate(covers=(index,), value=segment.value, quality=quality))
+    if kind in {"time", "age"}:
+        found.extend(_times(segments))
+    if kind in {"text", "file_name"}:
+        found.extend(_quoted_text(kind, segments, raw))
     return sorted(found, key=lambda candidate: -candidate.quality)
 
 
@@ -54,15 +80,60 @@ def _quality(kind: str, segment: Segment) -> float:
     match kind:
         case "folder":
             return float(segment.kind in {"path", "place"} and segment.value.isprintable())
+        case "path":
+            return float(segment.kind == "path" and segment.value.isprintable())
         case "interface":
             return float(segment.kind == "name" and _INTERFACE.fullmatch(segment.value) is not None)
-        case "service":
-            if segment.kind != "name" or len(name) > 200 or not _UNIT_NAME.fullmatch(name):
-                return 0.0
-            if KNOWN_NAME in segment.concepts or name.endswith(_UNIT_TYPES):
-                return 1.0
-            return 0.7 if segment.concepts else 0.85
-    return 0.0
+        case "time" | "age":
+            return float(segment.kind == "time" or (segment.kind == "name" and bool(_ISO_DATE.fullmatch(name))))
+        case "zone":
+            return float(segment.kind == "zone" or bool(_SHAPES["zone"].fullmatch(segment.value)))
+        case "port":
+            return float(segment.kind == "number" and segment.value.isdigit() and 0 < int(segment.value[:6]) < 65_536)
+        case "size":
+            size = _SIZE.fullmatch(segment.value)
+            return float(segment.kind == "number" and size is not None and size[2] is not None)
+        case "group" if _GROUP_NAME in segment.concepts:
+            return 1.0
+        case "text":
+            return 0.7 * float(segment.kind == "name" and not segment.concepts)
+        case "process" if segment.kind == "number" and segment.value.isdigit():
+            return 0.9
+        case "file_name" if segment.kind == "odd":
+            return float(bool(_SHAPES["file_name"].fullmatch(segment.value)))
+    if kind not in _SHAPES or segment.kind != "name" or len(name) > _MOST_NAME or not _SHAPES[kind].fullmatch(name):
+        return 0.0
+    if kind == "service" and (KNOWN_NAME in segment.concepts or name.endswith(_UNIT_TYPES)):
+        return 1.0
+    return 0.85 if not segment.concepts or KNOWN_NAME in segment.concepts else 0.5
+
+
+def _times(segments: tuple[Segment, ...]) -> list[Candidate]:
+    """A number and the unit after it: the last `3 days`, 過去`3時間`."""
+    found = []
+    for index in range(len(segments) - 1):
+        number, unit = segments[index], segments[index + 1]
+        name = next((_UNITS[concept] for concept in unit.concepts if concept in _UNITS), "")
+        if number.kind == "number" and number.value.isdigit() and name:
+            value = f"-{int(number.value[:4])}{name}"
+            found.append(Candidate(covers=(index, index + 1), value=value, quality=1.0))
+    return found
+
+
+def _quoted_text(kind: str, segments: tuple[Segment, ...], raw: str) -> list[Candidate]:
+    """What stands between quotes, taken as it is."""
+    found = []
+    for quoted in _QUOTED.finditer(raw):
+        value = next(group for group in quoted.groups() if group is not None)
+        covers = tuple(
+            index
+            for index, segment in enumerate(segments)
+            if quoted.start() <= segment.start and segment.end <= quoted.end()
+        )
+        shaped = kind != "file_name" or (not value.startswith("-") and "/" not in value)
+        if covers and value.isprintable() and shaped:
+            found.append(Candidate(covers=covers, value=value, quality=1.0))
+    return found
 
 
 def fill_slot(spec: SlotSpec, value: str, knowledge: Knowledge) -> Slot:
@@ -70,9 +141,34 @@ def fill_slot(spec: SlotSpec, value: str, knowledge: Knowledge) -> Slot:
     match spec.kind:
         case "folder":
             return Slot(value=value, quoted=_quote_folder(value))
+        case "path":
+            return Slot(value=value, quoted=_quote_folder(value))
         case "service":
             unit = value if value.endswith(_UNIT_TYPES) else f"{value}.service"
             return Slot(value=unit, quoted=shlex.quote(unit), others=_others(value, knowledge))
+        case "package" | "process" | "user":
+            value = value.rstrip(".,;:!?").removesuffix(".service")
+            if spec.kind == "process":
+                return Slot(value=value, quoted=shlex.quote(value[:_LONGEST_COMM]))
+        case "file_name":
+            pattern = value if "*" in value or "?" in value or "." in value else f"*{value}*"
+            return Slot(value=value, quoted=shlex.quote(pattern))
+        case "size" if found := _SIZE.fullmatch(value):
+            unit = {"k": "k", "m": "M", "g": "G", "t": "G"}[(found[2] or "k").lower()]
+            amount = int(found[1]) * (1024 if (found[2] or "").lower() == "t" else 1)
+            return Slot(value=value, quoted=f"{amount}{unit}")
+        case "time":
+            options = {
+                _BOOT: "-b",
+                _EVER: "--since=1970-01-01",
+                "yesterday": "--since=yesterday --until=today",
+                "since_yesterday": "--since=yesterday",
+            }
+            return Slot(value=value, quoted=options.get(value) or f"--since={shlex.quote(value)}")
+        case "age":
+            ago = _AGO.fullmatch(value)
+            day = "1970-01-01" if value == _EVER else value.removeprefix("since_")
+            return Slot(value=value, quoted=shlex.quote(f"{ago[1]} {_AGO_WORDS[ago[2]]} ago" if ago else day))
         case "command":
             return Slot(value=value, quoted=value)  # the one slot that is the command line itself
     return Slot(value=value, quoted=shlex.quote(value))

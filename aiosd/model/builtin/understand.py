@@ -3,10 +3,15 @@
 The confidence of a reading is the share of the question, by weight, that it explains: every concept and slot that the
 intent needs must be there, and what is there beside them counts against it. A word of change (delete, restart) that an
 intent does not name rules the intent out, whatever the rest says.
+
+What a person leaves out is taken from what they asked before (`Subject`): at once where a word stands for it ("its
+logs"), else only where the question means nothing without it ("restart").
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from aiosd.model.builtin.exact import find_command
 from aiosd.model.builtin.fold import has_japanese
@@ -19,7 +24,12 @@ CLOSE = 0.1  # two readings nearer than this are asked about
 _BOTH_BAR = 0.9  # what two readings must explain together to be asked about, when neither is over the bar
 _SUGGESTIONS = 3
 _LONGEST_QUESTION = 400  # characters; what comes after is not a question to this model
+_MOST_PARTS = 6  # questions in one line
 _RUN = "run"
+_REFERENCE = "reference"  # the words that stand for what was spoken of
+_MANNERS = frozenset({"greeting"})  # said beside a question, they ask nothing
+_BLANK = " \t\n　,、.。"
+_ENDS = re.compile(r"(?<=[?？。！!;；])\s*|(?<=[a-z)]\.)\s+|\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,7 @@ class Understood:
     intent: Intent
     slots: Mapping[str, Slot]
     confidence: float
+    named: frozenset[str] = frozenset()  # the slots that the person named, now or before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +61,80 @@ class NotUnderstood:
 
 
 Understanding = Understood | Unclear | NotUnderstood
+Subject = Mapping[str, str]  # what was last spoken of, by kind of slot
+_NAMES = ("service", "package", "process")  # what one of them was called, the others may be called too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     intent: Intent
     confidence: float
-    needs: int
-    explained: frozenset[int]
     slots: Mapping[str, str]
+    needs: int = 0
+    explained: frozenset[int] = frozenset()
+    named: frozenset[str] = frozenset()
 
 
-def understand(text: str, knowledge: Knowledge) -> Understanding:
+def understand_all(text: str, knowledge: Knowledge, subject: Subject = {}) -> tuple[Understanding, ...]:  # noqa: B006
+    """The questions in `text`, which may be several in one line; one where it cannot be taken apart."""
+    whole = understand(text, knowledge, subject)
+    if isinstance(whole, Understood) and whole.intent.name == _RUN:
+        return (whole,)
+    first = text.strip().split("\n\n", 1)[0][:_LONGEST_QUESTION]
+    sentences = _split(first, _ENDS)
+    if len(sentences) > 1 and (found := _each(sentences, knowledge, subject)):
+        return found
+    if isinstance(whole, Understood) or (isinstance(whole, NotUnderstood) and whole.hint):
+        return (whole,)
+    parts = [part for sentence in sentences for part in _split(sentence, _joins(knowledge))]
+    return (len(parts) > 1 and _each(parts, knowledge, subject)) or (whole,)
+
+
+def _each(parts: Sequence[str], knowledge: Knowledge, subject: Subject) -> tuple[Understanding, ...]:
+    """What each part asks; nothing where one is not understood. Later parts may leave out what earlier ones name."""
+    found: list[Understood] = []
+    language: Language = "ja" if any(map(has_japanese, parts)) else "en"
+    for part in parts[:_MOST_PARTS]:
+        understood = understand(part, knowledge, subject)
+        if not isinstance(understood, Understood) or understood.intent.name == _RUN:
+            return ()
+        if understood.intent.name not in _MANNERS:
+            found.append(replace(understood, language=language))
+        subject = next_subject(subject, understood)
+    return tuple(found) if len(parts) <= _MOST_PARTS else ()
+
+
+def _split(text: str, between: re.Pattern[str]) -> list[str]:
+    return [part.strip() for part in between.split(text) if part and part.strip(_BLANK)]
+
+
+@functools.cache
+def _pattern(joins: tuple[str, ...]) -> re.Pattern[str]:
+    words = "|".join(re.escape(join) for join in sorted(joins, key=len, reverse=True) if join.isascii())
+    marks = "|".join(re.escape(join) for join in sorted(joins, key=len, reverse=True) if not join.isascii())
+    return re.compile(rf"(?:,\s*)?\b(?:{words})\b|,\s|{marks}", re.IGNORECASE)
+
+
+def _joins(knowledge: Knowledge) -> re.Pattern[str]:
+    return _pattern(knowledge.joins)
+
+
+def next_subject(subject: Subject, understanding: Understanding) -> Subject:
+    """What is spoken of after `understanding`: its own parts, and what it did not change."""
+    if not isinstance(understanding, Understood):
+        return subject
+    named = {
+        understanding.intent.slots[name].kind: slot.value
+        for name, slot in understanding.slots.items()
+        if name in understanding.named
+    }
+    for kind in _NAMES:
+        if kind in named:
+            subject = {known: value for known, value in subject.items() if known not in _NAMES}
+    return {**subject, **named}
+
+
+def understand(text: str, knowledge: Knowledge, subject: Subject = {}) -> Understanding:  # noqa: B006
     """What the first paragraph of `text` asks for: what came on standard input stands below a blank line."""
     command = find_command(text, knowledge)
     language: Language
@@ -70,27 +143,33 @@ def understand(text: str, knowledge: Knowledge) -> Understanding:
         intent = knowledge.intents[_RUN]
         if command.hint:
             return NotUnderstood(language=language, nearest=(intent,), hint=command.hint)
-        slots = dict.fromkeys(intent.slots, command.line)
-        return _understood(language, intent, slots, 1.0, knowledge)
+        reading = _Reading(intent=intent, confidence=1.0, slots=dict.fromkeys(intent.slots, command.line))
+        return _understood(language, reading, knowledge)
     question = text.strip().split("\n\n", 1)[0][:_LONGEST_QUESTION]
     segments = knowledge.lexicon.segments(question)
     language = _language(question, segments)
-    readings = _readings(segments, knowledge)
+    refers = any(_REFERENCE in segment.concepts for segment in segments)
+    readings = _readings(segments, knowledge, question, subject if refers else {})
+    if subject and not refers and not (readings and readings[0].confidence >= BAR):
+        readings = _readings(segments, knowledge, question, subject)
     if readings and readings[0].confidence >= BAR:
         first, *rest = readings
         if rest and _is_close(first, rest[0]):
             return Unclear(language=language, intents=(first.intent, rest[0].intent))
-        return _understood(language, first.intent, first.slots, first.confidence, knowledge)
+        return _understood(language, first, knowledge)
     if pair := _pair(readings, segments):
         return Unclear(language=language, intents=pair)
     return NotUnderstood(language=language, nearest=_nearest(segments, knowledge))
 
 
-def _understood(
-    language: Language, intent: Intent, values: Mapping[str, str], confidence: float, knowledge: Knowledge
-) -> Understood:
-    slots = {name: fill_slot(intent.slots[name], value, knowledge) for name, value in values.items()}
-    return Understood(language=language, intent=intent, slots=slots, confidence=confidence)
+def _understood(language: Language, reading: _Reading, knowledge: Knowledge) -> Understood:
+    return Understood(
+        language=language,
+        intent=reading.intent,
+        slots={name: fill_slot(reading.intent.slots[name], value, knowledge) for name, value in reading.slots.items()},
+        named=reading.named,
+        confidence=reading.confidence,
+    )
 
 
 def _language(question: str, segments: tuple[Segment, ...]) -> Language:
@@ -101,10 +180,11 @@ def _language(question: str, segments: tuple[Segment, ...]) -> Language:
     return "ja" if has_japanese(question) else "en"
 
 
-def _readings(segments: tuple[Segment, ...], knowledge: Knowledge) -> list[_Reading]:
+def _readings(segments: tuple[Segment, ...], knowledge: Knowledge, raw: str, subject: Subject) -> list[_Reading]:
     """The best reading of each intent that is possible at all, the surest first."""
+    present = frozenset[str]().union(*(segment.concepts for segment in segments))
     candidates = {
-        kind: find_candidates(kind, segments)
+        kind: find_candidates(kind, segments, raw)
         for kind in {spec.kind for intent in knowledge.intents.values() for spec in intent.slots.values()}
     }
     best = []
@@ -112,7 +192,8 @@ def _readings(segments: tuple[Segment, ...], knowledge: Knowledge) -> list[_Read
         found = [
             reading
             for needs in intent.means
-            if (reading := _read(intent, needs, segments, candidates, knowledge)) is not None
+            if all(need in present or need.startswith("{") for need in needs)
+            if (reading := _read(intent, needs, segments, candidates, knowledge=knowledge, subject=subject)) is not None
         ]
         if found:
             best.append(max(found, key=_sureness))
@@ -133,18 +214,23 @@ def _read(
     needs: frozenset[str],
     segments: tuple[Segment, ...],
     candidates: Mapping[str, list[Candidate]],
+    *,
     knowledge: Knowledge,
+    subject: Subject,
 ) -> _Reading | None:
-    present = frozenset[str]().union(*(segment.concepts for segment in segments))
-    if any(not need.startswith("{") and need not in present for need in needs):
-        return None
     values: dict[str, str] = {}
     quality: dict[int, float] = {}
+    named = set()
     for name, spec in intent.slots.items():
-        chosen = next((found for found in candidates[spec.kind] if found.index not in quality), None)
+        chosen = next((found for found in candidates[spec.kind] if quality.keys().isdisjoint(found.covers)), None)
+        before = _recall(subject, spec.kind)
         if chosen is not None:
             values[name] = chosen.value
-            quality[chosen.index] = chosen.quality
+            quality |= dict.fromkeys(chosen.covers, chosen.quality)
+            named.add(name)
+        elif before:
+            values[name] = before
+            named.add(name)
         elif f"{{{name}}}" in needs:
             return None
         elif spec.default is not None:
@@ -165,7 +251,15 @@ def _read(
         needs=len(needs),
         explained=frozenset(quality),
         slots=values,
+        named=frozenset(named),
     )
+
+
+def _recall(subject: Subject, kind: str) -> str:
+    """What of `kind` was spoken of before, or of a kind that shares its names."""
+    if kind in subject:
+        return subject[kind]
+    return next((subject[other] for other in _NAMES if kind in _NAMES and other in subject), "")
 
 
 def _weight(segment: Segment) -> float:

@@ -6,11 +6,15 @@ import pytest
 
 from aiosd.model.base import AssistantMessage, Message, ModelInfo, ToolCall, ToolResult, UserMessage
 from aiosd.model.builtin import BuiltinModel
+from aiosd.model.builtin.intents import LANGUAGES, load_knowledge
+from aiosd.model.builtin.text import cell_width
 from aiosd.types import CallId
 from tests.unit.builtin import samples
 from tests.unit.builtin.conversation import Outcome, Printed, ask, everything, printing, real, step
 
-HELP = """\
+GREETING = """\
+Hello. I am the built-in model: without a network and without a key, I answer everyday questions about this machine.
+
 About                          For example
 disk space                     how much disk space is left?
 the biggest files              what are the biggest files in /var?
@@ -20,13 +24,8 @@ CPU and the busiest processes  what is using the CPU?
 processes by memory            what is using all my memory?
 uptime and load                how long has this machine been up?
 distribution and kernel        which distribution and kernel is this?
-failed services                which services failed?
-the state of a service         is nginx running?
-network addresses              what is my IP address?
-space left for a folder        how much space is left on /home?
-run exactly this command       run: ls -l /tmp
 
-For anything else, configure a model: set `model` under [agent] in /etc/aios/config.toml.
+All that can be asked: what can you do?
 """
 
 
@@ -87,15 +86,15 @@ async def test_without_the_tool_it_says_that_it_cannot_look() -> None:
 
 
 async def test_an_answer_carries_no_verdict_and_a_question_not_understood_does() -> None:
-    exchange = await ask("restart nginx", everything(Printed()))
+    exchange = await ask("restart the memory", everything(Printed()))
     assert (exchange.steps, exchange.verdict) == ((), "not_understood")
     assert exchange.answer == (
         "I did not understand that. The nearest things I can do:\n"
         "\n"
-        "About                   For example\n"
-        "the state of a service  is nginx running?\n"
-        "uptime and load         how long has this machine been up?\n"
-        "disk space              how much disk space is left?\n"
+        "About                For example\n"
+        "memory               how much memory is free?\n"
+        "processes by memory  what is using all my memory?\n"
+        "uptime and load      how long has this machine been up?\n"
         "\n"
         "For anything else, configure a model: set `model` under [agent] in /etc/aios/config.toml.\n"
     )
@@ -116,36 +115,39 @@ async def test_an_answer_carries_no_verdict_and_a_question_not_understood_does()
 
 
 async def test_of_two_it_asks_which() -> None:
-    exchange = await ask("disk and memory usage", everything(Printed()))
+    exchange = await ask("process memory cpu", everything(Printed()))
     assert (exchange.steps, exchange.verdict) == ((), "not_understood")
     assert exchange.answer == (
-        "I am not sure which you mean: disk space, or memory. Ask for one of them:\n"
+        "I am not sure which you mean: CPU and the busiest processes, or processes by memory. Ask for one of them:\n"
         "\n"
-        "About       For example\n"
-        "disk space  how much disk space is left?\n"
-        "memory      how much memory is free?\n"
+        "About                          For example\n"
+        "CPU and the busiest processes  what is using the CPU?\n"
+        "processes by memory            what is using all my memory?\n"
     )
-    exchange = await ask("ディスクとメモリ", everything(Printed()))
+    exchange = await ask("プロセス メモリ CPU", everything(Printed()))
     assert exchange.answer == (
-        "「ディスクの空き容量」と「メモリ」のどちらのことか判断できませんでした。どちらかを尋ねてください。\n"
+        "「CPU と負荷の高いプロセス」と「メモリを多く使うプロセス」のどちらのことか判断できませんでした。"
+        "どちらかを尋ねてください。\n"
         "\n"
-        "内容                質問の例\n"
-        "ディスクの空き容量  ディスクの空き容量は？\n"
-        "メモリ              メモリの空きは？\n"
+        "内容                      質問の例\n"
+        "CPU と負荷の高いプロセス  CPU を使っているのは？\n"
+        "メモリを多く使うプロセス  メモリを食っているプロセスは？\n"
     )
 
 
 async def test_help_and_greetings_tell_what_can_be_asked() -> None:
-    about = (
-        "I am the built-in model: without a network and without a key, I answer everyday questions about this machine."
-    )
-    exchange = await ask("what can you do?", everything(Printed()))
-    assert (exchange.steps, exchange.answer, exchange.verdict) == ((), f"{about}\n\n{HELP}", "")
-    assert (await ask("hello", everything(Printed()))).answer == f"Hello. {about}\n\n{HELP}"
-    japanese = (await ask("こんにちは", everything(Printed()))).answer
-    assert japanese.split("\n")[0] == (
-        "こんにちは。内蔵モデルです。ネットワークもキーも使わずに、このマシンについてのよくある質問に答えます。"
-    )
+    exchange = await ask("hello", everything(Printed()))
+    assert (exchange.steps, exchange.answer, exchange.verdict) == ((), GREETING, "")
+    knowledge = load_knowledge()
+    for question, language in zip(("what can you do?", "何ができる？"), LANGUAGES, strict=True):
+        answer = (await ask(question, everything(Printed()))).answer
+        offered = [intent for intent in knowledge.intents.values() if intent.rank]
+        assert [intent.name for intent in offered if intent.example[language] not in answer] == []
+        assert [intent.name for intent in offered if f"\n{intent.topic[language]}\n" not in answer] == []
+        about, _, overview = answer.partition("\n\n")
+        assert about == knowledge.sentences["abilities"].text[language]
+        assert max(map(cell_width, overview.splitlines()[:-1])) <= 96
+        assert answer.endswith(f"\n\n{knowledge.sentences['configure'].text[language]}\n")
 
 
 ENDINGS: tuple[tuple[Outcome, str, str, str], ...] = (

@@ -9,6 +9,7 @@ from aiosd.model.builtin.intents import load_knowledge
 from aiosd.model.builtin.render import RENDERERS
 
 KNOWLEDGE = load_knowledge()
+TOPIC = "topic={en='',ja=''}\n"
 SOURCES = Path(load_knowledge.__code__.co_filename).parent.parent
 
 
@@ -30,7 +31,9 @@ def test_every_sentence_that_is_said_exists_and_every_sentence_is_said() -> None
     code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
     built = {"day", "hour", "minute", "second", "denied_why", "refused_why", "cancelled_why"}
     built |= {"timed_out", "cancelled", "unanswered"}
-    built |= {name for name in KNOWLEDGE.sentences if name.startswith("why_")} | dict(KNOWLEDGE.symptoms).keys()
+    built |= {name for name in KNOWLEDGE.sentences if name.startswith(("why_", "when_", "act_"))} | dict(
+        KNOWLEDGE.symptoms
+    ).keys()
     unsaid = (
         {name for name in KNOWLEDGE.sentences if f'"{name}"' not in code}
         - built
@@ -51,13 +54,15 @@ def test_ranks_order_the_intents_without_a_tie() -> None:
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("[intent.x]\nrank = 1", "intent x: 'title'"),
+        ("[intent.x]\nrank = 1", "intent x: 'topic'"),
+        (TOPIC + "[intent.x]\nrank = 1", "intent x: 'title'"),
         (
-            "[intent.x]\nrank=1\ntitle={en='',ja=''}\nexample={en='',ja=''}\nmeans=['nothing {a}']\nrender='x'",
+            TOPIC + "[intent.x]\nrank=1\ntitle={en='',ja=''}\nexample={en='',ja=''}\nmeans=['nothing {a}']\nrender='x'",
             "intent x: no such word or slot: nothing, {a}",
         ),
         (
-            "[intent.x]\nrank=1\ntitle={en='',ja=''}\nexample={en='',ja=''}\nmeans=[]\nrun.a='ls {b}'\nrender='x'",
+            TOPIC
+            + "[intent.x]\nrank=1\ntitle={en='',ja=''}\nexample={en='',ja=''}\nmeans=[]\nrun.a='ls {b}'\nrender='x'",
             "intent x: no such slot in its command: b",
         ),
         ("[say]\nx = { en = 'only' }", "sentence x: not in 'ja'"),

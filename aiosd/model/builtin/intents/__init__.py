@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from aiosd.model.builtin.lexicon import KNOWN_NAME, Lexicon
+from aiosd.model.builtin.lexicon import KNOWN_NAME, Kind, Lexicon
 
 Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
@@ -32,11 +32,12 @@ class Intent:
     Each of `means` is a set of concepts (and slots, as `{name}`) that together are this question; `also` are concepts
     that may stand beside them. `run` are the command lines proposed at once, `later` those that the renderer may ask
     for when it has seen the first; slots are filled in, quoted. `rank` orders what is offered when nothing
-    matches; 0 is never offered.
+    matches; 0 is never offered. `topic` is its file's: under it the help shows the example.
     """
 
     name: str
     rank: int
+    topic: Mapping[Language, str]
     title: Mapping[Language, str]
     example: Mapping[Language, str]
     means: tuple[frozenset[str], ...]
@@ -66,11 +67,15 @@ class Knowledge:
     symptoms: tuple[tuple[str, str], ...]  # what a failed command prints, and the sentence that explains it
     tools: frozenset[str]  # commands that are taken as such without a mark
     kin: Mapping[str, frozenset[str]]  # services that are called differently elsewhere
+    joins: tuple[str, ...]  # what stands between two questions of one line
 
 
 # How much a word of each group weighs in the share of a question that was understood. A decisive word (delete, restart)
 # weighs 1 and rules out every intent that does not name it.
 _GROUPS = {"content": 1.0, "decisive": 1.0, "weak": 0.25, "filler": 0.0}
+
+# What has a value of its own, by the kind of its segments and the table that lists its names.
+_NAMED: dict[Kind, str] = {"place": "places", "time": "times", "zone": "zones"}
 
 
 def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
@@ -90,12 +95,20 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
     lexicon = Lexicon(
         words,
         weights=weights,
-        places={
-            word: path for data in files for path, known in data.get("places", {}).items() for word in _list(known)
+        named={
+            word: (kind, value)
+            for kind, key in _NAMED.items()
+            for data in files
+            for value, known in data.get(key, {}).items()
+            for word in _list(known)
         },
         names=[name for names in _strings(files, "services") for name in _list(names)],
     )
-    intents = [_intent(name, spec) for data in files for name, spec in data.get("intent", {}).items()]
+    intents = [
+        _intent(name, spec | ({"topic": data["topic"]} if "topic" in data else {}))
+        for data in files
+        for name, spec in data.get("intent", {}).items()
+    ]
     for intent in intents:
         _check(intent, set(words))
     return Knowledge(
@@ -106,6 +119,7 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
         symptoms=tuple((sign, say) for data in files for sign, say in data.get("symptoms", {}).items()),
         tools=frozenset(name for names in _strings(files, "tools") for name in _list(names)),
         kin=kin,
+        joins=tuple(join for text in _strings(files, "joins") for join in _list(text)),
     )
 
 
@@ -114,6 +128,7 @@ def _intent(name: str, spec: dict[str, Any]) -> Intent:
         return Intent(
             name=name,
             rank=spec["rank"],
+            topic={language: spec["topic"][language] for language in LANGUAGES},
             title={language: spec["title"][language] for language in LANGUAGES},
             example={language: spec["example"][language] for language in LANGUAGES},
             means=tuple(needs for line in spec["means"] for needs in _alternatives(line)),

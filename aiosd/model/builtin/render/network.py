@@ -74,12 +74,12 @@ def _one(seen: Seen, name: str, interfaces: list[_Interface], routes: list[tuple
 
 
 def _parse_addresses(reading: Reading) -> list[_Interface] | None:
-    entries = _parse_json(reading)
+    entries = parse_json(reading)
     if not entries:
         return None
     interfaces = []
     for entry in entries:
-        known = [info for info in _dicts(entry.get("addr_info")) if isinstance(info.get("local"), str)]
+        known = [info for info in dicts(entry.get("addr_info")) if isinstance(info.get("local"), str)]
         known.sort(key=lambda info: info.get("family") != "inet")
         shown = [(f"{info['local']}/{info.get('prefixlen')}", info.get("scope") == "link") for info in known]
         flags = entry.get("flags")
@@ -97,14 +97,14 @@ def _parse_addresses(reading: Reading) -> list[_Interface] | None:
 
 def _parse_routes(reading: Reading) -> list[tuple[str, str]] | None:
     """The default routes, as gateway (may be empty) and device; None when they cannot be read."""
-    entries = _parse_json(reading)
+    entries = parse_json(reading)
     if entries is None:
         return None
     defaults = [entry for entry in entries if entry.get("dst") == "default"]
     return [(clip(str(entry.get("gateway", "")), 50), str(entry.get("dev", ""))) for entry in defaults]
 
 
-def _parse_json(reading: Reading) -> list[dict[str, Any]] | None:
+def parse_json(reading: Reading) -> list[dict[str, Any]] | None:
     """What `ip -json` printed; an older one prints nothing where there is nothing."""
     if not reading.out.strip():
         return [] if reading.result.outcome == "done" and not reading.complaints else None
@@ -112,8 +112,8 @@ def _parse_json(reading: Reading) -> list[dict[str, Any]] | None:
         value = json.loads(reading.out)
     except (ValueError, RecursionError):
         return None
-    return _dicts(value) if isinstance(value, list) and reading.result.outcome == "done" else None
+    return dicts(value) if isinstance(value, list) and reading.result.outcome == "done" else None
 
 
-def _dicts(value: object) -> list[dict[str, Any]]:
+def dicts(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -61,12 +61,13 @@ class More:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """All that a renderer may use: the named parts of the question, what the commands gave, and the catalogue."""
+    """All that a renderer may use: which intent it is, the named parts, what the commands gave, and the catalogue."""
 
     slots: Mapping[str, Slot]
     readings: Mapping[str, Reading]
     say: Say
     knowledge: Knowledge
+    intent: str = ""
 
     def __getitem__(self, name: str) -> Reading:
         return self.readings[name]

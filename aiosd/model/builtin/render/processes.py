@@ -18,7 +18,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Process:
+class Process:
     pid: str
     user: str
     cpu: str
@@ -29,7 +29,7 @@ class _Process:
 
 def top_cpu(seen: Seen) -> Answer:
     """From `ps`, /proc/loadavg and `nproc`: the load, who uses most, then the list."""
-    processes, odd = _parse_ps(seen["ps"])
+    processes, odd = parse_ps(seen["ps"])
     sentences, notes = _load(seen)
     if not processes:
         return Answer(sentences=(*sentences, trouble(seen, seen["ps"])), notes=notes, failed=True)
@@ -44,7 +44,7 @@ def top_cpu(seen: Seen) -> Answer:
 
 def top_memory(seen: Seen) -> Answer:
     """From `ps` sorted by rss: who uses most, then the list."""
-    processes, odd = _parse_ps(seen["ps"])
+    processes, odd = parse_ps(seen["ps"])
     if not processes:
         return no_answer(seen, seen["ps"])
     first = processes[0]
@@ -95,7 +95,7 @@ def _parse_load(reading: Reading) -> tuple[str, str, str] | None:
     return None
 
 
-def _parse_ps(reading: Reading) -> tuple[list[_Process], int]:
+def parse_ps(reading: Reading) -> tuple[list[Process], int]:
     """The processes, and how many lines are none."""
     processes, odd = [], 0
     for line in reading.lines:
@@ -104,11 +104,11 @@ def _parse_ps(reading: Reading) -> tuple[list[_Process], int]:
             odd += line.split()[0] != "PID"
         elif match[7] != _OURS and int(match[6] or _YOUNG_S) >= _YOUNG_S:
             pid, user, cpu, memory, rss, _age, name = match.groups()
-            processes.append(_Process(pid=pid, user=user, cpu=cpu, memory=memory, rss=int(rss) * 1024, name=name))
-    return processes[:_SHOWN], odd
+            processes.append(Process(pid=pid, user=user, cpu=cpu, memory=memory, rss=int(rss) * 1024, name=name))
+    return processes, odd
 
 
-def _fields(process: _Process) -> dict[str, str]:
+def _fields(process: Process) -> dict[str, str]:
     return {
         "name": clip(process.name, _NAME_COLUMNS),
         "pid": process.pid,
@@ -116,7 +116,7 @@ def _fields(process: _Process) -> dict[str, str]:
     }
 
 
-def _table(seen: Seen, processes: list[_Process]) -> Table:
+def _table(seen: Seen, processes: list[Process]) -> Table:
     say = seen.say
     return Table(
         headings=(say("col_cpu"), say("col_memory"), say("col_pid"), say("col_user"), say("col_command")),
@@ -128,7 +128,7 @@ def _table(seen: Seen, processes: list[_Process]) -> Table:
                 clip(process.user, _NAME_COLUMNS),
                 clip(process.name, _NAME_COLUMNS),
             )
-            for process in processes
+            for process in processes[:_SHOWN]
         ),
         right=frozenset((0, 1, 2)),
     )

@@ -50,14 +50,14 @@ def service_state(seen: Seen) -> Answer | More:
     """
     say = seen.say
     slot = seen.slots["service"]
-    found = _parse_units(seen["show"])
+    found = parse_units(seen["show"])
     if not found:
         return no_answer(seen, seen["show"])
     unit, known_as = found[0], "other_name"
     if unit["LoadState"] == "not-found":
         if slot.others and "others" not in seen.readings:
             return More(command="others", fill={"others": shlex.join(slot.others)})
-        others = _parse_units(seen["others"]) if "others" in seen.readings else []
+        others = parse_units(seen["others"]) if "others" in seen.readings else []
         unit = next((other for other in others if other["LoadState"] != "not-found"), unit)
         known_as = "other_unit"
     name = clip(unit["Id"], _NAME_COLUMNS)
@@ -72,7 +72,7 @@ def service_state(seen: Seen) -> Answer | More:
     sentences.append(_state(seen, unit, name))
     sentences.extend(_reason(seen, unit))
     sentences.extend(_boot(seen, unit))
-    return _with_log(seen, tuple(sentences))
+    return with_log(seen, tuple(sentences), _notes(seen))
 
 
 def _state(seen: Seen, unit: Mapping[str, str], name: str) -> str:
@@ -140,9 +140,9 @@ def _boot(seen: Seen, unit: Mapping[str, str]) -> tuple[str, ...]:
     return (seen.say(key),) if key and unit["LoadState"] == "loaded" else ()
 
 
-def _with_log(seen: Seen, sentences: tuple[str, ...]) -> Answer:
+def with_log(seen: Seen, sentences: tuple[str, ...], notes: tuple[str, ...]) -> Answer:
     """The answer, with the last lines of the log where they were read."""
-    say, notes = seen.say, _notes(seen)
+    say = seen.say
     if "journal" not in seen.readings:
         return Answer(sentences=sentences, notes=notes)
     reading = seen["journal"]
@@ -163,7 +163,7 @@ def _notes(seen: Seen) -> tuple[str, ...]:
     return caveats(seen, seen["show"])
 
 
-def _parse_units(reading: Reading) -> list[dict[str, str]]:
+def parse_units(reading: Reading) -> list[dict[str, str]]:
     """The units of `systemctl show`, one block of NAME=value lines each; a block without what is needed is left out."""
     units: list[dict[str, str]] = [{}]
     for line in reading.out.split("\n"):

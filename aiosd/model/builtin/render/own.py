@@ -1,0 +1,56 @@
+"""What the agent itself did and waits for: the guard's record and its approvals, as the guard gives them."""
+
+import json
+from typing import Any
+
+from aiosd.model.builtin.render.outcome import Reading, Seen, no_answer
+from aiosd.model.builtin.text import Answer, Table, clip
+
+_SHOWN = 15
+_TEXT_COLUMNS = 90
+
+
+def pending_approvals(seen: Seen) -> Answer:
+    """From the guard: what waits for an answer of this person's."""
+    say, reading = seen.say, seen["pending"]
+    if reading.result.outcome != "done":
+        return no_answer(seen, reading)
+    found = _objects(reading)
+    if not found:
+        return Answer(sentences=(say("approvals_none"),))
+    rows = tuple((_text(entry, "id"), _text(entry, "user"), _text(entry, "action")) for entry in found[:_SHOWN])
+    table = Table(headings=("ID", say("col_user"), say("col_user_action")), rows=rows)
+    return Answer(sentences=(say.count("approvals_some", len(found)),), table=table)
+
+
+def record(seen: Seen) -> Answer:
+    """From the guard: the last decisions about this person's actions, the newest first."""
+    say, reading = seen.say, seen["record"]
+    if reading.result.outcome != "done":
+        return no_answer(seen, reading)
+    found = _objects(reading)
+    if not found:
+        return Answer(sentences=(say("record_none"),))
+    rows = tuple(
+        (_text(entry, "at")[:19].replace("T", " "), _text(entry, "decision"), _text(entry, "action"))
+        for entry in found[:_SHOWN]
+    )
+    table = Table(headings=(say("col_when"), say("col_decision"), say("col_user_action")), rows=rows)
+    return Answer(sentences=(say.count("record_some", len(rows)),), table=table)
+
+
+def _objects(reading: Reading) -> list[dict[str, Any]]:
+    """A JSON object a line."""
+    found = []
+    for line in reading.lines:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def _text(entry: dict[str, Any], key: str) -> str:
+    return clip(str(entry.get(key, "")), _TEXT_COLUMNS)
