@@ -10,13 +10,14 @@ from aiosd.log import set_up_logging
 
 _USAGE = """\
 usage: aiosd [--standalone] [--verbose]
-       aiosd --show-config | --version | --help
+       aiosd --show-config | --try-model | --version | --help
 
 The daemon behind aios. Under systemd it takes its socket from aiosd.socket.
 
   --standalone    make its own socket under $XDG_RUNTIME_DIR and run the guard as its child
   --verbose       log more
   --show-config   print the effective configuration and where each value came from
+  --try-model     ask a model that standard input describes one question (for aios model add)
   --version       print the version
 """
 
@@ -24,7 +25,7 @@ The daemon behind aios. Under systemd it takes its socket from aiosd.socket.
 def main() -> None:
     """Run the daemon; returns never."""
     words = sys.argv[1:]
-    known = {"--standalone", "--verbose", "--show-config", "--version", "--help"}
+    known = {"--standalone", "--verbose", "--show-config", "--try-model", "--version", "--help"}
     unknown = [word for word in words if word not in known]
     if unknown:
         sys.stderr.write(f"aiosd: unknown option {unknown[0]}\n{_USAGE}")
@@ -42,6 +43,9 @@ def _run(words: list[str]) -> None:
     try:
         if "--show-config" in words:
             _show_config(standalone="--standalone" in words)
+            return
+        if "--try-model" in words:
+            _try_model()
             return
         _serve(standalone="--standalone" in words)
     except AiosError as exc:
@@ -63,6 +67,15 @@ def _serve(*, standalone: bool) -> None:
     from aiosd.daemon import run_daemon  # noqa: PLC0415
 
     asyncio.run(run_daemon(places, listener, guard))
+
+
+def _try_model() -> None:
+    import asyncio  # noqa: PLC0415
+    import json  # noqa: PLC0415
+
+    from aiosd.agent.trial import try_model  # noqa: PLC0415
+
+    sys.stdout.write(f"{json.dumps(asyncio.run(try_model(sys.stdin.read())))}\n")
 
 
 def _show_config(*, standalone: bool) -> None:

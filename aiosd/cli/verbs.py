@@ -44,6 +44,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             return fetch("GET", f"/v1/sessions/{_path_part(operands[0])}" if operands else "/v1/sessions")
         case "cancel":
             return _cancel(operands[0])
+        case "model add":
+            from aiosd.cli import model
+
+            return model.add(options, operands[0])
         case "config show":
             return _show_config()
         case "policy check":

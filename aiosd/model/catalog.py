@@ -48,6 +48,10 @@ class Catalog:
         others = dict.fromkeys(each for each in (*agent.fallback, BUILTIN) if each != wanted)
         return FallbackModel([first, *map(self._make, others)])
 
+    def only(self, name: str) -> Model:
+        """The model of this name, and nobody else where it does not answer."""
+        return self._make(name)
+
     def list(self) -> tuple[ModelInfo, ...]:
         """All, the configured one first."""
         config = self._config()

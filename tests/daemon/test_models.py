@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 
 from tests.daemon.cards import own_folder
 from tests.daemon.conftest import MakeDaemon
-from tests.daemon.harness import Daemon
+from tests.daemon.harness import ROOT, Daemon, _becoming, wait_until
+from tests.daemon.people import default_person
 from tests.doubles.provider import COMPLETIONS, MESSAGES, Call, Say, ScriptedProvider, complaint
 
 MEMORY = "how much memory is free?"  # the built-in model understands it
@@ -226,3 +229,43 @@ def test_what_was_sent_is_listed_shown_and_nobody_elses(make_daemon: MakeDaemon,
 
 def _as_somebody_else(daemon: Daemon) -> Any:
     return daemon.api("GET", "/v1/sent", uid=daemon.uid).json if daemon.uid == 0 else {"requests": []}
+
+
+def test_adding_a_model_tries_it_and_stores_its_key_apart(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
+    daemon = make_daemon(uid=default_person())
+    etc = daemon.folder / "etc"
+    os.chown(etc, daemon.uid, daemon.uid)
+    client = [str(ROOT / ".venv" / "bin" / "aios"), "model", "add", "mine", "--provider", "openai", "--yes"]
+    words = [*client, "--server-name", "m-1", "--base-url", provider.url, "--key-file", "-", "--default"]
+    variables = {"PATH": "/usr/bin:/bin", "AIOS_SOCKET": daemon.socket_path, "AIOS_CONFIG_DIR": str(etc)}
+
+    def add() -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            words,
+            input=b"sk-0123456789abcdef\n",
+            env=variables,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            **_becoming(daemon.uid),
+        )
+
+    provider.says(complaint(401, "bad key"), Say(text="ready"))
+    refused = add()
+    assert (refused.returncode, (etc / "credentials").exists(), (etc / "config.d").exists()) == (78, False, False)
+    assert b"mine: the model answered 401: bad key" in refused.stderr
+    ran = add()
+    assert ran.returncode == 0, ran.stderr
+    assert [asked.headers["authorization"] for asked in provider.asked] == ["Bearer sk-0123456789abcdef"] * 2
+    told = ran.stdout.decode()
+    assert provider.url in told
+    assert "sk-0123456789" not in told + ran.stderr.decode()
+    key, table = etc / "credentials" / "mine", etc / "config.d" / "60-model-mine.toml"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("sk-0123456789abcdef\n", 0o600)
+    assert "sk-" not in table.read_text()
+    assert f"The key is in {key}" in told
+    assert f"The model is in {table}" in told
+    wait_until(lambda: daemon.api("GET", "/v1/status").json["model"] == "mine", "the daemon to read it")
+    provider.says(Say(text="Hi."))
+    assert _said(daemon.ask("hello")) == "Hi."
+    assert provider.asked[-1].headers["authorization"] == "Bearer sk-0123456789abcdef"
