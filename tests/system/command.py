@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
+PATIENCE_S = 180.0  # for what is done in seconds, on the slowest of machines
+
 
 class GuestError(Exception):
     """Something about a guest that a test did not expect."""
@@ -65,7 +67,7 @@ class Running:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    def expect(self, pattern: str, *, deadline_s: float = 10) -> re.Match[str]:
+    def expect(self, pattern: str, *, deadline_s: float = PATIENCE_S) -> re.Match[str]:
         """Read stdout until `pattern` is found after the last match; what comes later is left for the next call."""
         until = time.monotonic() + deadline_s
         while True:
@@ -76,7 +78,7 @@ class Running:
             if not self._read(until):
                 raise GuestTimeoutError(f"no {pattern!r}; stdout: {text[-2000:]!r}, stderr: {self.stderr()[-2000:]!r}")
 
-    def wait(self, *, deadline_s: float = 10) -> CompletedGuest:
+    def wait(self, *, deadline_s: float = PATIENCE_S) -> CompletedGuest:
         """Wait for its end; `stdout` is what no `expect` has taken."""
         until = time.monotonic() + deadline_s
         while self._read(until):

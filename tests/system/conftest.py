@@ -95,7 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     machine = given.get("guest") or given.get("installed")
     if report.failed and isinstance(machine, Guest):
         try:
-            said = machine.enter(["journalctl", "--no-pager", "-n", "40"], check=False, timeout_s=5).stdout
+            said = machine.enter(["journalctl", "--no-pager", "-n", "40"], check=False, timeout_s=30).stdout
         except GuestError as exc:
             said = str(exc)
         report.sections.append((f"journal of {machine.name}", said))

@@ -21,7 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar, overload
 
-from tests.system.command import CompletedGuest, GuestError, GuestTimeoutError, GuestUnavailableError, Running, bounded
+from tests.system.command import (
+    PATIENCE_S,
+    CompletedGuest,
+    GuestError,
+    GuestTimeoutError,
+    GuestUnavailableError,
+    Running,
+    bounded,
+)
 
 __all__ = [
     "REPOSITORY",
@@ -99,7 +107,7 @@ class Guest:
         env: Mapping[str, str] | None = None,
         properties: Sequence[str] = (),
         check: bool = True,
-        timeout_s: float = 60,
+        timeout_s: float = PATIENCE_S,
     ) -> CompletedGuest:
         """Run `argv`: for a `user` (root too) in a PAM session with a unit and a user manager, without one by `enter`.
 
@@ -123,7 +131,7 @@ class Guest:
         stdin: str | bytes | None = None,
         env: Mapping[str, str] | None = None,
         check: bool = True,
-        timeout_s: float = 60,
+        timeout_s: float = PATIENCE_S,
     ) -> CompletedGuest:
         """Run `argv` as root in the guest's namespaces: the fast way, without PAM and without a unit."""
         done = bounded(self._enter_command(argv, env), stdin=stdin, timeout_s=timeout_s, shown=argv)
@@ -191,7 +199,7 @@ class Guest:
         """
         self.enter(["rm", "-rf", "/usr/lib/aios/aiosd"])
         self.put_tree(repository / "aiosd", "/usr/lib/aios/aiosd")
-        self.enter(["python3", "-m", "compileall", "-q", "/usr/lib/aios"], timeout_s=120)
+        self.enter(["python3", "-m", "compileall", "-q", "/usr/lib/aios"])
         for path, text in _LAUNCHERS.items():
             self.put(path, text, mode=0o755)
 
@@ -221,12 +229,14 @@ class Guest:
         return [line.split()[0] for line in self.enter([*command, *states, *patterns]).stdout.splitlines()]
 
     @overload
-    def wait_for(self, condition: Callable[[], _T], *, deadline_s: float = 10) -> _T: ...
+    def wait_for(self, condition: Callable[[], _T], *, deadline_s: float = PATIENCE_S) -> _T: ...
 
     @overload
-    def wait_for(self, condition: Sequence[str], *, deadline_s: float = 10) -> CompletedGuest: ...
+    def wait_for(self, condition: Sequence[str], *, deadline_s: float = PATIENCE_S) -> CompletedGuest: ...
 
-    def wait_for(self, condition: Callable[[], _T] | Sequence[str], *, deadline_s: float = 10) -> _T | CompletedGuest:
+    def wait_for(
+        self, condition: Callable[[], _T] | Sequence[str], *, deadline_s: float = PATIENCE_S
+    ) -> _T | CompletedGuest:
         """Poll until `condition` gives something true, or, an argv for `enter`, exits with 0; what it gave."""
         until = time.monotonic() + deadline_s
         while True:
@@ -244,27 +254,27 @@ class Guest:
 
     # Life
 
-    def reboot(self, *, soft: bool = False, deadline_s: float = 60) -> None:
+    def reboot(self, *, soft: bool = False, deadline_s: float = PATIENCE_S) -> None:
         """Reboot, or soft-reboot (user space only), and wait until the machine runs again; what was written stays."""
         mark = self._boot_mark(soft=soft)
         self.enter(["systemctl", "soft-reboot" if soft else "reboot"], check=False)
 
         def again() -> bool:
             try:
-                return self._boot_mark(soft=soft) not in ("", mark) and self.state(timeout_s=3) == "running"
+                return self._boot_mark(soft=soft) not in ("", mark) and self.state(timeout_s=15) == "running"
             except GuestTimeoutError:  # a question that PID 1 took while it went away is never answered
                 return False
 
         self.wait_for(again, deadline_s=deadline_s)
 
-    def state(self, *, timeout_s: float = 60) -> str:
+    def state(self, *, timeout_s: float = PATIENCE_S) -> str:
         """PID 1's word on the machine: "running", "degraded", "starting", …; empty while there is none."""
         return self.enter(["systemctl", "is-system-running"], check=False, timeout_s=timeout_s).stdout.strip()
 
     def stop(self, *, kill: bool = False) -> None:
         """Power off, or kill; nothing is left on this machine. Done twice, it does nothing."""
         command = [str(SCRIPTS / "stop.sh"), self.name, *(["--kill"] if kill else [])]
-        bounded(command, env=_environment(self.folder), timeout_s=120).checked()
+        bounded(command, env=_environment(self.folder), timeout_s=PATIENCE_S).checked()
 
     # Inside
 
@@ -272,7 +282,7 @@ class Guest:
         """What differs after a reboot."""
         asked = ["systemctl", "show", "--property=SoftRebootsCount", "--value"]
         boot_id = ["cat", "/proc/sys/kernel/random/boot_id"]
-        return self.enter(asked if soft else boot_id, check=False, timeout_s=3).stdout.strip()
+        return self.enter(asked if soft else boot_id, check=False, timeout_s=15).stdout.strip()
 
     def _enter_command(self, argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
         assert not isinstance(argv, str), "an argv, not a line"
@@ -348,7 +358,9 @@ class Testbed:
 
     def drop_fresh(self, name: str) -> None:
         """Forget what runs with this `keep` changed."""
-        bounded([str(SCRIPTS / "fresh.sh"), "--drop", name], env=_environment(self.folder), timeout_s=120).checked()
+        bounded(
+            [str(SCRIPTS / "fresh.sh"), "--drop", name], env=_environment(self.folder), timeout_s=PATIENCE_S
+        ).checked()
 
     @contextlib.contextmanager
     def boot(self, *options: str, name: str | None = None) -> Iterator[Guest]:
@@ -360,7 +372,7 @@ class Testbed:
         try:
             command = [str(SCRIPTS / "boot.sh"), name, *options]
             environment = {**_environment(self.folder), "TB_LIFELINE": str(lifeline)}
-            bounded(command, env=environment, timeout_s=180, keep=(lifeline,)).checked()
+            bounded(command, env=environment, timeout_s=PATIENCE_S, keep=(lifeline,)).checked()
             booted = True
             yield guest
         finally:

@@ -6,18 +6,30 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.system.command import bounded
+from tests.system.command import PATIENCE_S, bounded
 from tests.system.guest import REPOSITORY, Guest, Testbed
 
-__all__ = ["HOME", "Source", "build", "built_package", "content_key", "copy_tree", "fetch", "install", "make_source"]
+__all__ = [
+    "HOME",
+    "Source",
+    "build",
+    "built_package",
+    "content_key",
+    "copy_tree",
+    "fetch",
+    "install",
+    "make_source",
+    "source_of",
+    "stored_package",
+]
 
 HOME = "/home/builder/build"
 _NOT_CONTENT = ("tests/", "bench/")  # in the tarball, for check(), but not in the package
-_KEPT = 8
+_KEPT = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +44,7 @@ class Source:
 def make_source(folder: Path, commit: str = "--worktree", *, repository: Path = REPOSITORY) -> Source:
     """Put the source of a commit, or of the files as they lie there, into `folder`."""
     script = [str(repository / "packaging/source"), str(folder), commit]
-    version, epoch = bounded(script, timeout_s=60).checked().stdout.split()
+    version, epoch = bounded(script, timeout_s=PATIENCE_S).checked().stdout.split()
     return Source(folder=folder, version=version, epoch=int(epoch))
 
 
@@ -43,7 +55,7 @@ def build(
     folder: str = HOME,
     environment: Mapping[str, str] | None = None,
     umask: str = "022",
-    timeout_s: float = 300,
+    timeout_s: float = 3 * PATIENCE_S,
 ) -> str:
     """Run makepkg in the guest as `builder`; the path there of the package."""
     guest.enter(["rm", "-rf", folder])
@@ -65,7 +77,7 @@ def install(guest: Guest, package: Path, *options: str) -> str:
     """`pacman -U` of a package of this machine; what pacman said."""
     there = f"/root/{package.name}"
     guest.put(there, package.read_bytes())
-    return guest.enter(["pacman", "-U", "--noconfirm", "--noprogressbar", *options, there], timeout_s=120).stdout
+    return guest.enter(["pacman", "-U", "--noconfirm", "--noprogressbar", *options, there]).stdout
 
 
 def content_key(repository: Path = REPOSITORY) -> str:
@@ -83,36 +95,45 @@ def content_key(repository: Path = REPOSITORY) -> str:
 def built_package(testbed: Testbed, folder: Path) -> Path:
     """The package of the working tree, from the store or built now; without check(), which has a test of its own.
 
-    `folder` is for work. Runs that want the same package at once build it once.
+    `folder` is for work. `source_of` gives what it was built of.
     """
-    store = testbed.folder / "packages"
+    return stored_package(testbed, content_key(), lambda: make_source(folder))
+
+
+def stored_package(testbed: Testbed, key: str, make: Callable[[], Source]) -> Path:
+    """The package of this key, from the store or built now. Runs that want the same at once build it once."""
+    store = testbed.folder / "built"
     store.mkdir(exist_ok=True)
     with (store / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        place = store / content_key()
+        place = store / key
         if not place.is_dir():
-            source = make_source(folder)
+            source = make()
             with testbed.boot() as guest:
                 there = build(guest, source, "--nocheck")
                 content = fetch(guest, there)
             new = store / "new"
-            new.mkdir(exist_ok=True)
-            for stale in new.iterdir():
-                stale.unlink()
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.copytree(source.folder, new / "source")
+            (new / "epoch").write_text(f"{source.version} {source.epoch}")
             (new / Path(there).name).write_bytes(content)
             new.rename(place)
             _forget_old(store)
         os.utime(place)
-        (package,) = place.iterdir()
+        (package,) = place.glob("*.pkg.tar.*")
         return package
+
+
+def source_of(package: Path) -> Source:
+    """What a package of the store was built of."""
+    version, epoch = (package.parent / "epoch").read_text().split()
+    return Source(folder=package.parent / "source", version=version, epoch=int(epoch))
 
 
 def _forget_old(store: Path) -> None:
     places = sorted((path for path in store.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for place in places[:-_KEPT]:
-        for file in place.iterdir():
-            file.unlink()
-        place.rmdir()
+        shutil.rmtree(place)
 
 
 def copy_tree(repository: Path, folder: Path) -> None:

@@ -6,14 +6,12 @@ import pytest
 
 from tests.system.guest import Guest
 
-_TURN_S = 30.0
-
 
 def _propose(guest: Guest, path: str) -> str:
     """Have bob ask for a file to be made; the card's id, when it waits."""
     with guest.start(["aios", "ask", f"run: touch {path}"], user="bob") as asking:
         asking.end_of_input()
-        shown = guest.wait_for(lambda: _pending(guest, path), deadline_s=_TURN_S)
+        shown = guest.wait_for(lambda: _pending(guest, path))
     return str(re.findall(r"approval (\w+)", str(shown)[: str(shown).index(path)])[-1])
 
 
@@ -41,11 +39,9 @@ def test_a_card_that_is_answered_after_its_daemon_ended_runs_once(installed: Gue
     _end_daemon(installed, how)
     installed.run(["aios", "approve", "--yes", number], user="bob")
     assert installed.run(["aios", "status"], user="bob").status == 0  # starts one where none is
-    installed.wait_for(lambda: installed.exists(path), deadline_s=_TURN_S)
+    installed.wait_for(lambda: installed.exists(path))
     assert _outcomes(installed, path) == ["approved"]
-    installed.wait_for(
-        lambda: "running" not in installed.run(["aios", "sessions"], user="bob").stdout, deadline_s=_TURN_S
-    )
+    installed.wait_for(lambda: "running" not in installed.run(["aios", "sessions"], user="bob").stdout)
     assert number not in installed.run(["aios", "pending"], user="bob").stdout
     assert not installed.enter(["sh", "-c", "ls /var/lib/aios/waiting"]).stdout
 
@@ -56,7 +52,7 @@ def test_a_no_reaches_the_turn_that_goes_on(installed: Guest) -> None:
     _end_daemon(installed, "kill")
     installed.run(["aios", "deny", number, "not", "today"], user="bob")
     installed.run(["aios", "status"], user="bob")
-    installed.wait_for(lambda: _outcomes(installed, path) == ["denied"], deadline_s=_TURN_S)
+    installed.wait_for(lambda: _outcomes(installed, path) == ["denied"])
     assert not installed.exists(path)
 
 

@@ -26,7 +26,7 @@ def asked(testbed: Testbed) -> Iterator[Guest]:
         guest.enter(["systemctl", "daemon-reload"])
         guest.enter(["systemctl", "start", "shop-sync.service"], check=False)
         guest.enter(["systemd-run", "--quiet", "--unit=aiosd", "--setenv=HOME=/root", "/usr/bin/aiosd", "--standalone"])
-        guest.wait_for(lambda: guest.enter(["aios", "status"], check=False).status == 0, deadline_s=30)
+        guest.wait_for(lambda: guest.enter(["aios", "status"], check=False).status == 0)
         yield guest
 
 

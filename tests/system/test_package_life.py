@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from aiosd import __version__
 from tests.system.guest import REPOSITORY, Guest, Testbed
-from tests.system.packages import build, copy_tree, fetch, install, make_source
+from tests.system.packages import Source, content_key, copy_tree, install, make_source, stored_package
 
 _NOT_OURS = "/proc /sys /dev /run /tmp /root /home /var/log /var/cache /var/tmp /var/lib/pacman /etc/pacman.d".split()
 _COMPILED = """\
@@ -25,35 +28,27 @@ for source in sorted(pathlib.Path("/usr/lib/aios").rglob("*.py")):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """Two releases of one tree, the newer with another `__version__`, and a commit between them."""
+    """The working tree's package, and a release of the same tree with another `__version__`."""
 
     old: Path
-    between: str
     new: Path
 
 
 @pytest.fixture(scope="module")
-def versions(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Versions:
+def versions(testbed: Testbed, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Versions:
     folder = tmp_path_factory.mktemp("versions")
-    tree = folder / "tree"
-    copy_tree(REPOSITORY, tree)
-    _git(tree, "init", "--quiet")
-    _commit(tree, "old", "v1.0.0")
-    marked = tree / "aiosd/__init__.py"
-    source = marked.read_text(encoding="utf-8")
-    made = {"old": make_source(folder / "old", "HEAD", repository=tree)}
-    marked.write_text(source.replace('__version__ = "', '__version__ = "7.'), encoding="utf-8")
-    _commit(tree, "new")
-    between = make_source(folder / "between", "HEAD", repository=tree).version
-    _git(tree, "tag", "v1.0.1")
-    made["new"] = make_source(folder / "new", "HEAD", repository=tree)
-    paths = {}
-    with testbed.boot() as guest:
-        for name, source_ in made.items():
-            there = build(guest, source_, "--nocheck")
-            paths[name] = folder / Path(there).name
-            paths[name].write_bytes(fetch(guest, there))
-    return Versions(old=paths["old"], between=between, new=paths["new"])
+
+    def newer() -> Source:
+        tree = folder / "tree"
+        copy_tree(REPOSITORY, tree)
+        marked = tree / "aiosd/__init__.py"
+        source = marked.read_text(encoding="utf-8")
+        marked.write_text(source.replace('__version__ = "', '__version__ = "7.'), encoding="utf-8")
+        _git(tree, "init", "--quiet")
+        _commit(tree, "new", "v1.0.1")
+        return make_source(folder / "new", "HEAD", repository=tree)
+
+    return Versions(old=package, new=stored_package(testbed, f"{content_key()}-newer", newer))
 
 
 @pytest.fixture
@@ -91,7 +86,7 @@ def _left(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 
 def _pacman(guest: Guest, *words: str) -> str:
-    return guest.enter(["pacman", "--noconfirm", "--noprogressbar", *words], timeout_s=120).stdout
+    return guest.enter(["pacman", "--noconfirm", "--noprogressbar", *words]).stdout
 
 
 def _served(guest: Guest) -> str:
@@ -106,13 +101,27 @@ def _pids(guest: Guest) -> tuple[str, str]:
 # Versions
 
 
-def test_versions_come_from_tags_and_sort_as_they_were_made(guest: Guest, versions: Versions) -> None:
-    names = [versions.old.name, versions.new.name]
-    assert names == ["aios-1.0.0-1-any.pkg.tar.zst", "aios-1.0.1-1-any.pkg.tar.zst"]
-    assert versions.between.startswith("1.0.0.r1.g")
-    in_order = ["1.0.0dev9.gabcdef012", "1.0.0", versions.between, "1.0.1dev1.g012345678", "1.0.1", "1.0.10"]
+def test_versions_come_from_tags_and_sort_as_they_were_made(
+    installed: Guest, versions: Versions, tmp_path: Path
+) -> None:
+    for name in ("packaging/version", "aiosd/__init__.py"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    _git(tmp_path, "init", "--quiet")
+    made = []
+    for number, tag in enumerate([None, "v1.0.0", None, "v1.0.1"]):
+        (tmp_path / "change").write_text(f"{number}")
+        _commit(tmp_path, "change", tag)
+        said = subprocess.run([tmp_path / "packaging/version"], check=True, capture_output=True, text=True, timeout=60)
+        made.append(said.stdout.strip())
+    assert re.sub(r"\.g[0-9a-f]{9}$", "", made[0]) == f"{__version__}dev1"
+    assert made[1] == "1.0.0"
+    assert re.sub(r"\.g[0-9a-f]{9}$", "", made[2]) == "1.0.0.r1"
+    assert made[3] == "1.0.1"
+    assert versions.new.name == "aios-1.0.1-1-any.pkg.tar.zst"
+    in_order = [*made[:3], "1.0.1dev1.g012345678", "1.0.1", "1.0.10"]
     for lower, higher in itertools.pairwise(in_order):
-        assert guest.enter(["vercmp", lower, higher]).stdout == "-1\n", (lower, higher)
+        assert installed.enter(["vercmp", lower, higher]).stdout == "-1\n", (lower, higher)
 
 
 # Installing
@@ -180,7 +189,7 @@ def test_byte_code_is_made_on_the_machine_and_found(installed: Guest) -> None:
 
 def test_it_works_whatever_the_umask_of_who_installs_it(machine: Guest, package: Path) -> None:
     machine.put("/root/aios.pkg.tar.zst", package.read_bytes())
-    machine.enter(["sh", "-c", "umask 077; pacman -U --noconfirm /root/aios.pkg.tar.zst"], timeout_s=120)
+    machine.enter(["sh", "-c", "umask 077; pacman -U --noconfirm /root/aios.pkg.tar.zst"])
     unreadable = [
         "find",
         "/usr/lib/aios",
@@ -290,7 +299,7 @@ def test_a_command_that_runs_during_an_upgrade_ends_and_is_recorded_once(machine
         asking.end_of_input()
         machine.wait_for(["pgrep", "-x", "sleep"])
         install(machine, versions.new)
-        asking.wait(deadline_s=60)
+        asking.wait()
     assert machine.enter(["pgrep", "-x", "sleep"], check=False).status == 1
     assert _served(machine) == "7.0.1.0"
     kinds = [entry["AIOS_KIND"] for entry in machine.journal("-t", "aios", "AIOS_USER=bob")]
@@ -366,7 +375,8 @@ def test_purging_by_the_line_it_prints_leaves_only_its_locked_users(machine: Gue
 def test_each_transaction_is_noted_in_the_journal_with_who_began_it(machine: Guest, package: Path) -> None:
     install(machine, package)
     machine.run(
-        ["pacman", "--noconfirm", "-U", _newer_python(machine)], properties=["Description=somebody"], timeout_s=120
+        ["pacman", "--noconfirm", "-U", _newer_python(machine)],
+        properties=["Description=somebody"],
     )
     _pacman(machine, "-Rdd", "python-mcp" if "python-mcp" in machine.enter(["pacman", "-Qq"]).stdout else "btrfs-progs")
     noted = machine.journal("-t", "aios", "AIOS_KIND=packages")

@@ -7,8 +7,6 @@ import pytest
 from tests.system.command import GuestTimeoutError, Running
 from tests.system.guest import Guest
 
-_TURN_S = 30.0
-
 
 def _ask_for_root(guest: Guest, command: str, *, user: str) -> Running:
     return guest.terminal(["aios", "ask", f"run: sudo {command}"], user=user)
@@ -38,12 +36,12 @@ def _mark(name: str) -> str:
 
 def test_an_administrator_approves_by_a_password(installed: Guest) -> None:
     with _ask_for_root(installed, "touch /root/approved", user="alice") as terminal:
-        terminal.expect(r"as +root", deadline_s=_TURN_S)
+        terminal.expect(r"as +root")
         terminal.expect(r"\(no\): ")
         terminal.send("y\n")
         terminal.expect(r"as root: .*touch /root/approved")  # the question itself says what for
         _authenticate(terminal, "alice")
-        ended = terminal.wait(deadline_s=_TURN_S)
+        ended = terminal.wait()
     assert ended.status == 0, ended.stdout
     assert installed.exists(_mark("approved"))
     assert installed.enter(["stat", "-c", "%U", _mark("approved")]).stdout == "root\n"
@@ -52,36 +50,36 @@ def test_an_administrator_approves_by_a_password(installed: Guest) -> None:
 def test_it_is_asked_again_each_time(installed: Guest) -> None:
     for name in ("first", "second"):
         with _ask_for_root(installed, f"touch /root/{name}", user="alice") as terminal:
-            terminal.expect(r"\(no\): ", deadline_s=_TURN_S)
+            terminal.expect(r"\(no\): ")
             terminal.send("y\n")
             _authenticate(terminal, "alice")
-            assert terminal.wait(deadline_s=_TURN_S).status == 0
+            assert terminal.wait().status == 0
         assert installed.exists(_mark(name))
 
 
 def test_a_wrong_password_approves_nothing(installed: Guest) -> None:
     with _ask_for_root(installed, "touch /root/guessed", user="alice") as terminal:
-        terminal.expect(r"\(no\): ", deadline_s=_TURN_S)
+        terminal.expect(r"\(no\): ")
         terminal.send("y\n")
         _authenticate(terminal, "wrong", "AUTHENTICATION FAILED")
-        terminal.expect(r"polkit refused: .*sudo aios approve", deadline_s=_TURN_S)
+        terminal.expect(r"polkit refused: .*sudo aios approve")
         pending = installed.run(["aios", "pending"], user="alice").stdout
         assert "touch /root/guessed" in pending
         number = _find_number(pending, "touch /root/guessed")
         installed.run(["aios", "deny", number], user="alice")
-        assert terminal.wait(deadline_s=_TURN_S).status != 0
+        assert terminal.wait().status != 0
     assert not installed.exists(_mark("guessed"))
 
 
 def test_who_is_no_administrator_is_not_even_asked_for_a_password(installed: Guest) -> None:
     with _ask_for_root(installed, "touch /root/by-bob", user="bob") as terminal:
-        terminal.expect(r"\(no\): ", deadline_s=_TURN_S)
+        terminal.expect(r"\(no\): ")
         terminal.send("y\n")
-        found = terminal.expect(r"sudo aios approve (\w+)", deadline_s=_TURN_S)
+        found = terminal.expect(r"sudo aios approve (\w+)")
         assert "assword" not in found.string
         # Root answers, and it is done; so was it not polkit's refusal that ended the question.
         installed.enter(["aios", "approve", "--yes", found[1]])
-        assert terminal.wait(deadline_s=_TURN_S).status == 0
+        assert terminal.wait().status == 0
     assert installed.exists(_mark("by-bob"))
 
 
@@ -92,7 +90,6 @@ def test_an_administrator_sees_and_approves_what_another_asked_as_root(installed
             lambda: (
                 "touch /root/for-carol" in (said := installed.run(["aios", "pending"], user="alice").stdout) and said
             ),
-            deadline_s=_TURN_S,
         )
         assert "touch" not in installed.run(["aios", "pending"], user="bob").stdout
         number = _find_number(str(pending), "touch /root/for-carol")
@@ -100,9 +97,9 @@ def test_an_administrator_sees_and_approves_what_another_asked_as_root(installed
             terminal.expect(r"\(no\): ")
             terminal.send("y\n")
             _authenticate(terminal, "alice")
-            terminal.expect("approved", deadline_s=_TURN_S)
+            terminal.expect("approved")
             assert terminal.wait().status == 0
-        assert asking.wait(deadline_s=_TURN_S).status == 0
+        assert asking.wait().status == 0
     assert installed.exists(_mark("for-carol"))
 
 
@@ -113,14 +110,13 @@ def test_without_a_terminal_an_administrators_process_approves_nothing(installed
         asking.end_of_input()
         pending = installed.wait_for(
             lambda: f"touch /root/{name}" in (said := installed.run(["aios", "pending"], user=user).stdout) and said,
-            deadline_s=_TURN_S,
         )
         number = _find_number(str(pending), name)
         refused = installed.run(["aios", "approve", "--yes", number], user=user, check=False)
         assert refused.status != 0
         assert f"sudo aios approve {number}" in refused.stderr
         installed.run(["aios", "deny", number], user=user)
-        assert asking.wait(deadline_s=_TURN_S).status != 0
+        assert asking.wait().status != 0
     assert not installed.exists(_mark(name))
 
 
@@ -129,13 +125,11 @@ def test_the_groups_that_administer_are_the_configurations(installed: Guest) -> 
     installed.enter(["systemctl", "reload", "aios-guard"])
     try:
         with _ask_for_root(installed, "touch /root/no-admin", user="alice") as terminal:
-            terminal.expect(r"\(no\): ", deadline_s=_TURN_S)
+            terminal.expect(r"\(no\): ")
             terminal.send("y\n")
-            found = terminal.expect(
-                r"effects as root are approved by root: sudo aios approve (\w+)", deadline_s=_TURN_S
-            )
+            found = terminal.expect(r"effects as root are approved by root: sudo aios approve (\w+)")
             installed.run(["aios", "deny", found[1]], user="alice")
-            terminal.wait(deadline_s=_TURN_S)
+            terminal.wait()
     finally:
         installed.enter(["rm", "/etc/aios/config.d/admins.toml"])
         installed.enter(["systemctl", "reload", "aios-guard"])
@@ -146,11 +140,11 @@ def test_without_polkit_the_refusal_says_what_to_do(installed: Guest) -> None:
     installed.enter(["systemctl", "mask", "--now", "--runtime", "--quiet", "polkit.service"])
     try:
         with _ask_for_root(installed, "touch /root/no-polkit", user="alice") as terminal:
-            terminal.expect(r"\(no\): ", deadline_s=_TURN_S)
+            terminal.expect(r"\(no\): ")
             terminal.send("y\n")
-            found = terminal.expect(r"or: sudo aios approve (\w+)", deadline_s=_TURN_S)
+            found = terminal.expect(r"or: sudo aios approve (\w+)")
             installed.run(["aios", "deny", found[1]], user="alice")
-            terminal.wait(deadline_s=_TURN_S)
+            terminal.wait()
     finally:
         installed.enter(["systemctl", "unmask", "--runtime", "--quiet", "polkit.service"])
     assert not installed.exists(_mark("no-polkit"))

@@ -46,9 +46,9 @@ def test_the_readmes_screens_are_what_is_shown(shop: Guest, line: str) -> None:
 def test_the_readmes_card_is_what_is_shown(shop: Guest) -> None:
     (line,) = [line for line in _screens() if "sudo" in line]
     with shop.terminal(["sh", "-c", line], user="alice") as terminal:
-        seen = terminal.expect(r"\(no\): ", deadline_s=30).string.replace("\r\n", "\n")
+        seen = terminal.expect(r"\(no\): ").string.replace("\r\n", "\n")
         terminal.send("n\n")
-        terminal.wait(deadline_s=30)
+        terminal.wait()
     seen = re.sub(r"\x1b\[\d*m", "", seen)
     expected = _screens()[line].partition("(no): ")[0]
     for pattern in (r"approval \w+", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"):

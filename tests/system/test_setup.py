@@ -52,7 +52,7 @@ def machine(installed: Guest) -> Guest:
         "repo-add --quiet /srv/shop/shop.db.tar.gz /srv/shop/*.pkg.tar.*;"
         "printf '[shop]\\nServer = file:///srv/shop\\n' >>/etc/pacman.conf; pacman -Sy --noprogressbar"
     )
-    installed.enter(["sh", "-ec", script], timeout_s=120)
+    installed.enter(["sh", "-ec", script])
     return installed
 
 
@@ -188,7 +188,7 @@ def test_an_approved_removal_removes(founded: Guest) -> None:
         )
         assert pending is not None
         founded.enter(["aios", "approve", "--yes", pending[1]])
-        assert asking.wait(deadline_s=30).status == 0
+        assert asking.wait().status == 0
     assert founded.enter(["pacman", "-Q", "hello"], check=False).status == 1
 
 
@@ -239,13 +239,13 @@ def test_the_terminal_logs_the_user_in(founded: Guest) -> None:
         "subprocess.run(['loginctl', 'terminate-user', 'ai'])\n"
         "print(shown.decode(errors='replace'))\n"
     )
-    shown = founded.enter(["timeout", "60", "python3", "-c", script], timeout_s=90).stdout
+    shown = founded.enter(["timeout", "60", "python3", "-c", script]).stdout
     assert "I am ai" in shown
     assert "assword" not in shown
 
 
 def test_undone_the_rules_are_gone(founded: Guest) -> None:
-    founded.wait_for(lambda: founded.enter(["pgrep", "-u", "ai"], check=False).status == 1, deadline_s=30)
+    founded.wait_for(lambda: founded.enter(["pgrep", "-u", "ai"], check=False).status == 1)
     _undo(founded)
     assert founded.enter(["ls", "/etc/aios/policy.d"]).stdout == ""
     assert founded.enter(["id", "ai"], check=False).status == 1

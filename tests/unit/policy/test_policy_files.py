@@ -180,7 +180,10 @@ tier = "notify"
     assert found["rm x"][0].name == "rm"
 
 
-@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o777])
+_OF_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="the group of a user may be the user alone")
+
+
+@pytest.mark.parametrize("mode", [pytest.param(0o664, marks=_OF_ROOT), 0o646, 0o666, 0o777])
 def test_a_file_that_others_can_write_is_refused_and_one_they_cannot_is_read(folder: Path, mode: int) -> None:
     file = write_policy(folder, _GOOD)
     file.chmod(mode)
@@ -189,9 +192,6 @@ def test_a_file_that_others_can_write_is_refused_and_one_they_cannot_is_read(fol
     assert (caught.value.file, caught.value.hint) == (str(file), f"chmod go-w {file}")
     file.chmod(mode & ~0o022)
     assert verdict(load(folder), "ls").tier is Tier.AUTO_ALLOW
-
-
-_OF_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="the group of a user may be the user alone")
 
 
 @pytest.mark.parametrize("mode", [pytest.param(0o775, marks=_OF_ROOT), 0o757, 0o1777])
