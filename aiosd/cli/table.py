@@ -52,6 +52,12 @@ VERBS = (
             ("", "--json", "", "print the verdict as JSON"),
         ),
     ),
+    (
+        "policy import",
+        "FILE",
+        "Print the FolderPolicies of a JSON file as [[folder]] tables, for a file in /etc/aios/policy.d.",
+        (),
+    ),
     ("models", "", "List the models that can be asked.", ()),
     (
         "model add",

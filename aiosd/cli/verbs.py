@@ -52,6 +52,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             return _show_config()
         case "policy check":
             return _check_policy(options, operands)
+        case "policy import":
+            from aiosd.cli.folders import import_folders
+
+            return import_folders(operands[0])
         case "log":
             from aiosd.cli.log import show_log
 

@@ -44,7 +44,6 @@ class Door:
         live: LiveSettings,
         root: bool,
     ) -> None:
-        self._policy = policy
         self._asking = asking
         self._ledger = ledger
         self._runner = runner
@@ -53,10 +52,12 @@ class Door:
         self.under_way = 0
         self.idle = asyncio.Event()
         self.idle.set()
+        self.use_policy(policy)
 
     def use_policy(self, policy: Policy) -> None:
         """Decide by `policy` from now on; what was decided stays."""
         self._policy = policy
+        self._runner.use_folders(policy.folders)
 
     def _confine(self, principal: Principal, verdict: Verdict) -> tuple[RunAs, tuple[Profile, ...]]:
         """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.

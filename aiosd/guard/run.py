@@ -22,6 +22,7 @@ from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import wait_readable
 from aiosd.guard.workers import Workers
+from aiosd.policy.folders import Folders
 from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
 from aiosd.policy.verdict import Verdict
 from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
@@ -61,6 +62,10 @@ class Runner:
         self._bus = bus
         self._root = root
 
+    def use_folders(self, folders: Folders) -> None:
+        """Hold what runs to these folder policies from now on."""
+        self._workers.use_folders(folders)
+
     async def ensure(self, session: GuardSession) -> None:
         """SandboxError where nothing of this session could be confined."""
         await self._workers.ensure(session.identity)
@@ -83,7 +88,7 @@ class Runner:
             for pipeline, profile in zip(program.pipelines, profiles, strict=True):
                 if _skips(pipeline.joiner, status):
                     continue
-                async with self._open(session, profile) as link:
+                async with self._open(session, profile, cwd=cwd) as link:
                     # The view of the bus holds no working directory; what is asked there does not depend on one.
                     where = "/" if link.profile.sees_white_list else cwd
                     status = await link.run(("run", render_stages(pipeline), where, environment), fds)
@@ -111,7 +116,7 @@ class Runner:
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
                 return await self._as_root().run(argv, cwd=cwd, environment=environment, fds=fds)
-            async with self._open(session, profile) as link:
+            async with self._open(session, profile, cwd=cwd) as link:
                 return await link.run(packet, fds)
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell, content=answers)
@@ -134,7 +139,7 @@ class Runner:
             if profile.name is ProfileName.ROOT:
                 argv = self._as_root().render_tool(name, arguments)
                 return await self._as_root().run(argv, cwd="/", environment=environment, fds=fds)
-            async with self._open(session, profile) as link:
+            async with self._open(session, profile, tool=True) as link:
                 return await link.run(packet, fds)
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content)
@@ -145,7 +150,9 @@ class Runner:
         return self._root
 
     @asynccontextmanager
-    async def _open(self, session: GuardSession, profile: Profile) -> AsyncIterator[Link]:
+    async def _open(
+        self, session: GuardSession, profile: Profile, *, cwd: str = "/", tool: bool = False
+    ) -> AsyncIterator[Link]:
         if Facet.BUS in profile.facets and not runs_systemd():
             # There is nothing to see, which the closed view shows truthfully: systemctl says so itself.
             profile = replace(profile, facets=profile.facets - {Facet.BUS})
@@ -154,7 +161,7 @@ class Runner:
         if profile.name is ProfileName.READ_ONLY:
             opened = self._workers.warm(session.id, session.identity, profile)
         else:
-            opened = self._workers.fresh(session.identity, profile)
+            opened = self._workers.fresh(session.identity, profile, cwd=cwd, tool=tool)
         async with opened as link:
             yield link
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from aiosd.guard.host import find_host
 from aiosd.guard.settings import LiveSettings
+from aiosd.policy.folders import NO_FOLDERS, Folders
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
 from aiosd.sandbox.start import Starter
@@ -51,6 +52,7 @@ class Workers:
         self._wanted: dict[tuple[Identity, Profile], float] = {}
         self._making: set[tuple[Identity, Profile]] = set()
         self._closing = False
+        self._folders = NO_FOLDERS
         self._failed = bool(host.trouble)
 
     @property
@@ -62,13 +64,20 @@ class Workers:
         """Set where the filtering proxy of the system bus listens."""
         self._host = replace(self._host, bus_proxy=path)
 
+    def use_folders(self, folders: Folders) -> None:
+        """Hold sandboxes to these folder policies from now on; a warm one made by others serves no further action."""
+        self._folders = folders
+
+    def _is_current(self, link: Link) -> bool:
+        return link.alive and not link.stale and link.fence == self._folders.fence(link.identity.home)
+
     @asynccontextmanager
     async def warm(self, session: SessionId, identity: Identity, profile: Profile) -> AsyncIterator[Link]:
         """The session's worker for this view, made or taken from the ready ones if need be."""
         key = (session, profile)
         warm = self._warm.setdefault(key, _Warm(used_at=_now()))
         async with warm.lock:
-            if warm.link is None or not warm.link.alive or warm.link.stale:
+            if warm.link is None or not self._is_current(warm.link):
                 if warm.link is not None:
                     await warm.link.end()
                     warm.link = None
@@ -86,9 +95,11 @@ class Workers:
                 return
 
     @asynccontextmanager
-    async def fresh(self, identity: Identity, profile: Profile) -> AsyncIterator[Link]:
-        """A sandbox for one action, ended with it."""
-        link = await self._start(identity, profile)
+    async def fresh(
+        self, identity: Identity, profile: Profile, *, cwd: str = "/", tool: bool = False
+    ) -> AsyncIterator[Link]:
+        """A sandbox for one action, ended with it: what is done there in `cwd`, and whether it is a file tool."""
+        link = await self._start(identity, profile, cwd=cwd, tool=tool)
         try:
             yield link
         finally:
@@ -134,7 +145,7 @@ class Workers:
     async def _take(self, identity: Identity, profile: Profile) -> Link:
         key = (identity, profile)
         link = self._ready.pop(key, None)
-        if link is not None and (not link.alive or link.stale):
+        if link is not None and not self._is_current(link):
             await link.end()
             link = None
         if link is None:
@@ -155,19 +166,19 @@ class Workers:
         else:
             self._ready[key] = link
 
-    async def _start(self, identity: Identity, profile: Profile) -> Link:
+    async def _start(self, identity: Identity, profile: Profile, *, cwd: str = "/", tool: bool = False) -> Link:
         self._failed = True
         if self._host.trouble:  # it may have been mended
             found = await find_host()
             self._host = replace(found, fresh_proc=self._host.fresh_proc, bus_proxy=self._host.bus_proxy)
         if self._host.trouble:
             raise SandboxError(self._host.trouble)
-        link = await self._make(identity, profile)
+        link = await self._make(identity, profile, cwd, tool=tool)
         self._failed = False
         return link
 
-    async def _make(self, identity: Identity, profile: Profile) -> Link:
-        link = Link(profile, identity, self._host, starter=self._starter, masks=self._masks)
+    async def _make(self, identity: Identity, profile: Profile, cwd: str, *, tool: bool) -> Link:
+        link = self._link(identity, profile, cwd, tool=tool)
         try:
             await link.start()
         except SandboxError as exc:
@@ -176,9 +187,21 @@ class Workers:
                 raise
             # A container that hides parts of its /proc lets nobody mount a new one: show the container's own.
             self._host = replace(self._host, fresh_proc=False)
-            link = Link(profile, identity, self._host, starter=self._starter, masks=self._masks)
+            link = self._link(identity, profile, cwd, tool=tool)
             await link.start()
         return link
+
+    def _link(self, identity: Identity, profile: Profile, cwd: str, *, tool: bool) -> Link:
+        return Link(
+            profile,
+            identity,
+            self._host,
+            starter=self._starter,
+            masks=self._masks,
+            fence=self._folders.fence(identity.home),
+            cwd=cwd,
+            tool=tool,
+        )
 
     async def _trim(self) -> None:
         idle = sorted(

@@ -32,6 +32,12 @@ _LISTS: Final[Mapping[str, tuple[bool | None, bool | None, bool]]] = {
     "allow_write": (True, True, False),
     "deny_write": (None, False, True),
 }
+_SPELLED: Final[Mapping[str, str]] = {
+    "denyRead": "deny_read",
+    "allowRead": "allow_read",
+    "allowWrite": "allow_write",
+    "denyWrite": "deny_write",
+}
 _KEYS: Final = (
     "path", "access", "network", "execute", "allowed_extensions", "denied_extensions", "max_file_size_mb", "audit",
     "name", "description",
@@ -111,9 +117,10 @@ def read_folders(file: str, tables: object, lists: object, lines: _Lines) -> lis
         raise PolicyError(file, lines[("folders",)], "folders is not a table", "write [folders]")
     for key in lists:
         place: Path = ("folders", key)
-        if key not in _LISTS:
+        name = _SPELLED.get(str(key), str(key))
+        if name not in _LISTS:
             raise PolicyError(file, lines[place], f"unknown list `{key}`", f"the lists are {', '.join(_LISTS)}")
-        read, write, firm = _LISTS[key]
+        read, write, firm = _LISTS[name]
         table = _FolderTable(file, ("folders",), lists, lines)
         for at, path in enumerate(table.texts(key)):
             line = lines.get((*place, at), lines[place])

@@ -18,6 +18,7 @@ import os
 import stat
 
 from aiosd.sandbox.folders import find_hold, is_within, make_fence
+from aiosd.sandbox.protect import find_protected, hold_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Plan:
         self.writable: list[str] = []
         self.max_bytes = 0
         self.network: bool | None = None  # of the working directory
+        self.places: list[tuple[str, int]] = []  # that hold a name while the sandbox lives, each with its lock
 
 
 class User:
@@ -81,7 +83,9 @@ class User:
             raise FenceError("file access as the user is not possible")
 
 
-def make_plan(fence: Fence, *, open_base: bool, writes: tuple[str, ...], tool: bool, cwd: str) -> Plan:
+def make_plan(
+    fence: Fence, *, open_base: bool, writes: tuple[str, ...], tool: bool, cwd: str, protect: str = ""
+) -> Plan:
     """Resolve `fence` and plan its mounts. Run as the user.
 
     `open_base` says that what no entry speaks of may be written; else only what lies below one of `writes`, and where
@@ -110,6 +114,8 @@ def make_plan(fence: Fence, *, open_base: bool, writes: tuple[str, ...], tool: b
         if write and hold.read and path != "/":
             plan.writable.append(path)
     _cover_picked(plan, states)
+    if protect:
+        _protect(plan, states, protect)
     if not closed:
         _pin(plan, states)
     if not tool and not open_base and plan.writable:
@@ -145,6 +151,8 @@ def put_up(libc: ctypes.CDLL, plan: Plan, user: User) -> None:
         else:
             given = [other for other in plan.attributes if is_within(other, path)]
             mounts.attach(mounts.make_cover(path, places, given), path, os.fstat(places[path]))
+    for path, held in plan.places:
+        mounts.attach(mounts.make_blank(held), path, os.fstat(held))
     mounts.close()
 
 
@@ -170,13 +178,30 @@ def _last_folder(path: str) -> str:
     return folder
 
 
+def _protect(plan: Plan, states: dict[str, tuple[bool, int]], home: str) -> None:
+    """Close what is trusted in the folders that may be written, and let a place hold the name of what is not there."""
+    present, absent = find_protected(plan.writable, os.path.realpath(home), plan.fence)
+    for path in [*(os.path.realpath(path) for path in present), *absent]:
+        read, flags = states[_nearest(path, states)]
+        if not read or flags & _RDONLY or path in plan.covered:
+            continue
+        if path not in absent:
+            plan.attributes[path] = flags | _RDONLY
+        elif (held := hold_place(path)) >= 0:
+            plan.places.append((path, held))
+
+
 def _nearest(path: str, states: dict[str, tuple[bool, int]]) -> str:
     return max((known for known in states if is_within(path, known)), key=len)
 
 
 def _pin(plan: Plan, states: dict[str, tuple[bool, int]]) -> None:
     """Keep each folder above a restriction where it is: one that was moved away would be another path next time."""
-    restricted = [*plan.covered, *(path for path, flags in plan.attributes.items() if flags)]
+    restricted = [
+        *plan.covered,
+        *(path for path, _held in plan.places),
+        *(path for path, flags in plan.attributes.items() if flags),
+    ]
     for path in restricted:
         folder = os.path.dirname(path)
         while folder != "/" and folder not in plan.covered:
@@ -282,13 +307,25 @@ class _Mounts:
                 self._make_way(top, other[len(path.rstrip("/")) + 1 :].split("/"), is_folder=is_folder)
             self.set_attributes(top, _RDONLY | _NOSUID | _NODEV | _NOEXEC)
             return top
+        name = b"folder" if stat.S_ISDIR(os.fstat(places[path]).st_mode) else b"file"
+        return self._call("covered", path, _OPEN_TREE, self._find_nothing(), name, _CLONE | os.O_CLOEXEC)
+
+    def make_blank(self, held: int) -> int:
+        """Something empty, for a name that is held."""
+        name = b"empty" if stat.S_ISDIR(os.fstat(held).st_mode) else b"blank"
+        return self._call("held", "", _OPEN_TREE, self._find_nothing(), name, _CLONE | os.O_CLOEXEC)
+
+    def _find_nothing(self) -> int:
         if self._nothing < 0:
             self._nothing = self._make_tmpfs()
             os.mkdir("folder", 0, dir_fd=self._nothing)
-            os.close(os.open("file", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0, dir_fd=self._nothing))
+            os.mkdir("empty", dir_fd=self._nothing)
+            os.chmod("empty", 0o555, dir_fd=self._nothing)  # noqa: S103 - anybody may see that nothing is in it
+            for name, mode in (("file", 0), ("blank", 0o444)):
+                os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, mode, dir_fd=self._nothing))
+                os.chmod(name, mode, dir_fd=self._nothing)
             self.set_attributes(self._nothing, _RDONLY | _NOSUID | _NODEV | _NOEXEC)
-        name = b"folder" if stat.S_ISDIR(os.fstat(places[path]).st_mode) else b"file"
-        return self._call("covered", path, _OPEN_TREE, self._nothing, name, _CLONE | os.O_CLOEXEC)
+        return self._nothing
 
     def _make_way(self, top: int, names: list[str], *, is_folder: bool) -> None:
         folder = top

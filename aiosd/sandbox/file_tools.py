@@ -1,7 +1,9 @@
 """The file tools, run in a child of the worker: so they obey the mounts, the user and the limits of a command.
 
 `run` writes its answer to descriptor 1 and its complaint to 2, reads new content from 0, and returns an exit status: 0
-done, 1 not possible (the complaint says why and what to do). Imports stand where they are used: most calls need none.
+done, 1 not possible (the complaint says why and what to do). What the kernel cannot hold of folder policies, the ends
+of names and the sizes of files, it holds itself, by where a file really lies. Imports stand where they are used: most
+calls need none.
 
 Source: rename(2), open(2), glob(7).
 """
@@ -10,10 +12,14 @@ from __future__ import annotations
 
 import posix
 
+from aiosd.sandbox.folders import find_hold, make_fence
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    from aiosd.sandbox.folders import Fence, Hold
 
 _MAX_READ = 4 * 1024 * 1024
 _MAX_LINES = 2000
@@ -21,6 +27,11 @@ _MAX_MATCHES = 1000
 _MAX_GREP_FILE = 8 * 1024 * 1024
 _MAX_DEPTH = 64
 _FOLDER, _REGULAR, _LINK = 0o040000, 0o100000, 0o120000
+_ENOENT, _EACCES, _EROFS = 2, 13, 30
+
+_MAX_STEPS = 100  # up to a folder that is there, and along links
+
+_fences: list[Fence] = []  # of this call, at most one
 
 
 class _NotPossibleError(Exception):
@@ -28,7 +39,11 @@ class _NotPossibleError(Exception):
 
 
 def run(name: str, arguments: dict[str, Any], environment: dict[str, str]) -> int:
-    """Run one tool; its exit status."""
+    """Run one tool; its exit status. Besides its own, `arguments` may hold the `fence` of the folder policies."""
+    _fences.clear()
+    if fence := arguments.pop("fence", ()):
+        resolved = [(_real_place(entry[0]), *entry[1:]) for entry in fence]
+        _fences.append(make_fence(entry for entry in resolved if entry[0]))
     del environment  # the tools take nothing from it
     tools: dict[str, Callable[..., None]] = {
         "read_file": _read_file, "write_file": _write_file, "edit_file": _edit_file, "glob": _glob, "grep": _grep,
@@ -39,9 +54,52 @@ def run(name: str, arguments: dict[str, Any], environment: dict[str, str]) -> in
         _write(2, f"{exc}\n")
         return 1
     except OSError as exc:
-        _write(2, f"{arguments.get('path', name)}: {posix.strerror(exc.errno or 0)}\n")
+        path = str(arguments.get("path", name))
+        _write(2, f"{path}: {posix.strerror(exc.errno or 0)}{_explain(path, exc.errno)}\n")
         return 1
     return 0
+
+
+def _real_place(path: str, flags: int = 0) -> str:
+    """Where a file or folder really lies; "" where it is not to be found."""
+    try:
+        fd = posix.open(path or ".", posix.O_PATH | posix.O_CLOEXEC | flags)
+    except OSError:
+        return ""
+    place = posix.readlink(f"/proc/self/fd/{fd}")
+    posix.close(fd)
+    return place
+
+
+def _check_place(place: str, path: str) -> Hold | None:
+    """What the folder policies say of a file that lies, or is to lie, at `place`; None where there are none."""
+    if not _fences:
+        return None
+    hold = find_hold(_fences[0], place)
+    if hold.refuses(place):
+        raise _NotPossibleError(f"{path}: a folder policy for {hold.path} gives no files of this kind")
+    return hold
+
+
+def _explain(path: str, number: int | None) -> str:
+    """Whose word a refusal of the kernel was, where it was a folder policy's."""
+    if number not in (_ENOENT, _EACCES, _EROFS) or not _fences:
+        return ""
+    for _ in range(_MAX_STEPS):
+        if _real_place(path):
+            break
+        parent = path.rstrip("/").rpartition("/")[0]
+        try:
+            target = posix.readlink(path)
+            path = target if target[:1] == "/" else f"{parent}/{target}"
+        except OSError:
+            path = parent or "/"
+    hold = find_hold(_fences[0], _real_place(path))
+    if not hold.read:
+        return f"; a folder policy for {hold.path} denies it, and an administrator can change that"
+    if number == _EROFS and hold.write is False:
+        return f"; a folder policy for {hold.path} makes it read-only, and an administrator can change that"
+    return ""
 
 
 def _write(fd: int, text: str) -> None:
@@ -81,6 +139,11 @@ def _open_regular(path: str, flags: int = 0) -> tuple[int, Any]:
         posix.close(fd)
         what = "a folder; use glob to list it" if kind == _FOLDER else "not a regular file"
         raise _NotPossibleError(f"{path} is {what}")
+    try:
+        _check_place(posix.readlink(f"/proc/self/fd/{fd}") if _fences else path, path)
+    except _NotPossibleError:
+        posix.close(fd)
+        raise
     return fd, status
 
 
@@ -128,6 +191,11 @@ def _edit_file(path: str, old: str, new: str, replace_all: bool = False) -> None
 
 def _replace(path: str, content: bytes) -> bool:
     """Put `content` at `path` in one step: a reader sees the old file or the new one. Whether there was an old one."""
+    parent, slash, name = path.rpartition("/")
+    hold = _check_place(f"{_real_place(parent + slash).rstrip('/')}/{name}", path) if _fences else None
+    if hold is not None and hold.max_bytes and len(content) > hold.max_bytes:
+        most = hold.max_bytes // (1024 * 1024)
+        raise _NotPossibleError(f"{path}: a folder policy for {hold.path} gives a file at most {most} MiB")
     mode, existed, owner = 0o644, True, None
     try:
         status = posix.lstat(path)

@@ -28,12 +28,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RECORD_VERSION = 1
+    from aiosd.sandbox.fence import Plan
+
+RECORD_VERSION = 3
 _MSG_CMSG_CLOEXEC = 0x40000000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD = 3, 4, 5, 6
+_NONE = type(None)
 _FIELDS = {
     "version": int,
     "parent": int,
@@ -47,6 +50,12 @@ _FIELDS = {
     "masks": tuple,
     "direct_masks": bool,
     "rebuild": bool,
+    "fence": tuple,
+    "writes": tuple,
+    "open_base": bool,
+    "tool": bool,
+    "cwd": str,
+    "protect": str,
 }
 
 # The worker's modules are made from the byte-code on descriptor 3, under their own names, and the last one is run.
@@ -55,11 +64,11 @@ posix.closerange(3, 64)
 null = posix.open("/dev/null", posix.O_RDWR)
 posix.dup2(null, 2)
 posix.close(null)
-for name in ("aiosd", "aiosd.sandbox", "aiosd.sandbox.expand", "aiosd.sandbox.command", "aiosd.sandbox.worker"):
+for name in ("aiosd", "aiosd.sandbox", *(f"aiosd.sandbox.{each}" for each in codes["modules"])):
     made = sys.modules[name] = type(sys)(name)
     if name in codes:
         exec(codes[name], made.__dict__)
-made.main(codes["aiosd.sandbox.file_tools"], codes["writable"])
+made.main(codes["aiosd.sandbox.file_tools"], codes["writable"] + tuple(sys.argv[1:]) * bool(codes["writable"]))
 """
 _START = "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])"
 
@@ -72,7 +81,7 @@ def main() -> None:
     """Become the sandbox of one record. Returns never; a failure is one line on standard error and status 78."""
     try:
         _launch()
-    except (_RefusedError, OSError, ValueError, TypeError, EOFError) as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever it is, nothing runs, and the guard is told
         sys.stderr.write(f"launch: {exc}\n")
         sys.stderr.flush()
     os._exit(78)
@@ -91,6 +100,8 @@ def _launch() -> None:
     if record["drop"]:
         namespace_fd = _make_identity_namespace(libc, record["uid"], record["gid"])
         os.setgroups(record["groups"])
+    fenced = _put_up_fence(libc, record) if record["fence"] or record["writes"] else None
+    if record["drop"]:
         os.setresgid(record["gid"], record["gid"], record["gid"])
         os.setresuid(record["uid"], record["uid"], record["uid"])
     _tie_to_parent(libc, record["parent"])  # a change of uid unties
@@ -99,17 +110,43 @@ def _launch() -> None:
     os.chdir("/")
     restrict_scope(libc)
     masks, rebuilt = plan_masks(record["masks"], direct=record["direct_masks"], rebuild=record["rebuild"])
+    if fenced is not None:
+        rebuilt += [folder for folder in fenced.watched if folder not in rebuilt]
     control.send(b"\0".join((b"rebuilt", *map(os.fsencode, rebuilt))))
     control.detach()
     arguments = [
         *(("--userns", str(_NAMESPACE_FD)) if record["drop"] else ("--unshare-user",)),
         *record["arguments"],
         *masks,
+        *(("--unshare-net",) if fenced is not None and fenced.network is False else ()),
         *("--seccomp", str(_FILTER_FD)),
     ]
     _place({filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD})
-    command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START)
+    command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START, *(fenced.writable if fenced else ()))
+    if fenced is not None and fenced.max_bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (fenced.max_bytes, fenced.max_bytes))
     os.execve(record["bwrap"], ("bwrap", "--args", str(_ARGUMENTS_FD), "--", *command), {"PATH": "/usr/bin:/bin"})
+
+
+def _put_up_fence(libc: ctypes.CDLL, record: dict[str, Any]) -> Plan:
+    """Mount what the folder policies say; and what they say of the working directory."""
+    from aiosd.sandbox.fence import User, make_plan, put_up  # noqa: PLC0415 - most sandboxes have none, and wait for it
+    from aiosd.sandbox.protect import keep  # noqa: PLC0415
+
+    user = User(libc, record["uid"], record["gid"])
+    with user:
+        plan = make_plan(
+            record["fence"],
+            open_base=record["open_base"],
+            writes=record["writes"],
+            tool=record["tool"],
+            cwd=record["cwd"],
+            protect=record["protect"],
+        )
+    if plan.places:
+        keep(libc, plan.places, record["uid"], record["gid"])
+    put_up(libc, plan, user)
+    return plan
 
 
 def _tie_to_parent(libc: ctypes.CDLL, parent: int) -> None:
@@ -131,9 +168,21 @@ def _check(record: object, fds: list[int]) -> dict[str, Any]:
         raise _RefusedError("only root can, and root must, become another user")
     if record["drop"] and not all(map(_is_ordinary, (record["uid"], record["gid"], *record["groups"]))):
         raise _RefusedError("no sandbox is root's")
-    if not all(isinstance(text, str) for text in (*record["arguments"], *record["masks"])):
-        raise _RefusedError("arguments and masks are text")
+    if not all(isinstance(text, str) for text in (*record["arguments"], *record["masks"], *record["writes"])):
+        raise _RefusedError("arguments and paths are text")
+    if not all(map(_is_fenced, record["fence"])):
+        raise _RefusedError("an entry of the fence is malformed")
     return record
+
+
+def _is_fenced(entry: object) -> bool:
+    kinds = ((str,), (bool, _NONE), (bool, _NONE), (bool,), (bool, _NONE), (bool, _NONE), (tuple,), (tuple,), (int,))
+    return (
+        type(entry) is tuple
+        and len(entry) == len(kinds)
+        and all(type(value) in allowed for value, allowed in zip(entry, kinds, strict=True))
+        and all(type(ending) is str for ending in (*entry[6], *entry[7]))
+    )
 
 
 def _is_ordinary(number: object) -> bool:

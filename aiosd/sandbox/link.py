@@ -20,6 +20,7 @@ from types import CodeType
 from typing import Any
 
 from aiosd.sandbox.cgroup import CommandGroup
+from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import BOOT, RECORD_VERSION
 from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
@@ -28,10 +29,8 @@ from aiosd.sandbox.start import DirectStarter, Launched, Starter
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
 _UCRED_BYTES = 12
-_MAX_PACKET_BYTES = (
-    128 * 1024
-)  # of one on the socket, whose buffer takes 208 KiB; a larger one goes in a file in memory
-_MODULES = tuple(f"aiosd.sandbox.{name}" for name in ("expand", "command", "worker", "file_tools"))
+_MAX_PACKET_BYTES = 128 * 1024  # of one on the socket, whose buffer takes 208 KiB; a larger one goes in a memory file
+_MODULES = ("expand", "command", "folders", "worker")  # in this order; the file tools are made where they are used
 
 
 class SandboxError(Exception):
@@ -55,7 +54,11 @@ class Identity:
 
 
 class Link:
-    """One sandbox, started directly unless a `starter` says otherwise. `start` it, then one action at a time."""
+    """One sandbox, started directly unless a `starter` says otherwise. `start` it, then one action at a time.
+
+    `fence` are the folder policies for its user; `cwd` and `tool` matter to one that is made for one action: where it
+    will be done, and whether it is one of the file tools, which hold to the fence's names and sizes by themselves.
+    """
 
     def __init__(
         self,
@@ -65,8 +68,14 @@ class Link:
         *,
         starter: Starter | None = None,
         masks: tuple[str, ...] = (),
+        fence: Fence = (),
+        cwd: str = "/",
+        tool: bool = False,
     ) -> None:
         self.profile = profile
+        self.fence = fence
+        self._cwd = cwd
+        self._tool = tool
         self.identity = identity
         self._host = host
         self._starter = starter or DirectStarter()
@@ -112,9 +121,19 @@ class Link:
                 os.close(fd)
 
     def _render_record(self) -> dict[str, Any]:
-        read_only = self.profile.name is ProfileName.READ_ONLY
-        home = self.identity.home
-        secrets = tuple(f"{home}/{name}" for name in HOME_SECRETS) if read_only and home not in ("", "/") else ()
+        name, home = self.profile.name, self.identity.home
+        hides = name is not ProfileName.USER and home not in ("", "/")
+        masks = tuple(
+            mask
+            for mask in (*self._masks, *(f"{home}/{each}" for each in HOME_SECRETS if hides))
+            if self.profile.shows(mask)
+        )
+        fence = self.fence
+        if name is ProfileName.WORKSPACE:  # it stays writable, so what is hidden in it is mounted upon
+            fence, masks = (
+                make_fence((*fence, *((mask, False, False, False, None, None, (), (), 0) for mask in masks))),
+                (),
+            )
         return {
             "version": RECORD_VERSION,
             "parent": self._starter.parent,
@@ -125,9 +144,15 @@ class Link:
             "bwrap": self._host.bwrap,
             "interpreter": self._host.interpreter,
             "arguments": render_bwrap(self.profile, self._host),
-            "masks": tuple(mask for mask in (*self._masks, *secrets) if self.profile.shows(mask)),
+            "masks": masks,
             "direct_masks": self._host.direct_masks,
-            "rebuild": read_only,
+            "rebuild": name is ProfileName.READ_ONLY,
+            "fence": fence,
+            "writes": tuple(expand_home(path, home) for path in self.profile.writes),
+            "open_base": name is ProfileName.USER,
+            "tool": self._tool,
+            "cwd": self._cwd,
+            "protect": home if name is ProfileName.WORKSPACE else "",
         }
 
     async def _start_launcher(self) -> None:
@@ -167,6 +192,9 @@ class Link:
 
     async def _run(self, identity: int, packet: tuple[Any, ...], fds: tuple[int, ...]) -> int:
         kind, *rest = packet
+        if kind == "tool" and self.fence:
+            name, arguments, *rest = rest
+            rest = [name, {**arguments, "fence": self.fence}, *rest]
         data, sent = marshal.dumps((kind, identity, *rest)), list(fds)
         if len(data) > _MAX_PACKET_BYTES:
             sent.insert(0, _memory(data))
@@ -206,11 +234,15 @@ class Link:
     async def _kill(self) -> None:
         if self._launched is None:
             return
-        if self._worker >= 0 and not self._launched.group and shares_pids(self.profile, self._host):
+        workspace = self.profile.name is ProfileName.WORKSPACE
+        knows = not self._launched.group and shares_pids(self.profile, self._host)
+        if self._worker >= 0 and (knows or workspace):
             self._control.shutdown(socket.SHUT_WR)  # the worker alone knows its descendants; it ends them, and itself
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_DEADLINE_S / 2):
                     await self._emptied.wait()
+        if workspace and self._errors >= 0:
+            await self._await_keeper()
         self._launched.kill()
         if self._worker >= 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # another's, to a guard without capability
@@ -220,6 +252,25 @@ class Link:
             pass
         if self._worker >= 0:  # a first process is dead when its whole namespace is; its socket closes before that
             await self._emptied.wait()
+
+    async def _await_keeper(self) -> None:
+        """Wait until nobody outside the sandbox keeps places for it, and so holds its standard error, any more."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            with contextlib.suppress(BlockingIOError):
+                if not os.read(self._errors, 4096):
+                    ended.set()
+
+        loop.add_reader(self._errors, look)
+        try:
+            async with asyncio.timeout(_END_DEADLINE_S / 2):
+                await ended.wait()
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(self._errors)
 
     def _close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -303,7 +354,8 @@ class Link:
 def _worker_code(writable: tuple[str, ...]) -> bytes:
     """The byte-code of the worker's modules, as `launch` hands it over, and where the worker may let write."""
     codes: dict[str, CodeType | tuple[str, ...]] = {"": compile(BOOT, "<boot>", "exec"), "writable": writable}
-    for name in _MODULES:
+    codes["modules"] = _MODULES
+    for name in (f"aiosd.sandbox.{each}" for each in (*_MODULES, "file_tools")):
         spec = importlib.util.find_spec(name)
         assert spec is not None
         codes[name] = spec.loader.get_code(name)  # type: ignore[union-attr] # every loader of source files has it

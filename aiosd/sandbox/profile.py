@@ -1,10 +1,11 @@
 """What a sandbox shows and shares, as data, and the bubblewrap arguments that make it so. Pure.
 
-A profile follows from a verdict (and never from a request): `read_only` with its observing facets, or `user`, in which
-an approved action runs with what its user may do anyway. Every profile has its own pid namespace, so that what is
-outside cannot even be named, and the whole tree ends with its first process. One does not: `processes` shares the
-host's where Landlock keeps signals in (Linux 6.12), as `ps` and `pgrep` look themselves up by their own number; on
-older kernels it has its own too. What the launcher alone can know (descriptors, the user namespace, masks) it adds.
+A profile follows from a verdict (and never from a request): `read_only` with its observing facets; `workspace`, in
+which only what a rule names can be written; `user`, in which an approved action runs with what its user may do anyway.
+Every profile has its own pid namespace, so that what is outside cannot even be named, and the whole tree ends with its
+first process. One does not: `processes` shares the host's where Landlock keeps signals in (Linux 6.12), as `ps` and
+`pgrep` look themselves up by their own number; on older kernels it has its own too. What the launcher alone can know
+(descriptors, the user namespace, masks, the mounts of a fence) it adds.
 
 Order matters to bubblewrap: the last mount wins.
 """
@@ -96,6 +97,7 @@ class ProfileName(StrEnum):
     """How an action is confined."""
 
     READ_ONLY = "read-only"
+    WORKSPACE = "workspace"
     USER = "user"
     ROOT = "root"  # no sandbox: a unit of its own
 
@@ -106,10 +108,11 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One kind of sandbox."""
+    """One kind of sandbox. `writes` are the folders of a workspace, absolute or below `~/`."""
 
     name: ProfileName
     facets: frozenset[Facet] = frozenset()
+    writes: tuple[str, ...] = ()
 
     @property
     def sockets(self) -> SocketPolicy:
@@ -142,6 +145,8 @@ class Profile:
             return "no sandbox: as root in a systemd unit of its own, ended as a whole"
         if self.name is ProfileName.USER:
             return "sandbox 'user': files and network as the user, no new privileges, own process tree"
+        if self.name is ProfileName.WORKSPACE:
+            return f"sandbox 'workspace': writes below {', '.join(self.writes)} only, no network, secrets hidden"
         seen = f", sees the host's {' and '.join(sorted(self.facets))}" if self.facets else ""
         return f"sandbox 'read-only': no file of the host can change, no network, secrets hidden{seen}"
 
@@ -189,7 +194,8 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
             raise ProfileError("the system bus and the host's sockets cannot be seen from one sandbox; ask separately")
         return (*shared, "--unshare-net", *_bus_view(host))
     out = [*shared, *(() if Facet.SOCKETS in profile.facets else ("--unshare-net",))]
-    out += ["--ro-bind", "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev"]
+    bind = "--bind" if profile.name is ProfileName.WORKSPACE else "--ro-bind"  # its mounts are read-only already
+    out += [bind, "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev"]
     out += _proc(fresh=host.fresh_proc and Facet.PROCESSES not in profile.facets)
     out += [*_tmpfs("/run"), *_tmpfs(_SCRATCH)]
     for path in (*_RUN_ALWAYS, *(path for facet in sorted(profile.facets) for path in _RUN_OF_FACET.get(facet, ()))):
@@ -264,4 +270,6 @@ def render_environment(profile: Profile, *, user: str, home: str) -> tuple[tuple
     values = {**_ENVIRONMENT, "USER": user, "LOGNAME": user, "HOME": home, "SHELL": "/bin/bash"}
     if profile.name is ProfileName.READ_ONLY:
         values |= _READ_ONLY_ENVIRONMENT
+    if profile.name is ProfileName.WORKSPACE:
+        values["TMPDIR"] = _SCRATCH
     return tuple(sorted(values.items()))

@@ -37,8 +37,9 @@ _CONTROL = 0
 _MSG_CMSG_CLOEXEC = 0x40000000
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 _LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
+_FILE_WRITING = 1 << 1
 _WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
-_TRUNCATE = 1 << 14
+_REFER, _TRUNCATE = 1 << 13, 1 << 14
 _MAX_PACKET = 256 * 1024
 
 
@@ -70,11 +71,14 @@ def _restrict_writes(writable: tuple[str, ...]) -> None:
     abi = call("syscall", _LANDLOCK_CREATE, None, 0, 1)
     if abi < 1:
         return
-    access = (_WRITING | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
+    access = (_WRITING | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
     ruleset = call("syscall", _LANDLOCK_CREATE, access, len(access), 0)
-    for folder in writable:
-        beneath = posix.open(folder, posix.O_PATH | posix.O_CLOEXEC)
-        added = call("syscall", _LANDLOCK_ADD_RULE, ruleset, 1, access + beneath.to_bytes(4, "little"), 0)
+    for place in writable:
+        beneath = posix.open(place, posix.O_PATH | posix.O_CLOEXEC)
+        granted = access
+        if posix.fstat(beneath).st_mode & 0o170000 != 0o040000:
+            granted = (_FILE_WRITING | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
+        added = call("syscall", _LANDLOCK_ADD_RULE, ruleset, 1, granted + beneath.to_bytes(4, "little"), 0)
         posix.close(beneath)
         if added != 0:
             posix._exit(71)

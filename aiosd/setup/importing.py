@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import dataclass
 
 from aiosd.policy.errors import PolicyError
+from aiosd.policy.folders import FolderImportError, translate_json
 from aiosd.policy.judge import Judgement, judge
 from aiosd.policy.knowledge import Effect, Knowledge, load_knowledge
 from aiosd.policy.program import Word
@@ -59,6 +60,14 @@ class Imported:
 
     entries: tuple[Translation, ...]
     ignored: tuple[str, ...]
+
+
+def translate_folders(text: str, source: str) -> str:
+    """The folder policies of a JSON document as the tables of a policy file. ImportRefusedError says what is wrong."""
+    try:
+        return f"# The folder policies of {source}.\n{translate_json(text, source)}"
+    except FolderImportError as exc:
+        raise ImportRefusedError(str(exc.args[0]), str(exc.args[1])) from exc
 
 
 def translate(content: bytes, name: str) -> Imported:

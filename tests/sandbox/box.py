@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiosd.guard.host import find_host
+from aiosd.sandbox.folders import Fence
 from aiosd.sandbox.link import Identity, Link
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileName, render_environment
 from aiosd.types import Facet
@@ -96,10 +97,17 @@ class Box:
 
 @asynccontextmanager
 async def opened(
-    profile: Profile, host: HostFacts, *, who: Identity | None = None, masks: tuple[str, ...] = ()
+    profile: Profile,
+    host: HostFacts,
+    *,
+    who: Identity | None = None,
+    masks: tuple[str, ...] = (),
+    fence: Fence = (),
+    cwd: str = "/",
+    tool: bool = False,
 ) -> AsyncIterator[Box]:
     """A sandbox that is ended with the context."""
-    link = Link(profile, who or make_identity(), host, masks=masks)
+    link = Link(profile, who or make_identity(), host, masks=masks, fence=fence, cwd=cwd, tool=tool)
     await link.start()
     try:
         yield Box(link)

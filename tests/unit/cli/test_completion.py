@@ -16,7 +16,7 @@ OFFERED = [
     ("", FIRST),
     ("s", [word for word in FIRST if word.startswith("s")]),
     ("x", []),
-    ("policy ", ["check"]),
+    ("policy ", [verb[0].split()[1] for verb in VERBS if verb[0].startswith("policy ")]),
     ("config ", ["show"]),
     ("policy check --", ["--root", "--json"]),
     ("completion ", ["bash", "zsh", "fish"]),

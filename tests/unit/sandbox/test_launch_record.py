@@ -43,6 +43,12 @@ def make_record(marker: Path) -> dict[str, Any]:
         "arguments": ("--ro-bind", "/", "/"),
         "masks": (),
         "direct_masks": False,
+        "fence": (),
+        "writes": (),
+        "open_base": False,
+        "tool": False,
+        "cwd": "/",
+        "protect": "",
         "rebuild": True,
     }
 
@@ -83,7 +89,7 @@ def with_value(**fields: Any) -> Callable[[dict[str, Any]], Any]:
 
 _NAMES = tuple(make_record(Path("/x")))
 _WRONG_TYPES: dict[str, list[Any]] = {
-    "version": ["1", 2, True, None],
+    "version": ["1", 1, True, None],
     "parent": ["1", None, 1.0],
     "drop": [1, "yes", None],
     "uid": ["64001", None, True, 64001.0],
@@ -95,6 +101,12 @@ _WRONG_TYPES: dict[str, list[Any]] = {
     "masks": [["/x"], "/x", (b"/x",), (1,)],
     "direct_masks": [0, None, "no"],
     "rebuild": [1, None],
+    "fence": [[("/x",)], "/x", (("/x",),), ("/x",), (("/x", 1, None, False, None, None, (), (), 0),)],
+    "writes": [["/x"], "/x", (b"/x",), (1,)],
+    "open_base": [0, None],
+    "tool": [0, None],
+    "cwd": [b"/", None],
+    "protect": [b"/", None],
 }
 _MALFORMED = "launch: a field is missing, unknown or of the wrong type"
 _TABLE: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
