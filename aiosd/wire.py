@@ -126,6 +126,7 @@ class PartInfo:
     tier: TierName
     reason: str
     suggest: str
+    remedy: str
     facets: tuple[str, ...]
     rules: tuple[RuleInfo, ...]
 

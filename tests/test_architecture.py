@@ -19,6 +19,7 @@ ORDER = (
     "daemon",
     "login",
     "setup",
+    "judging",
     "api",
     "session",
     "agent",
@@ -49,7 +50,8 @@ ORDER = (
     "aiosd",  # the package itself: the version
 )
 CLIENT = "cli"  # beside them all
-CLIENT_MAY = {"wire", "frames", "exits", "login", "setup"}  # the last two for verbs of root alone
+# The last three for verbs that need no daemon: of root alone, and about policies.
+CLIENT_MAY = {"wire", "frames", "exits", "login", "setup", "judging"}
 GUARDS = {"begin", "guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
 MOST_LINES, WANTED_LINES = 400, 350
 

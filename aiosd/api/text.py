@@ -119,6 +119,8 @@ def render_verdict(verdict: VerdictInfo) -> str:
             out += f"                   rule {escape(rule.name)}{where}\n"
         if part.suggest:
             out += f"                   instead: {escape(part.suggest)}\n"
+        if part.remedy:
+            out += f"                   to pass: {escape(part.remedy)}\n"
     return out
 
 

@@ -74,7 +74,7 @@ def _check_operands(name: str, expected: str, operands: list[str]) -> None:
     wanted = expected.removeprefix("[--] ")
     if wanted and not wanted.startswith("[") and not operands:
         raise UsageError(f"{name} needs {wanted}", name)
-    most = None if "..." in wanted or wanted in ("LINE", "[VERB]") else 1 if wanted else 0
+    most = None if "..." in wanted or wanted in ("[LINE]", "[VERB]") else 1 if wanted else 0
     if most is not None and len(operands) > most:
         raise UsageError(f"{name} takes {'one ' + wanted.strip('[]') if most else 'no words'}: {operands[most]}", name)
 

@@ -45,11 +45,32 @@ VERBS = (
     ("deny", "ID [REASON ...]", "Deny what is asked; the reason goes back to the model.", ()),
     (
         "policy check",
-        "[--] LINE",
+        "[--] [LINE]",
         "Say what would become of a command line, and why. Nothing is run.",
         (
             ("", "--root", "", "as if it asked for root"),
             ("", "--json", "", "print the verdict as JSON"),
+            ("", "--policy", "FILE", "judge by this file alone, without a daemon"),
+            ("", "--batch", "", "judge JSON lines {id, command, cwd} from standard input, without a daemon"),
+        ),
+    ),
+    (
+        "policy show",
+        "",
+        "Print every rule in force, where it stands and how often it decided.",
+        (
+            ("", "--policy", "FILE", "of this file alone"),
+            ("", "--json", "", "print the rules, one JSON object a line"),
+        ),
+    ),
+    ("policy test", "[FILE ...]", "Check files of rules with their examples; without a file, those in force.", ()),
+    (
+        "policy backtest",
+        "FILE",
+        "Replay the record against a proposed file of rules, and list what would be decided otherwise.",
+        (
+            ("", "--since", "TIME", "from this time on; as for aios log"),
+            ("", "--json", "", "print the changes, one JSON object a line"),
         ),
     ),
     (

@@ -50,12 +50,14 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             return model.add(options, operands[0])
         case "config show":
             return _show_config()
-        case "policy check":
-            return _check_policy(options, operands)
         case "policy import":
             from aiosd.cli.folders import import_folders
 
             return import_folders(operands[0])
+        case "policy check" | "policy show" | "policy test" | "policy backtest":
+            from aiosd.cli import policy
+
+            return policy.run(name.removeprefix("policy "), options, operands)
         case "log":
             from aiosd.cli.log import show_log
 
@@ -99,25 +101,6 @@ def _cancel(name: str) -> int:
     return exits.OK
 
 
-def _check_policy(options: dict[str, str], operands: list[str]) -> int:
-    import json
-
-    from aiosd.cli.quote import join_words
-
-    line = operands[0] if len(operands) == 1 else join_words(operands)
-    body = {"command": line, "cwd": _cwd(), "run_as": "root" if "root" in options else "user"}
-    content = json.dumps(body).encode()
-    if "json" not in options:
-        return fetch("POST", "/v1/policy/check", content_type="application/json", body=content)
-    answer = request(
-        "POST", "/v1/policy/check", accept="application/json", content_type="application/json", body=content
-    )
-    if answer.status != 200:
-        return complain(answer)
-    write_all(1, answer.whole() + b"\n")
-    return exits.OK
-
-
 def _show_config() -> int:
     """The running daemon's; where none runs, what the files and this environment say."""
     try:
@@ -129,12 +112,3 @@ def _show_config() -> int:
         write_all(2, b"aios: no daemon runs; this is what one started from here would use\n")
         daemon = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "aiosd")
         os.execv(daemon, [daemon, "--show-config", "--standalone"])
-
-
-def _cwd() -> str:
-    import os
-
-    try:
-        return os.getcwd()
-    except OSError:
-        return "/"

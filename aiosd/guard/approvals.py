@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aiosd.audit.log import AuditError
+from aiosd.policy.render import render_rule
 from aiosd.policy.verdict import RuleRef
 from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId
 
@@ -280,11 +281,6 @@ def _render(approval: Approval) -> JsonObject:
     values["environment"] = [f"{name}={value}" for name, value in approval.environment]
     values["rules"] = [render_rule(rule) for rule in approval.rules]
     return values
-
-
-def render_rule(rule: RuleRef) -> JsonObject:
-    """A rule as it crosses a wire."""
-    return {"name": rule.name, "tier": rule.tier.value, "file": rule.file, "line": rule.line}
 
 
 def _render_time(moment: datetime) -> str:

@@ -14,11 +14,13 @@ from aiosd.audit.records import Decision, Done, Outcome
 from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.asking import Asked, Asking
 from aiosd.guard.ledger import Ledger
-from aiosd.guard.request import Request, Result, render_decided, render_verdict
+from aiosd.guard.request import Request, Result, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
+from aiosd.policy.remedy import with_remedies
+from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, Tier
@@ -81,6 +83,7 @@ class Door:
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
         verdict = self._policy.evaluate(action, principal)
+        verdict = with_remedies(self._policy, action, principal, verdict)
         try:
             run_as, profiles = self._confine(principal, verdict)
             return replace(verdict, run_as=run_as), profiles[0].describe()

@@ -14,8 +14,8 @@ import os
 import pwd
 import socket
 from collections import OrderedDict
-from grp import getgrgid
 
+from aiosd.guard.people import find_principal
 from aiosd.guard.varlink import Peer, read_peer
 from aiosd.sandbox.link import Identity
 from aiosd.types import Principal
@@ -89,23 +89,7 @@ def _own_namespaces() -> tuple[str, ...]:
 
 async def load_principal(peer: Peer) -> Principal:
     """The person of `peer`, from the user database; an unknown one is a uid without name, home and groups."""
-    return await asyncio.to_thread(_load_principal, peer.uid, peer.gid)
-
-
-def _load_principal(uid: int, gid: int) -> Principal:
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:
-        return Principal(uid=uid, gid=gid, user=str(uid), home="/")
-    names = tuple(_group_name(group) for group in os.getgrouplist(entry.pw_name, entry.pw_gid))
-    return Principal(uid=uid, gid=entry.pw_gid, user=entry.pw_name, home=entry.pw_dir or "/", groups=names)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+    return await asyncio.to_thread(find_principal, peer.uid, peer.gid)
 
 
 async def load_identity(principal: Principal, *, observe_user: str) -> Identity:

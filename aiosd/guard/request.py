@@ -1,13 +1,13 @@
-"""An action as it is proposed to the guard, how it ended, and both as they go on the record and over the wire."""
+"""An action as it is proposed to the guard, how it ended, and both as they go on the record."""
 
 import socket
 from dataclasses import dataclass
 
 from aiosd.audit.records import Decided, Decision, digest_text
-from aiosd.guard.approvals import Answer, Approval, render_rule
+from aiosd.guard.approvals import Answer, Approval
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import CommandAction, FileAction, Verdict
-from aiosd.types import CallId, JsonObject, JsonValue
+from aiosd.types import CallId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,29 +64,6 @@ class Result:
     duration_ms: int = 0
     output_bytes: int = 0
     truncated: bool = False
-
-
-def render_verdict(verdict: Verdict, confinement: str) -> JsonObject:
-    """A verdict as it crosses a wire."""
-    opaque = verdict.opaque
-    return {
-        "tier": verdict.tier.value,
-        "reason": verdict.reason,
-        "confinement": confinement,
-        "run_as": verdict.run_as.value,
-        "opaque": {"position": opaque.position, "reason": opaque.reason} if opaque else None,
-        "parts": [
-            {
-                "text": part.text,
-                "tier": part.tier.value,
-                "reason": part.reason,
-                "suggest": part.suggest,
-                "facets": list[JsonValue](sorted(facet.value for facet in part.facets)),
-                "rules": [render_rule(rule) for rule in part.rules],
-            }
-            for part in verdict.parts
-        ],
-    }
 
 
 def render_decided(

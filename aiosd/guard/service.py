@@ -17,12 +17,13 @@ from aiosd.guard.door import Door
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.polkit import NotAuthenticatedError, authenticate
-from aiosd.guard.request import Request, Result, render_verdict
+from aiosd.guard.request import Request, Result
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter, open_peer_pidfd
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.policy import CommandAction, FileAction
+from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import Identity
 from aiosd.types import ApprovalId, CallId, JsonObject, Principal, RunAs, SessionId, Tier
 

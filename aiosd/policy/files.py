@@ -13,7 +13,7 @@ import pwd
 import re
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,14 +39,21 @@ _HERE: Final = Path(__file__).parent
 DEFAULTS: Final = _HERE / "defaults"
 PRESETS: Final = ("safe", "normal", "paranoid", "trusted")
 _ASK: Final = Unmatched.REQUIRE_APPROVAL
+# What else stands in the config.toml that [permissions] come from; passed over where one file is tried out.
+_OTHERS: Final = frozenset(("general", "paths", "aigpt", "container"))
 
 
-def load_policy(dirs: Sequence[Path], *, owner_uids: frozenset[int]) -> Policy:
+def load_policy(dirs: Sequence[Path], *, owner_uids: frozenset[int], proposed: Path | None = None) -> Policy:
     """Read `*.toml` of each directory, in order and by name; a directory that does not exist adds nothing.
 
     Every directory and file must belong to one of `owner_uids` and be writable by nobody else. Raises PolicyError.
+    `proposed` is taken, whoever owns it, as if it stood in the last directory, for trying it out.
     """
-    return _assemble([_read_dir(directory, owner_uids) for directory in dirs])
+    layers = [_read_dir(directory, owner_uids) for directory in dirs]
+    if proposed is not None:
+        others = layers.pop() if len(layers) > 1 else []
+        layers.append([each for each in others if Path(each[0]).name != proposed.name] + [_read_any(proposed)])
+    return _assemble(layers, others=_OTHERS if proposed else frozenset())
 
 
 def load_policy_file(path: Path) -> Policy:
@@ -54,17 +61,11 @@ def load_policy_file(path: Path) -> Policy:
 
     Raises PolicyError.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise PolicyError(str(path), 0, f"cannot be read: {exc.strerror}", "name a policy file") from exc
-    if len(content) > _MAX_FILE_BYTES:
-        raise PolicyError(str(path), 0, "is larger than 1 MiB", "split it")
-    layers = [[(str(path), content)]]
-    if _parse_file(str(path), content, load_knowledge()).preset:
+    name, content = _read_any(path)
+    layers = [[(name, content)]]
+    if _parse_file(str(path), content, load_knowledge(), others=_OTHERS).preset:
         layers.insert(0, [(str(each), each.read_bytes()) for each in sorted(DEFAULTS.glob("*.toml"))])
-    return _assemble(layers)
+    return _assemble(layers, others=_OTHERS)
 
 
 def tighten_policy(policy: Policy, file: str, content: bytes) -> Policy:
@@ -95,8 +96,19 @@ def tighten_policy(policy: Policy, file: str, content: bytes) -> Policy:
     )
 
 
-def _assemble(layers: Sequence[Sequence[tuple[str, bytes]]]) -> Policy:
-    """The policy that these files are, by layers of name and content."""
+def _read_any(path: Path) -> tuple[str, bytes]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        raise PolicyError(str(path), 0, f"cannot be read: {exc.strerror}", "name a policy file") from exc
+    if len(content) > _MAX_FILE_BYTES:
+        raise PolicyError(str(path), 0, "is larger than 1 MiB", "split it")
+    return str(path), content
+
+
+def _assemble(layers: Sequence[Sequence[tuple[str, bytes]]], *, others: Set[str] = frozenset()) -> Policy:
+    """The policy that these files are, by layers of name and content; tables named in `others` say nothing."""
     knowledge = load_knowledge()
     digest = hashlib.sha256()
     files: list[_Parsed] = []
@@ -105,7 +117,7 @@ def _assemble(layers: Sequence[Sequence[tuple[str, bytes]]]) -> Policy:
     for contents in layers:
         for name, content in contents:
             digest.update(f"{len(name.encode())}:{name}{len(content)}:".encode() + content)
-        layer = [_parse_file(name, content, knowledge) for name, content in contents]
+        layer = [_parse_file(name, content, knowledge, others=others) for name, content in contents]
         chosen = _preset_of(layer)
         choices = [choice for file in layer for choice in file.unmatched]
         if chosen:
@@ -218,7 +230,7 @@ class _Parsed:
     manner: Manner
 
 
-def _parse_file(path: str, content: bytes, knowledge: Knowledge) -> _Parsed:
+def _parse_file(path: str, content: bytes, knowledge: Knowledge, *, others: Set[str] = frozenset()) -> _Parsed:
     try:
         text = content.decode("utf-8").replace("\r\n", "\n")
         table = tomllib.loads(text)
@@ -232,7 +244,7 @@ def _parse_file(path: str, content: bytes, knowledge: Knowledge) -> _Parsed:
         raise PolicyError(path, line, f"is not TOML: {message}", "correct the line") from exc
     lines = locate(text)
     for key in table:
-        if key not in _KEYS:
+        if key not in _KEYS and key not in others:
             known = f"{nearest(key, _KEYS)}the keys here are {', '.join(_KEYS)}"
             raise PolicyError(path, lines[(key,)], f"unknown key `{key}`", known)
     rules = read_permissions(path, table.get("permissions", {}), lines, knowledge)

@@ -234,7 +234,7 @@ def _refuse_harmful(rule: Rule, pattern: Pattern, knowledge: Knowledge) -> None:
     judgement = judge(knowledge, argv)
     if judgement.known:
         unfinished = (pattern.open or len(words) == 1) and may_become_harmless(knowledge, argv)
-        concerns = [] if unfinished else [each.text for each in judgement.concerns]
+        concerns = [] if unfinished else list(uncovered(replace(rule, pattern=pattern), argv, judgement))
     else:
         concerns = [f"`{word}` is not known to be harmless" for word in words if word.startswith("-")]
     if concerns:

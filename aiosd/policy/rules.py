@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aiosd.policy.judge import Judgement
+from aiosd.policy.judge import Concern, Judgement
 from aiosd.policy.knowledge import Effect
 from aiosd.policy.program import Word
 from aiosd.policy.tools import ToolPattern
@@ -129,9 +129,10 @@ def parse_pattern(text: str) -> Pattern:
 def uncovered(rule: Rule, argv: Sequence[Word], judgement: Judgement) -> tuple[str, ...]:
     """Why an allowing rule, whose pattern covers `argv`, still does not allow it; empty when it does.
 
-    `auto_allow` covers what is harmless and nothing else. `notify` covers also what writes, changes state or uses the
-    network with the person's own rights; what destroys, or is unknown, only where the pattern spells it out; what runs
-    other programs only where the pattern spells out the whole argv; what needs root only in a rule with `run_as`.
+    `auto_allow` covers what is harmless and nothing else, but for a command that it names and that does not end: its
+    time does. `notify` covers also what writes, changes state or uses the network with the person's own rights; what
+    destroys, or is unknown, only where the pattern spells it out; what runs other programs only where the pattern
+    spells out the whole argv, or the subcommand that does; what needs root only in a rule with `run_as`.
     """
     assert rule.pattern is not None
     if not judgement.known:
@@ -140,7 +141,7 @@ def uncovered(rule: Rule, argv: Sequence[Word], judgement: Judgement) -> tuple[s
             return tuple(concern.text for concern in judgement.concerns)
         return tuple(f"`{text}` is not known to be harmless" for text in loose if text.startswith("-"))
     if rule.ref.tier is Tier.AUTO_ALLOW:
-        return tuple(concern.text for concern in judgement.concerns)
+        return tuple(concern.text for concern in judgement.concerns if not _is_chosen(rule, concern))
     whole = all(rule.pattern.spells(at) for at in range(len(argv)))
     return tuple(
         concern.text
@@ -148,5 +149,17 @@ def uncovered(rule: Rule, argv: Sequence[Word], judgement: Judgement) -> tuple[s
         if concern.effect not in _NOTICE_IS_ENOUGH
         and not (concern.effect is Effect.ROOT and rule.run_as is RunAs.ROOT)
         and not (concern.effect is not Effect.ROOT and whole)
+        and not (concern.effect is Effect.RUNS and _is_subcommand(rule, argv, concern))
         and not (concern.effect in _SPELLED_IS_ENOUGH and not concern.incomplete and rule.pattern.spells(concern.at))
     )
+
+
+def _is_chosen(rule: Rule, concern: Concern) -> bool:
+    assert rule.pattern is not None
+    return concern.effect is Effect.ENDLESS and rule.pattern.spells(concern.at)
+
+
+def _is_subcommand(rule: Rule, argv: Sequence[Word], concern: Concern) -> bool:
+    """`cargo install*`: that it builds what it brings is what the pattern says; `env*` says nothing of what it runs."""
+    assert rule.pattern is not None
+    return concern.at > 0 and argv[concern.at].text[:1] != "-" and rule.pattern.spells(concern.at)

@@ -166,6 +166,7 @@ def _parse_part(part: JsonObject) -> PartInfo:
         tier=cast("TierName", part["tier"]),
         reason=str(part["reason"]),
         suggest=str(part["suggest"]),
+        remedy=str(part["remedy"]),
         facets=tuple(map(str, _list(part["facets"]))),
         rules=tuple(
             RuleInfo(

@@ -27,6 +27,7 @@ VERDICT: dict[str, Any] = {
             "tier": "auto_allow",
             "reason": "it only reads",
             "suggest": "",
+            "remedy": "",
             "facets": ["processes"],
             "rules": [{"name": "df", "tier": "auto_allow", "file": "/etc/p.toml", "line": 3}],
         }

@@ -119,6 +119,7 @@ def test_a_verdict_names_its_parts_and_rules() -> None:
                 tier="require_approval",
                 reason="It removes data.",
                 suggest="List first.",
+                remedy="Ask.",
                 facets=("processes", "sockets"),
                 rules=(
                     RuleInfo(name="rm", tier="require_approval", file="/etc/p.toml", line=4),
@@ -137,6 +138,7 @@ def test_a_verdict_names_its_parts_and_rules() -> None:
         "                   rule rm (/etc/p.toml:4)\n"
         "                   rule unmatched\n"
         "                   instead: List first.\n"
+        "                   to pass: Ask.\n"
     )
 
 

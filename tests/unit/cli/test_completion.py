@@ -18,7 +18,7 @@ OFFERED = [
     ("x", []),
     ("policy ", [verb[0].split()[1] for verb in VERBS if verb[0].startswith("policy ")]),
     ("config ", ["show"]),
-    ("policy check --", ["--root", "--json"]),
+    ("policy check --", ["--root", "--json", "--policy", "--batch"]),
     ("completion ", ["bash", "zsh", "fish"]),
     ("help c", [word for word in FIRST if word.startswith("c")]),
     ("log --tier ", list(TIERS)),

@@ -178,6 +178,7 @@ async def test_events_are_passed_on_in_order(guard: ScriptedGuard) -> None:
                         tier="auto_allow",
                         reason="it only reads",
                         suggest="",
+                        remedy="",
                         facets=("processes",),
                         rules=(RuleInfo(name="df", tier="auto_allow", file="/etc/p.toml", line=3),),
                     ),
