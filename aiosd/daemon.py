@@ -118,9 +118,8 @@ async def _serve(
         runner = web.AppRunner(make_app(door), handle_signals=False, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         assert runner.server is not None
-        gate = Gate(runner.server, live)
-        # create_server, not create_unix_server: that would unlink a socket which is systemd's (from Python 3.13 on).
-        server = await loop.create_server(gate, sock=listener)
+        gate = Gate(runner.server, live, listener, group)
+        gate.open()
         background = [
             group.create_task(sessions.maintain()),
             group.create_task(manager.watch()),
@@ -131,8 +130,8 @@ async def _serve(
         gc.freeze()  # what was loaded stays
         gc.enable()
         await stop.wait()
+        gate.shut()
         manager.stopping()
-        server.close()
         await sessions.stop(live.config.daemon.drain_s, leave=guard is None)
         await runner.cleanup()
         for task in background:
@@ -147,6 +146,7 @@ async def _stop_when_idle(gate: Gate, sessions: SessionManager, live: Live, stop
         idle = gate.connections == 0 and sessions.running_count == 0
         waited_s = loop.time() - gate.idle_since if idle else 0.0
         if idle and waited_s >= idle_exit_s:
+            gate.shut()
             _LOG.info("idle for %d s, ending", idle_exit_s)
             stop.set()
             return

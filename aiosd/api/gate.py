@@ -4,6 +4,7 @@ A connection that is turned away gets a whole HTTP answer that says why. Identit
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from collections import Counter
@@ -16,6 +17,9 @@ from aiosd.api.problems import map_exception, problem_bytes, problem_response
 from aiosd.config import Live
 from aiosd.errors import InvalidRequestError, RequestTimeoutError, TooManyRequestsError
 
+_LOG = logging.getLogger(__name__)
+_AT_ONCE = 64  # accepted before anything else is done
+_RETRY_S = 0.5
 _HEAD_END = b"\r\n\r\n"
 _MAX_SAID = 200
 
@@ -27,18 +31,66 @@ def read_uid(connection: socket.socket) -> tuple[int, int]:
 
 
 class Gate:
-    """Makes the protocol of each connection, with aiohttp's behind it."""
+    """Accepts connections and makes the protocol of each, with aiohttp's behind it.
 
-    def __init__(self, server: web.Server, live: Live) -> None:
+    A connection counts from the moment it is accepted; what comes once the gate is shut stays in the service manager's
+    copy of the socket, for the next daemon: between the two nobody is lost.
+    """
+
+    def __init__(self, server: web.Server, live: Live, listener: socket.socket, group: asyncio.TaskGroup) -> None:
         self._server = server
         self._live = live
+        self._listener = listener
+        self._group = group
+        self._retry: asyncio.TimerHandle | None = None
+        self._arriving = 0
         self._connected: Counter[int] = Counter()
         self.idle_since = asyncio.get_running_loop().time()
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return self._connected.total()
+        return self._connected.total() + self._arriving
+
+    def open(self) -> None:
+        """Accept from now on."""
+        self._retry = None
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def shut(self) -> None:
+        """Accept nothing more. What was accepted is served."""
+        self._pause()
+        self._listener.close()
+
+    def _pause(self) -> None:
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+        if self._retry:
+            self._retry.cancel()
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as exc:  # out of descriptors
+                _LOG.warning("cannot accept: %s", exc.strerror)
+                self._pause()
+                self._retry = asyncio.get_running_loop().call_later(_RETRY_S, self.open)
+                return
+            connection.setblocking(False)
+            self._arriving += 1
+            self._group.create_task(self._take(connection))
+
+    async def _take(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self, connection)
+        except OSError:  # gone already
+            connection.close()
+        finally:
+            self._arriving -= 1
 
     def __call__(self) -> asyncio.Protocol:
         """A new connection's protocol."""

@@ -97,6 +97,7 @@ class Life:
             busy = self.server.connections or self.door.under_way or self.approvals.open
             unused_s = loop.time() - self.server.idle_since
             if self.lifeline_fd < 0 and not busy and unused_s >= self.live.now.idle_exit_s:
+                self.server.shut()
                 _LOG.info("idle for %d s, ending", unused_s)
                 idle.set()
                 stop.set()

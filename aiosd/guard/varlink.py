@@ -149,25 +149,40 @@ class Server:
         self._version = version
         self._limit = limit
         self._connected: Counter[int] = Counter()
+        self._arriving = 0
+        self._shut = False
         self.idle_since = asyncio.get_running_loop().time()
 
     @property
     def connections(self) -> int:
-        """How many are open."""
-        return self._connected.total()
+        """How many are open, each from the moment it is accepted."""
+        return self._connected.total() + self._arriving
+
+    def shut(self) -> None:
+        """Accept nothing more: what comes now stays in the socket, for the next guard. What was accepted is served."""
+        self._shut = True
 
     async def serve(self, listener: socket.socket) -> None:
-        """Accept until cancelled. Every connection is a task of this call's own group."""
-        loop = asyncio.get_running_loop()
+        """Accept until shut or cancelled. Every connection is a task of this call's own group."""
         async with asyncio.TaskGroup() as group:
             while True:
+                await wait_readable(listener)
+                if self._shut:
+                    return
                 try:
-                    connection, _address = await loop.sock_accept(listener)
+                    connection, _address = listener.accept()
+                except BlockingIOError:
+                    continue
                 except OSError as exc:  # out of descriptors, or gone before it was accepted
                     _LOG.warning("cannot accept: %s", exc.strerror)
                     await asyncio.sleep(0.1)
                     continue
-                group.create_task(self.serve_connection(connection))
+                self._arriving += 1
+                group.create_task(self._arrive(connection))
+
+    async def _arrive(self, connection: socket.socket) -> None:
+        self._arriving -= 1  # from here on it counts as a user's
+        await self.serve_connection(connection)
 
     async def serve_connection(self, connection: socket.socket) -> None:
         """Serve one accepted connection to its end, and close it."""

@@ -374,3 +374,28 @@ async def test_it_describes_itself(stage: Stage) -> None:
             in (await client.call(wanted, interface="org.varlink.service"))["parameters"]["description"]
         )
         assert (await client.call(wanted, interface="io.none"))["error"] == "org.varlink.service.InterfaceNotFound"
+
+
+async def test_who_comes_when_it_is_shut_waits_for_the_next_server(tmp_path: Path) -> None:
+    example = Example()
+    first, second = (Server(example.interface(), version="0.1.0", limit=lambda: example.limit) for _ in range(2))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(16)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(first.serve(listener))
+            stage = Stage(tmp_path / "s", example, first)
+            async with stage.connected() as early:
+                assert (await early.call("Echo", text="語")) == ECHOED
+                assert first.connections == 1
+                first.shut()
+                async with stage.connected() as late:
+                    await late.send(message("Echo", text="語"))
+                    assert (await early.call("Echo", text="語")) == ECHOED
+                    assert first.connections == 1
+                    serving.cancel()
+                    await asyncio.wait({serving})
+                    serving = group.create_task(second.serve(listener))
+                    assert await late.reply() == ECHOED
+                    assert second.connections == 1
+            serving.cancel()
