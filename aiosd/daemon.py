@@ -55,6 +55,7 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
             guard=GuardClient(places.guard_socket),
             models=models,
             live=live,
+            mode="standalone" if guard else "system",
         )
         async with asyncio.TaskGroup() as group:
             supervising = group.create_task(supervise(guard)) if guard else None
@@ -112,7 +113,7 @@ async def _serve(
             models=rooms.models,
             sent=rooms.transcripts.sent,
             live=live,
-            mode="standalone" if guard else "system",
+            mode=rooms.mode,
             started_at=render_now(),
         )
         runner = web.AppRunner(make_app(door), handle_signals=False, access_log=None, shutdown_timeout=1.0)

@@ -7,7 +7,7 @@ comes in against these types and makes the OpenAPI document from them. Times end
 from dataclasses import dataclass
 from typing import Literal
 
-from aiosd.wire_talk import EventBase, Notice, ProgressDelta
+from aiosd.wire_talk import EventBase, Notice, ProgressDelta, Question, TodoList
 
 VERSION = 1
 
@@ -46,6 +46,21 @@ class TurnRequest:
     cwd: str = "/"
     wait_s: int = 0
     model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRequest:
+    """What the person says to a question of the model's, by its call; "" is nobody there."""
+
+    call: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Whether that question still waited."""
+
+    answered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +375,8 @@ Event = (
     | TextDelta
     | ProgressDelta
     | Notice
+    | Question
+    | TodoList
     | CallProposed
     | DecisionMade
     | ApprovalNeeded

@@ -1,4 +1,5 @@
-"""The events that only tell: what is thought, and what a person should know.
+"""The events that only tell: what is thought, what a person should know, what is asked of them,
+what is to be done.
 
 As `aiosd.wire`, where every other event is; each has the version, its number in the session, and when.
 """
@@ -33,3 +34,32 @@ class Notice(EventBase):
     type: Literal["notice"] = "notice"
     text: str
     void: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(EventBase):
+    """The model asks the person, who may choose or say something else: POST …/answer. It decides nothing by itself."""
+
+    type: Literal["question"] = "question"
+    call: str
+    text: str
+    choices: tuple[str, ...]
+
+
+TodoState = Literal["open", "doing", "done"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TodoItem:
+    """A thing to do, and how far it is."""
+
+    text: str
+    state: TodoState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TodoList(EventBase):
+    """What the model has set out to do, whole; a later one replaces it."""
+
+    type: Literal["todo"] = "todo"
+    items: tuple[TodoItem, ...]

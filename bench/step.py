@@ -20,7 +20,8 @@ from aiosd.memory.transcripts import Transcripts
 from aiosd.model.base import CallDelta, Delta, ModelInfo, ModelRequest, TextDelta, ToolCall
 from aiosd.model.catalog import OneModel
 from aiosd.session.manager import SessionManager
-from aiosd.session.session import Ask, Rooms
+from aiosd.session.session import Rooms
+from aiosd.session.turn import Ask
 from aiosd.session.waiting import Waiting
 from aiosd.systemd.activation import make_listener
 from aiosd.types import CallId

@@ -1,7 +1,8 @@
 """What of a conversation a model is told, when it is longer than the model can read. Pure; the transcript stays whole.
 
 From the oldest on, a turn becomes the person's words and the answer's beginning, and within the turn now running long
-results and arguments are shortened. Pairs of calls and results go or stay together, a person's words go last. How far
+results and arguments are shortened, then its first steps left out. Pairs of calls and results go or stay together, a
+person's words go last. How far
 that reaches moves in large steps, so that what a provider has cached stays valid in between. What was left out of a
 result can be asked for by the call's id.
 """
@@ -27,6 +28,7 @@ class Context:
     room: int
     _cut: int = 0  # messages before it are shortened
     _dropped: int = 0  # old turns of which nothing is told any more
+    _steps: int = 0  # of the turn now running, as many at its beginning are not told either
 
     @property
     def shortens(self) -> bool:
@@ -46,6 +48,10 @@ class Context:
         while _size(told) > wanted and len([each for each in told if isinstance(each, UserMessage)]) > 1:
             self._dropped += 1
             told = self._tell(messages)
+        steps = sum(isinstance(each, AssistantMessage) for each in _split(messages)[-1])
+        while _size(told) > wanted and self._steps < steps - 1:
+            self._steps = min(self._steps + 1 + (steps - self._steps) // 4, steps - 1)
+            told = self._tell(messages)
         return told
 
     def tighten(self, messages: Sequence[Message]) -> bool:
@@ -62,7 +68,8 @@ class Context:
             at += len(turn)
             if number == len(turns) - 1:
                 start = at - len(turn)
-                told += [_shorten(each) if start + index < self._cut else each for index, each in enumerate(turn)]
+                shown = [_shorten(each) if start + index < self._cut else each for index, each in enumerate(turn)]
+                told += _drop_steps(shown, self._steps)
             elif at > self._cut:
                 told += turn
             elif number >= self._dropped:
@@ -80,6 +87,18 @@ def _split(messages: Sequence[Message]) -> list[list[Message]]:
             turns.append([])
         turns[-1].append(message)
     return turns
+
+
+def _drop_steps(turn: list[Message], count: int) -> list[Message]:
+    """A turn without its first steps, each of them what the model said with all its results."""
+    begins = [index for index, each in enumerate(turn) if isinstance(each, AssistantMessage)]
+    if not count or not begins:
+        return turn
+    asked = turn[0]
+    words = (
+        f"{asked.text}\n\n[{count} earlier steps of this turn are left out]" if isinstance(asked, UserMessage) else ""
+    )
+    return [UserMessage(text=words), *turn[begins[min(count, len(begins) - 1)] :]]
 
 
 def _fold(turn: Sequence[Message]) -> list[Message]:
@@ -112,9 +131,11 @@ def _shorten_call(call: ToolCall) -> ToolCall:
 
 
 def _clip(text: str, most: int, *, more: str = "") -> str:
-    """The beginning and the end of a text, and how much is missing between them."""
-    if len(text) <= most + 100:
+    """The beginning and the end of a text, about `most` bytes of it, and how much is missing between them."""
+    size = _count(text)
+    if size <= most + 100:
         return text
+    most = most * len(text) // size
     head, tail = text[: most * 2 // 3], text[-most // 3 :]
     return f"{head}\n[… {len(text) - len(head) - len(tail)} characters left out{more} …]\n{tail}"
 
@@ -127,11 +148,11 @@ def _weigh(message: Message) -> int:
     """About how many bytes a message takes."""
     match message:
         case AssistantMessage():
-            calls = sum(
-                len(call.tool) + 60 + len(str(call.arguments).encode("utf-8", "replace")) for call in message.calls
-            )
-            return (
-                20 + len(message.text.encode("utf-8", "replace")) + calls + sum(len(str(each)) for each in message.kept)
-            )
+            calls = sum(60 + _count(call.tool) + _count(str(call.arguments)) for call in message.calls)
+            return 20 + _count(message.text) + calls + sum(_count(str(each)) for each in message.kept)
         case _:
-            return 60 + len(message.text.encode("utf-8", "replace"))
+            return 60 + _count(message.text)
+
+
+def _count(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

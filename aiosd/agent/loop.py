@@ -46,6 +46,7 @@ from aiosd.wire_talk import Notice, ProgressDelta
 _MAX_CALLS = 32  # in one step
 _MAX_ID = 80  # of a call, in characters; the guard takes 100
 _MAX_SHOWN = 4096  # of an argument, in an event
+_NOT_TWICE = ("task", "ask_user")  # what a turn that goes on does not begin anew
 _OFTEN, _TOO_OFTEN = 3, 6  # the same call in one turn: told, and no longer run
 _STOPS = {
     "length": "the answer is cut off: it reached max_output_tokens",
@@ -63,7 +64,10 @@ class Answered:
 
 
 class Loop:
-    """One turn's loop. `store` keeps messages and returns when they are kept; `log` is told what is sent to a model."""
+    """One turn's loop. `store` keeps messages and returns when they are kept; `log` is told what is sent to a model.
+
+    `prefix` begins the ids of its calls.
+    """
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class Loop:
         context: ToolContext,
         store: Callable[[Sequence[Message]], Awaitable[None]],
         log: SentLog | None = None,
+        prefix: str = "",
     ) -> None:
         self._model = model
         self._messages: list[Message] = []
@@ -84,6 +89,7 @@ class Loop:
         self._context = context
         self._store = store
         self._log = log
+        self._prefix = prefix
         self._made: Counter[str] = Counter()  # how often each call was proposed
         self._exit_status = exits.OK
         told = len(system) + sum(len(json.dumps(asdict(tool.spec))) for tool in self._tools.values())
@@ -97,7 +103,9 @@ class Loop:
         """
         self._messages.extend(history)
         text, open_calls = _find_begun(self._messages)
-        await self._run_all(open_calls)
+        for call in open_calls:
+            begun = call.tool in _NOT_TWICE
+            await self._keep(self._fail(call, "interrupted by the daemon's end") if begun else await self._run(call))
         while True:
             self._budget.begin_step()
             message = await self._ask()
@@ -146,7 +154,7 @@ class Loop:
                         text.append(piece)
                         self._context.emit(TextEvent(text=piece))
                     case CallDelta() if len(calls) < _MAX_CALLS:
-                        calls.append(_with_own_id(delta.call, taken))
+                        calls.append(_with_own_id(delta.call, taken, prefix=self._prefix))
                     case KeptDelta():
                         kept.append(delta.block)
                     case AgainDelta():
@@ -243,9 +251,9 @@ def _find_begun(messages: Sequence[Message]) -> tuple[str, list[ToolCall]]:
     return text, list(calls.values())
 
 
-def _with_own_id(call: ToolCall, taken: set[CallId]) -> ToolCall:
+def _with_own_id(call: ToolCall, taken: set[CallId], *, prefix: str) -> ToolCall:
     """`call` under an id that no other of the conversation has: some servers repeat theirs. `taken` grows by it."""
-    wanted = call.id[:_MAX_ID]
+    wanted = f"{prefix}{call.id}"[:_MAX_ID]
     own = next(
         each for number in count(1) if (each := CallId(f"{wanted}-{number}" if number > 1 else wanted)) not in taken
     )

@@ -35,10 +35,13 @@ from aiosd.memory.sent import SentRequests
 from aiosd.model.catalog import Models
 from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
-from aiosd.session.session import Ask, Session
+from aiosd.session.session import Session
+from aiosd.session.turn import Ask
 from aiosd.tools.base import parse_verdict
 from aiosd.types import JsonObject
 from aiosd.wire import (
+    Answered,
+    AnswerRequest,
     Cancelled,
     CheckInfo,
     Config,
@@ -85,6 +88,7 @@ def make_app(door: Door) -> web.Application:
             web.post("/v1/sessions/{id}/turns", resources.ask_in_session),
             web.get("/v1/sessions/{id}/events", resources.read_events),
             web.post("/v1/sessions/{id}/cancel", resources.cancel),
+            web.post("/v1/sessions/{id}/answer", resources.answer),
             web.post("/v1/policy/check", resources.check_policy),
             web.post("/v1/login", resources.login),
             web.get("/v1/models", resources.list_models),
@@ -164,6 +168,11 @@ class _Resources:
     async def cancel(self, request: web.Request) -> web.Response:
         session = await self._door.sessions.find(_uid(request), request.match_info["id"])
         return _answer(request, Cancelled(cancelled=session.cancel()), None)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        said = read_json(request, AnswerRequest)
+        session = await self._door.sessions.find(_uid(request), request.match_info["id"])
+        return _answer(request, Answered(answered=session.answer(said.call, said.text)), None)
 
     async def check_policy(self, request: web.Request) -> web.Response:
         asked = read_json(request, PolicyCheckRequest)

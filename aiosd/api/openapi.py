@@ -90,6 +90,15 @@ OPERATIONS = (
     ),
     Operation(
         method="post",
+        path="/v1/sessions/{id}/answer",
+        summary="Answer a question of the model's.",
+        answer=wire.Answered,
+        body=wire.AnswerRequest,
+        errors=(*_SESSION_ERRORS, 415),
+        text=False,
+    ),
+    Operation(
+        method="post",
         path="/v1/policy/check",
         summary="The verdict for a command line; nothing is run.",
         answer=wire.VerdictInfo,

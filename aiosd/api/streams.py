@@ -45,6 +45,9 @@ def _as_text(numbered: Numbered) -> bytes:
             return f"[waits for: aios approve {event['approval']}]\n".encode()
         case "call_done" if event["outcome"] in ("denied", "unanswered", "refused"):
             return f"[{event['outcome']}: {escape(str(event['reason']))}]\n".encode()
+        case "question":
+            choices = "".join(f" / {each}" for each in _items(event["choices"]))
+            return f"[asks: {escape(str(event['text']) + choices)}]\n".encode()
         case "notice":
             return f"{_NEW_LINE if event['void'] else ''}[{escape(str(event['text']))}]\n".encode()
         case "turn_failed":
@@ -71,6 +74,11 @@ def _as_frames(numbered: Numbered) -> bytes:
             return frames.render(frames.APPROVAL, f"{event['approval']} {event['expires_at']}".encode())
         case "call_done":
             return _render_note(_describe_end(event))
+        case "question":
+            asked = {name: event[name] for name in ("call", "text", "choices")}
+            return frames.render(frames.QUESTION, json.dumps(asked).encode())
+        case "todo":
+            return b"".join(_render_note(line) for line in _describe_list(event))
         case "notice":
             void = frames.render(frames.VOID, b"") if event["void"] else b""
             return void + _render_note(f"! {event['text']}")
@@ -129,6 +137,12 @@ def _describe_end(event: JsonObject) -> str:
     if outcome == "failed" and not reason:
         return f"  ended with status {event['status']}"
     return f"  {str(outcome).replace('_', ' ')}{f': {reason}' if reason else ''}"
+
+
+def _describe_list(event: JsonObject) -> list[str]:
+    marks = {"open": " ", "doing": ">", "done": "x"}
+    items = [(marks[str(_field(each, "state"))], _field(each, "text")) for each in _items(event["items"])]
+    return [f"  [{mark}] {text}" for mark, text in items]
 
 
 def _items(value: JsonValue) -> list[JsonValue]:

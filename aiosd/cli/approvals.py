@@ -56,7 +56,7 @@ def answer_inline(identity: str, stream: _socket.socket) -> bool:
     except NoDaemonError as exc:
         write_all(2, f"! approval {identity} waits, and cannot be shown: {exc}\n".encode(errors="backslashreplace"))
         return True
-    terminal = _open_terminal()
+    terminal = open_terminal()
     if terminal < 0:
         until = _render_moment(card["expires_at"])
         write_all(2, f"! waits until {until} for: aios approve {identity}  (or: aios deny {identity})\n".encode())
@@ -89,7 +89,7 @@ def _list() -> int:
 def _approve(card: dict[str, Any], *, asked: bool) -> int:
     write_all(2, draw_card(card, columns=_measure(2)).encode())
     if asked:
-        terminal = _open_terminal()
+        terminal = open_terminal()
         if terminal < 0:
             raise UsageError("there is no terminal to ask at; add --yes if you have seen what is asked", "approve")
         try:
@@ -198,7 +198,7 @@ def _shorten(text: str) -> str:
     return "\n".join([*lines[:_MAX_CONTENT_LINES], f"[{left_out} more lines; all of it: varlinkctl … ListPending]"])
 
 
-def _open_terminal() -> int:
+def open_terminal() -> int:
     """The terminal of this process, -1 where it has none."""
     try:
         return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)

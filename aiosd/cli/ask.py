@@ -95,6 +95,8 @@ class _Turn:
                 self._session = content
             elif tag == frames.APPROVAL:
                 self._ask_person(content.partition(b" ")[0].decode())
+            elif tag == frames.QUESTION:
+                self._put_question(content)
             elif tag == frames.EXIT:
                 if not self._at_line_start:
                     write_all(1, b"\n")
@@ -112,6 +114,8 @@ class _Turn:
                 self._session = f"{event['session']} {event['name']}".encode()
             elif event["type"] == "approval_needed":
                 self._ask_person(event["approval"])
+            elif event["type"] == "question":
+                self._put_question(line)
             elif event["type"] in ("turn_done", "turn_failed"):
                 return int(event["exit_status"])
         raise NoDaemonError(self._lost())
@@ -131,6 +135,11 @@ class _Turn:
 
         if not answer_inline(approval, self._answer.connection) and not self._interrupted:
             write_all(2, b"\n(it was answered elsewhere, or is over)\n")
+
+    def _put_question(self, content: bytes) -> None:
+        from aiosd.cli.questions import answer_inline
+
+        answer_inline(self._session.partition(b" ")[0].decode(), content, self._answer.connection)
 
     def _lost(self) -> str:
         name = self._session.partition(b" ")[2].decode()

@@ -76,6 +76,11 @@ class Door:
         views = verdict.facets or (frozenset[Facet](),)
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
 
+    @property
+    def unmatched(self) -> str:
+        """What becomes of what no rule speaks of."""
+        return self._policy.unmatched.value
+
     def kept(self) -> list[tuple[SessionId, CallId]]:
         """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
         return self._asking.kept()

@@ -97,7 +97,13 @@ class Service:
             raise VarlinkError(f"{_NAME}.NoSession", reason=str(exc)) from exc
         self._workers.prepare(identity, CLOSED)
         await call.reply(
-            {"session": session.id, "uid": principal.uid, "user": principal.user, "home": principal.home}
+            {
+                "session": session.id,
+                "uid": principal.uid,
+                "user": principal.user,
+                "home": principal.home,
+                "unmatched": self._door.unmatched,
+            }
         )  # fmt: skip
 
     async def _close_session(self, call: Call) -> None:

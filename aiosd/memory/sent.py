@@ -25,11 +25,13 @@ _SELECT = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What a user's requests have cost: in one turn, in its session, since midnight (UTC)."""
+    """What a user's requests have cost, and read and written: in one turn, in its session, since midnight (UTC)."""
 
     turn: float
     session: float
     day: float
+    session_tokens: int
+    day_tokens: int
 
 
 class SentRequests:
@@ -74,13 +76,19 @@ class SentRequests:
         today = datetime.now(UTC).strftime("%Y-%m-%d")
 
         def work(database: sqlite3.Connection) -> Spent:
-            of_turn, of_session = database.execute(
-                "SELECT coalesce(sum(cost) FILTER (WHERE turn = ?), 0.0), coalesce(sum(cost), 0.0)"
-                " FROM sent WHERE session = ?",
+            of_turn, of_session, session_tokens = database.execute(
+                "SELECT coalesce(sum(cost) FILTER (WHERE turn = ?), 0.0), coalesce(sum(cost), 0.0),"
+                " coalesce(sum(input_tokens + output_tokens), 0) FROM sent WHERE session = ?",
                 (turn, session),
             ).fetchone()
-            (of_day,) = database.execute("SELECT coalesce(sum(cost), 0.0) FROM sent WHERE at >= ?", (today,)).fetchone()
-            return Spent(turn=of_turn, session=of_session, day=of_day)
+            of_day, day_tokens = database.execute(
+                "SELECT coalesce(sum(cost), 0.0), coalesce(sum(input_tokens + output_tokens), 0)"
+                " FROM sent WHERE at >= ?",
+                (today,),
+            ).fetchone()
+            return Spent(
+                turn=of_turn, session=of_session, day=of_day, session_tokens=session_tokens, day_tokens=day_tokens
+            )
 
         return await self._store.run(uid, work)
 

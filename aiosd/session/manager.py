@@ -10,7 +10,8 @@ from collections import Counter
 
 from aiosd.errors import AiosError, NotFoundError, StoppingError, StorageError, TooManyRequestsError
 from aiosd.session.names import propose_names
-from aiosd.session.session import Ask, Rooms, Session
+from aiosd.session.session import Rooms, Session
+from aiosd.session.turn import Ask
 from aiosd.types import CallId, JsonObject, SessionId
 from aiosd.wire import SessionDetail, SessionList
 
@@ -69,8 +70,10 @@ class SessionManager:
     async def _open_for(self, uid: int, ask: Ask, *, session: str, newest: bool, client_fd: int) -> Session:
         known = await self.find(uid, session) if session or newest else None
         session_id = known.id if known else SessionId(secrets.token_hex(13))
-        await self._rooms.guard.call("OpenSession", {"session": session_id}, client_fd=client_fd)
-        return known or await self._create(uid, session_id, ask.about)
+        opened = await self._rooms.guard.call("OpenSession", {"session": session_id}, client_fd=client_fd)
+        found = known or await self._create(uid, session_id, ask.about)
+        found.unmatched = str(opened.get("unmatched", ""))
+        return found
 
     def _refuse_when_stopping(self) -> None:
         if self._stopping:

@@ -21,7 +21,7 @@ class Outlet:
 
     async def sending(self, sent: Sent) -> int:
         """Write it down; its number. BudgetExceededError where the money is spent: then it is not sent."""
-        await self._check_money()
+        await self._check_spent()
         return await self.requests.add(
             self.uid,
             self.session,
@@ -37,18 +37,26 @@ class Outlet:
         tokens = (used.input_tokens, used.cached_tokens, used.output_tokens)
         await self.requests.finish(self.uid, number, tokens=tokens, cost=used.cost, error=used.error)
 
-    async def _check_money(self) -> None:
+    async def _check_spent(self) -> None:
         agent = self.live.config.agent
-        if not (agent.max_cost or agent.max_session_cost or agent.max_day_cost):
+        if not (
+            agent.max_cost
+            or agent.max_session_cost
+            or agent.max_day_cost
+            or agent.max_session_tokens
+            or agent.max_day_tokens
+        ):
             return
         spent = await self.requests.spent(self.uid, self.session, self.turn)
-        for what, used, most, key in (
-            ("turn", spent.turn, agent.max_cost, "max_cost"),
-            ("session", spent.session, agent.max_session_cost, "max_session_cost"),
-            ("day", spent.day, agent.max_day_cost, "max_day_cost"),
+        for key, used, most in (
+            ("max_cost", spent.turn, agent.max_cost),
+            ("max_session_cost", spent.session, agent.max_session_cost),
+            ("max_day_cost", spent.day, agent.max_day_cost),
+            ("max_session_tokens", spent.session_tokens, agent.max_session_tokens),
+            ("max_day_tokens", spent.day_tokens, agent.max_day_tokens),
         ):
             if most and used >= most:
                 raise BudgetExceededError(
-                    f"this {what} has cost {used:.4f} of {most:g}",
+                    f"agent.{key} is {most:g}, and {used:g} are used up",
                     hint=f"raise agent.{key}, or go on without a price: aios ask --model builtin",
                 )

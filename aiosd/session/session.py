@@ -7,25 +7,24 @@ goes on. A client that goes away changes nothing; a turn ends by itself, by `can
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from aiosd import exits
 from aiosd.agent.budget import Budget
 from aiosd.agent.conversation import parse_message, render_message
-from aiosd.agent.loop import Answered, Loop
-from aiosd.agent.prompt import render_prompt
+from aiosd.agent.loop import Answered
+from aiosd.agent.prompt import find_facts
 from aiosd.config import Live
 from aiosd.errors import AiosError, NotFoundError, SessionBusyError, StorageError
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts, complete_calls
-from aiosd.model.base import Message, Model, UserMessage
+from aiosd.model.base import Model, UserMessage
 from aiosd.model.catalog import Models
 from aiosd.session.events import EventLog
-from aiosd.session.outlet import Outlet
+from aiosd.session.turn import Ask, Turn
 from aiosd.session.waiting import Waiting, WaitingTurn
-from aiosd.tools import ToolContext, all_tools
 from aiosd.types import CallId, SessionId
 from aiosd.wire import (
     ApprovalNeeded,
@@ -40,7 +39,7 @@ from aiosd.wire import (
 from aiosd.wire_talk import Notice
 
 _LOG = logging.getLogger(__name__)
-_MAX_ABOUT = 1000
+_NEVER_S = 86_400
 _State = Literal["idle", "starting", "going", "cancelled", "leaving", "ending"]
 
 
@@ -53,27 +52,7 @@ class Rooms:
     guard: GuardClient
     models: Models
     live: Live
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a person asks in a turn. `model` is asked from then on in the session; "" leaves the one it has."""
-
-    prompt: str
-    input: str
-    cwd: str
-    wait_s: int
-    model: str = ""
-
-    @property
-    def about(self) -> str:
-        """What was asked, for lists of it: the words, or where there are none what came on standard input."""
-        return self.prompt if self.prompt.strip() else self.input[:_MAX_ABOUT].strip()
-
-    @property
-    def text(self) -> str:
-        """The message: the words, and below them what came on standard input."""
-        return f"{self.prompt}\n\n{self.input}".strip() if self.input else self.prompt
+    mode: Literal["system", "standalone"] = "standalone"
 
 
 class Session:
@@ -95,6 +74,8 @@ class Session:
         self.task: asyncio.Task[None] | None = None
         self._state: _State = "idle"
         self._waits = False
+        self._questions: dict[str, asyncio.Future[str]] = {}
+        self.unmatched = ""  # what the policy does with what no rule knows
 
     @property
     def running(self) -> bool:
@@ -202,43 +183,54 @@ class Session:
             self._settle()
             self.log.show_unstored()
 
-    async def _run_loop(self, ask: Ask, turn: int) -> Answered:
+    async def _run_loop(self, ask: Ask, number: int) -> Answered:
         rooms, limits = self._rooms, self._rooms.live.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=limits.max_seconds)
-
-        async def store(messages: Sequence[Message]) -> None:
-            await rooms.transcripts.append_messages(
-                self.uid, self.id, turn, [render_message(each) for each in messages]
-            )
-
         model, _gone = await self._choose_model("")
-        loop = Loop(
+        turn = Turn(
+            uid=self.uid,
+            session=self.id,
+            number=number,
+            ask=ask,
             model=model,
-            tools=all_tools(),
-            system=render_prompt(),
-            budget=budget,
-            context=ToolContext(
-                guard=rooms.guard,
-                session=self.id,
-                cwd=ask.cwd,
-                wait_s=ask.wait_s,
-                result_bytes=limits.result_bytes,
-                emit=self._emit,
-            ),
-            store=store,
-            log=Outlet(requests=rooms.transcripts.sent, live=rooms.live, uid=self.uid, session=self.id, turn=turn),
+            facts=find_facts(self.uid, mode=rooms.mode, unmatched=self.unmatched),
+            guard=rooms.guard,
+            transcripts=rooms.transcripts,
+            live=rooms.live,
+            emit=self._emit,
+            wait=lambda call, tell: self._ask_person(call, tell, ask.wait_s),
         )
         history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
         try:
             async with asyncio.timeout(limits.max_seconds), asyncio.TaskGroup() as group:
                 draining = group.create_task(self.log.drain_forever())
-                answered = await loop.run(history)
+                answered = await turn.make_loop(budget).run(history)
                 draining.cancel()
         except TimeoutError as exc:
             raise budget.out_of_time() from exc
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         return answered
+
+    async def _ask_person(self, call: CallId, tell: Callable[[], None], wait_s: int) -> str | None:
+        """What the person says to a question that `tell` shows; None where nobody does."""
+        future = self._questions[call] = asyncio.get_running_loop().create_future()
+        tell()
+        try:
+            async with asyncio.timeout(min(wait_s or _NEVER_S, self._rooms.live.config.agent.question_wait_s)):
+                return await future or None
+        except TimeoutError:
+            return None
+        finally:
+            del self._questions[call]
+
+    def answer(self, call: str, text: str) -> bool:
+        """The person says `text` to the question of `call` ("" is nobody there); whether it still waited."""
+        future = self._questions.get(call)
+        if future is None or future.done():
+            return False
+        future.set_result(text)
+        return True
 
     def _emit(self, event: Event) -> None:
         self.log.append(event)

@@ -190,13 +190,19 @@ def test_where_only_this_machine_may_be_asked_nothing_leaves_it(
 
 @pytest.mark.parametrize(
     ("key", "turns"),
-    [("max_cost", 0), ("max_session_cost", 1), ("max_day_cost", 2)],
+    [
+        ("max_cost = 0.01", 0),
+        ("max_session_cost = 0.01", 1),
+        ("max_day_cost = 0.01", 2),
+        ("max_session_tokens = 100", 1),
+        ("max_day_tokens = 100", 2),
+    ],
 )
-def test_money_is_bounded_in_a_turn_a_session_and_a_day(
+def test_money_and_tokens_are_bounded_in_a_turn_a_session_and_a_day(
     make_daemon: MakeDaemon, provider: ScriptedProvider, key: str, turns: int
 ) -> None:
     """Each request costs 0.01: the next one is not made."""
-    daemon = make_daemon(config=_config(provider, agent=f"{key} = 0.01", mine="input_price = 100.0\n"))
+    daemon = make_daemon(config=_config(provider, agent=key, mine="input_price = 100.0\n"))
     if turns == 0:
         provider.says(Say(calls=(HOST,), usage=(100, 0, 0)))
         failed = daemon.ask("what is it called?")[-1]
@@ -205,7 +211,7 @@ def test_money_is_bounded_in_a_turn_a_session_and_a_day(
         session = daemon.ask("hello")[0]["session"]
         failed = daemon.ask("again", session=session if turns == 1 else "")[-1]
     assert (failed["type"], failed["code"], failed["exit_status"]) == ("turn_failed", "budget_exceeded", 80)
-    assert key in failed["hint"]
+    assert key.split(maxsplit=1)[0] in failed["message"]
     assert len(provider.asked) == 1
 
 

@@ -21,7 +21,7 @@ from aiosd.model.base import (
     UserMessage,
     VerdictDelta,
 )
-from aiosd.tools import ToolContext, all_tools
+from aiosd.tools import Tool, ToolContext, all_tools
 from aiosd.types import CallId, SessionId
 from aiosd.wire import Argument, CallDone, CallProposed, Event, TextDelta, Usage
 from tests.doubles.guard import ScriptedGuard, decision, done, output, refusal
@@ -40,6 +40,7 @@ class Turn:
     result_bytes: int = 4096
     events: list[Event] = field(default_factory=list)
     stored: list[Message] = field(default_factory=list)
+    tools: tuple[Tool, ...] = field(default_factory=all_tools)
 
     async def run(self, *history: Message) -> Answered:
         """Run it to its end."""
@@ -56,7 +57,7 @@ class Turn:
             emit=self.events.append,
         )
         loop = Loop(
-            model=self.model, tools=all_tools(), system="be brief", budget=self.budget, context=context, store=store
+            model=self.model, tools=self.tools, system="be brief", budget=self.budget, context=context, store=store
         )
         return await loop.run(history or [QUESTION])
 

@@ -27,7 +27,7 @@ from aiosd.wire import (
     Usage,
     VerdictInfo,
 )
-from aiosd.wire_talk import Notice, ProgressDelta
+from aiosd.wire_talk import Notice, ProgressDelta, Question, TodoItem, TodoList
 
 SSE, LINES, TEXT, FRAMES = "text/event-stream", "application/x-ndjson", "text/plain", frames.MEDIA_TYPE
 
@@ -92,6 +92,16 @@ EVENTS: tuple[tuple[Event, str, bytes], ...] = (  # the event, as plain text, as
     (ProgressDelta(tool="", text="hm"), "", b""),
     (Notice(text="told\nonce", void=False), "[told\\u{a}once]\n", _frame("n", "! told\\u{a}once")),
     (Notice(text="asking again", void=True), "\n[asking again]\n", _frame("v", "") + _frame("n", "! asking again")),
+    (
+        Question(call="c", text="which?", choices=("a", "b")),
+        "[asks: which? / a / b]\n",
+        _frame("u", '{"call": "c", "text": "which?", "choices": ["a", "b"]}'),
+    ),
+    (
+        TodoList(items=(TodoItem(text="look", state="done"), TodoItem(text="mend", state="doing"))),
+        "",
+        _frame("n", "  [x] look") + _frame("n", "  [>] mend"),
+    ),
     (TurnDone(exit_status=77, steps=2), "\n", _frame("x", "77")),
     (_failed(), "[failed: it broke]\n", _frame("n", "! it broke (try later)") + _frame("x", "70")),
     (_failed(""), "[failed: it broke]\n", _frame("n", "! it broke") + _frame("x", "70")),

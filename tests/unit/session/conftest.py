@@ -15,7 +15,8 @@ from aiosd.guard.settings import GuardSettings
 from aiosd.memory.transcripts import Transcripts
 from aiosd.model.catalog import OneModel
 from aiosd.session.manager import SessionManager
-from aiosd.session.session import Ask, Rooms, Session
+from aiosd.session.session import Rooms, Session
+from aiosd.session.turn import Ask
 from aiosd.session.waiting import Waiting
 from tests.doubles.guard import ScriptedGuard
 from tests.doubles.model import ScriptedModel, text

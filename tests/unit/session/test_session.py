@@ -16,7 +16,8 @@ from aiosd.errors import (
     StorageError,
     TooManyRequestsError,
 )
-from aiosd.session.session import Ask, Session
+from aiosd.session.session import Session
+from aiosd.session.turn import Ask
 from aiosd.types import SessionId
 from tests.doubles.guard import decision, done, output
 from tests.doubles.model import call, text

@@ -1,0 +1,99 @@
+"""What one turn is made of: its loop, with the tools it has, what it may use up, and where its messages are kept."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from aiosd.agent.budget import Budget
+from aiosd.agent.conversation import render_message
+from aiosd.agent.loop import Loop
+from aiosd.agent.prompt import Facts, render_prompt
+from aiosd.agent.subagent import Task
+from aiosd.agent.talking import AskUser, Todo
+from aiosd.config import Live
+from aiosd.guard.client import GuardClient
+from aiosd.memory.transcripts import Transcripts
+from aiosd.model.base import Message, Model
+from aiosd.session.outlet import Outlet
+from aiosd.tools import Tool, ToolContext, all_tools
+from aiosd.types import CallId, SessionId
+from aiosd.wire import Event
+
+Wait = Callable[[CallId, Callable[[], None]], Awaitable[str | None]]
+_MAX_ABOUT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a person asks in a turn. `model` is asked from then on in the session; "" leaves the one it has."""
+
+    prompt: str
+    input: str
+    cwd: str
+    wait_s: int
+    model: str = ""
+
+    @property
+    def about(self) -> str:
+        """What was asked, for lists of it: the words, or where there are none what came on standard input."""
+        return self.prompt if self.prompt.strip() else self.input[:_MAX_ABOUT].strip()
+
+    @property
+    def text(self) -> str:
+        """The message: the words, and below them what came on standard input."""
+        return f"{self.prompt}\n\n{self.input}".strip() if self.input else self.prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A turn of `session` of `uid`: by `number`, of `model`, with whoever hears of it and is asked."""
+
+    uid: int
+    session: SessionId
+    number: int
+    ask: Ask
+    model: Model
+    facts: Facts
+    guard: GuardClient
+    transcripts: Transcripts
+    live: Live
+    emit: Callable[[Event], None]
+    wait: Wait
+
+    def make_loop(self, budget: Budget) -> Loop:
+        """The loop, which may use `budget`."""
+        limits = self.live.config.agent
+        context = ToolContext(
+            guard=self.guard,
+            session=self.session,
+            cwd=self.ask.cwd,
+            wait_s=self.ask.wait_s,
+            result_bytes=limits.result_bytes,
+            emit=self.emit,
+        )
+        outlet = Outlet(
+            requests=self.transcripts.sent, live=self.live, uid=self.uid, session=self.session, turn=self.number
+        )
+        system = render_prompt(self.facts)
+
+        def begin(tools: Sequence[Tool], where: ToolContext, prefix: str, *, kept: bool) -> Loop:
+            return Loop(
+                model=self.model,
+                tools=tools,
+                system=system,
+                budget=budget,
+                context=where,
+                store=self._store if kept else _keep_nothing,
+                log=outlet,
+                prefix=prefix,
+            )
+
+        task = Task(lambda where, prefix: begin(all_tools(), where, prefix, kept=False))
+        return begin((*all_tools(), AskUser(self.wait), Todo(), task), context, "", kept=True)
+
+    async def _store(self, messages: Sequence[Message]) -> None:
+        bodies = [render_message(each) for each in messages]
+        await self.transcripts.append_messages(self.uid, self.session, self.number, bodies)
+
+
+async def _keep_nothing(_messages: Sequence[Message]) -> None:
+    """What a helper says and sees is kept by nobody: its answer is the result of a call."""
