@@ -378,6 +378,8 @@ def test_these_are_all_the_resources(daemon: Daemon) -> None:
         ("post", "/v1/policy/check"),
         ("post", "/v1/login"),
         ("get", "/v1/models"),
+        ("get", "/v1/sent"),
+        ("get", "/v1/sent/{id}"),
         ("get", "/v1/status"),
         ("get", "/v1/doctor"),
         ("get", "/v1/config"),
