@@ -120,7 +120,8 @@ def _load(numbered: Numbered) -> JsonObject:
 
 def _describe_call(event: JsonObject) -> str:
     arguments = {str(_field(item, "name")): str(_field(item, "value")) for item in _items(event["arguments"])}
-    shown = arguments.get("command") or " ".join([str(event["tool"]), arguments.get("path", "")]).strip()
+    named = (arguments.get(name, "") for name in ("path", "what", "name"))
+    shown = arguments.get("command") or " ".join([str(event["tool"]), *named])
     return " ".join(shown.split())
 
 

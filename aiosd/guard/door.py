@@ -14,6 +14,7 @@ from aiosd.audit.records import Decision, Done, Outcome
 from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.asking import Asked, Asking
 from aiosd.guard.ledger import Ledger
+from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.request import Request, Result, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.sessions import GuardSession
@@ -107,7 +108,7 @@ class Door:
                 self.idle.set()
 
     async def _execute(self, request: Request, tell: Tell) -> Result:
-        verdict = self._policy.evaluate(request.action, request.session.principal)
+        verdict = self._evaluate(request)
         try:
             run_as, profiles = self._confine(request.session.principal, verdict)
             if verdict.tier is Tier.REQUIRE_APPROVAL and run_as is not RunAs.ROOT:
@@ -133,12 +134,22 @@ class Door:
             return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))
         return await self._run(request, verdict, profiles, tell)
 
+    def _evaluate(self, request: Request) -> Verdict:
+        principal = request.session.principal
+        if isinstance(request.action, ObserveAction):
+            return judge_observation(request.action, principal, self._live.now.admin_groups)
+        return self._policy.evaluate(request.action, principal)
+
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
         """Run what was allowed, and record its end, whatever that is."""
         ended = Ended(outcome=Outcome.CANCELLED, reason="interrupted")
         environment = self._environment(request.session, profiles[0].name)
         try:
-            if isinstance(request.action, FileAction):
+            if isinstance(request.action, ObserveAction):
+                ended = await self._runner.run_observation(
+                    request.action, environment, timeout_s=request.timeout_s, tell=tell
+                )
+            elif isinstance(request.action, FileAction):
                 tool = (request.action.tool, dict(request.arguments), request.content)
                 ended = await self._runner.run_tool(
                     request.session, profiles[0], tool, environment, timeout_s=request.timeout_s, tell=tell

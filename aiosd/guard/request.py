@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiosd.audit.records import Decided, Decision, digest_text
 from aiosd.guard.approvals import Answer, Approval
+from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import CommandAction, FileAction, Verdict
 from aiosd.types import CallId
@@ -20,7 +21,7 @@ class Request:
 
     session: GuardSession
     call: CallId
-    action: CommandAction | FileAction
+    action: CommandAction | FileAction | ObserveAction
     timeout_s: int
     arguments: tuple[tuple[str, str | int | bool], ...] = ()
     content: bytes = b""
@@ -31,7 +32,13 @@ class Request:
     @property
     def tool(self) -> str:
         """Which tool it is of."""
-        return "bash" if isinstance(self.action, CommandAction) else self.action.tool
+        match self.action:
+            case CommandAction():
+                return "bash"
+            case FileAction():
+                return self.action.tool
+            case ObserveAction():
+                return "observe"
 
     @property
     def cwd(self) -> str:
@@ -46,6 +53,8 @@ class Request:
                 return self.action.line
             case FileAction():
                 return f"{self.action.tool} {self.action.path}"
+            case ObserveAction():
+                return self.action.text
 
     @property
     def exact(self) -> str:

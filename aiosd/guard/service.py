@@ -4,6 +4,7 @@ aiosd (its uid, or in standalone mode the guard's own) may open sessions for the
 act in those; a person in their own. Approvals and the record are answered by the caller's uid alone.
 """
 
+import base64
 import json
 import os
 import pwd
@@ -16,6 +17,7 @@ from aiosd.guard.diagnose import diagnose
 from aiosd.guard.door import Door
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
 from aiosd.guard.ledger import Ledger
+from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
 from aiosd.guard.polkit import NotAuthenticatedError, authenticate
 from aiosd.guard.request import Request, Result
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
@@ -30,6 +32,7 @@ from aiosd.types import ApprovalId, CallId, JsonObject, Principal, RunAs, Sessio
 _NAME = "io.aios.Guard"
 _MAX_LINE = 65_536 + 1  # the policy denies what is over; the wire only bounds it
 _MAX_CONTENT = 768 * 1024
+_MOST_OWN = 200  # records
 _WRITING_TOOLS = frozenset({"write_file", "edit_file"})
 # Each file tool's own arguments, by type; `path` is the action's.
 _TOOL_ARGUMENTS: dict[str, dict[str, type]] = {
@@ -78,6 +81,7 @@ class Service:
                 "Evaluate": self._evaluate,
                 "Execute": self._execute,
                 "Invoke": self._invoke,
+                "Observe": self._observe,
                 "ListKept": self._list_kept,
                 "ListPending": self._list_pending,
                 "Answer": self._answer,
@@ -86,7 +90,7 @@ class Service:
                 "Ping": self._ping,
                 "Diagnose": self._diagnose,
             },
-            streaming=frozenset({"Execute", "Invoke"}),
+            streaming=frozenset({"Execute", "Invoke", "Observe"}),
         )
 
     async def _open_session(self, call: Call) -> None:
@@ -119,7 +123,7 @@ class Service:
         await call.reply({"verdict": render_verdict(verdict, confinement)})
 
     async def _execute(self, call: Call) -> None:
-        await self._perform(call, _parse_command(call, cwd=call.text("cwd")), arguments=(), content=b"")
+        await self._perform(call, _parse_command(call, cwd=call.text("cwd")))
 
     async def _invoke(self, call: Call) -> None:
         action = _parse_file_action(call)
@@ -129,10 +133,10 @@ class Service:
     async def _perform(
         self,
         call: Call,
-        action: CommandAction | FileAction,
+        action: CommandAction | FileAction | ObserveAction,
         *,
-        arguments: tuple[tuple[str, str | int | bool], ...],
-        content: bytes,
+        arguments: tuple[tuple[str, str | int | bool], ...] = (),
+        content: bytes = b"",
     ) -> None:
         settings = self._live.now
         request = Request(
@@ -157,6 +161,27 @@ class Service:
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
         await call.reply(_render_result(result))
+
+    async def _observe(self, call: Call) -> None:
+        action = ObserveAction(what=call.text("what"), name=call.optional_text("name", limit=255))
+        if action.what in OWN:
+            await self._show_own(call, action.what)
+        elif is_possible_name(action):
+            await self._perform(call, action)
+        else:
+            raise invalid_parameter("name" if action.what in OBSERVATIONS else "what")
+
+    async def _show_own(self, call: Call, what: str) -> None:
+        """What the session's person could ask for themself: nothing runs."""
+        principal = self._session(call).principal
+        if what == "approvals":
+            found = [approval.card() for approval in self._approvals.pending(who=Approver(uid=principal.uid))]
+        else:
+            found = await self._ledger.read(Query(uid=principal.uid, limit=_MOST_OWN))
+        lines = "".join(f"{json.dumps(entry)}\n" for entry in found).encode()
+        data = base64.b64encode(lines).decode("ascii")
+        await call.reply({"event": "output", "stream": "stdout", "data": data}, continues=True)
+        await call.reply(_render_result(Result(outcome="done", status=0, output_bytes=len(lines))))
 
     async def _list_kept(self, call: Call) -> None:
         if call.peer.uid != self._agent_uid:

@@ -6,6 +6,7 @@ has been proposed since the last question is found in the request itself.
 """
 
 import functools
+import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from aiosd.model.base import (
@@ -39,7 +40,8 @@ from aiosd.types import CallId, JsonObject
 __all__ = ["BuiltinModel"]
 
 _TOOL = "bash"
-_OBSERVE = "observe"  # a line that begins so is a root observation, by its name
+_OBSERVE = "observe"  # a line that begins so is an observation of the guard, by its name
+_OBSERVED = ("what", "name")
 _NO_OBSERVING = "[refused: there is no tool for it in this session]"
 _ASKED_FOR = ("sudo ", "kill ")  # lines that a person is asked about, and told whose wish they are
 _MOST_REASON = 500
@@ -156,7 +158,7 @@ def _by_line(messages: tuple[Message, ...]) -> Mapping[str, tuple[ToolResult, ..
 def _line(call: ToolCall) -> str:
     """The line that was proposed by `call`, as the data has it."""
     if call.tool == _OBSERVE:
-        return f"{_OBSERVE} {call.arguments.get('what')}"
+        return shlex.join([_OBSERVE, *(str(call.arguments[name]) for name in _OBSERVED if name in call.arguments)])
     return str(call.arguments.get("command"))
 
 
@@ -203,7 +205,7 @@ def _propose(lines: tuple[str, ...], messages: tuple[Message, ...], question: st
         tool = _TOOL
         arguments: JsonObject = {"command": line} if here else {"command": line, "cwd": "/"}
         if line.startswith(f"{_OBSERVE} "):
-            tool, arguments = _OBSERVE, {"what": line.removeprefix(f"{_OBSERVE} ")}
+            tool, arguments = _OBSERVE, dict(zip(_OBSERVED, shlex.split(line)[1:], strict=False))
         elif line.startswith(_ASKED_FOR):
             arguments["reason"] = question[:_MOST_REASON]
         yield CallDelta(call=ToolCall(id=CallId(f"call-{number}"), tool=tool, arguments=arguments))

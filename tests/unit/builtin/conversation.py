@@ -21,7 +21,12 @@ from aiosd.model.builtin import BuiltinModel
 from aiosd.types import CallId
 
 BASH = ToolSpec(name="bash", description="Runs a command line.", parameters={"type": "object"})
+OBSERVE = ToolSpec(name="observe", description="Looks as root.", parameters={"type": "object"})
 MODEL = BuiltinModel()
+_ARGUMENTS = {
+    "bash": (("command",), ("command", "cwd"), ("command", "cwd", "reason")),
+    "observe": (("what",), ("what", "name")),
+}
 
 Outcome = Literal["done", "failed", "denied", "unanswered", "timed_out", "cancelled", "refused"]
 
@@ -63,22 +68,28 @@ async def ask(question: str, machine: Machine, *, before: tuple[Message, ...] = 
         if not calls:
             return Exchange(steps=tuple(steps), answer=answer, verdict=verdict, messages=tuple(messages))
         assert answer == verdict == ""
-        steps.append(tuple(str(call.arguments["command"]) for call in calls))
+        steps.append(tuple(map(_line, calls)))
         messages.append(AssistantMessage(calls=calls))
-        messages.extend(machine(str(call.arguments["command"])).result(call.id) for call in calls)
+        messages.extend(machine(_line(call)).result(call.id) for call in calls)
     raise AssertionError(f"no answer after {steps}")
+
+
+def _line(call: ToolCall) -> str:
+    """A call as one line: the command, or `observe` and what."""
+    if call.tool == "observe":
+        return " ".join(["observe", *map(str, call.arguments.values())])
+    return str(call.arguments["command"])
 
 
 async def step(messages: tuple[Message, ...], *, tools: bool = True) -> tuple[tuple[ToolCall, ...], str, str]:
     """What the model says next: its calls, its text, its verdict."""
     calls: list[ToolCall] = []
     text = verdict = ""
-    request = ModelRequest(system="", messages=messages, tools=(BASH,) if tools else ())
+    request = ModelRequest(system="", messages=messages, tools=(BASH, OBSERVE) if tools else ())
     async for delta in MODEL.stream(request):
         match delta:
             case CallDelta():
-                assert delta.call.tool == "bash"
-                assert list(delta.call.arguments) in (["command"], ["command", "cwd"])
+                assert tuple(delta.call.arguments) in _ARGUMENTS[delta.call.tool]
                 calls.append(delta.call)
             case TextDelta():
                 text += delta.text
@@ -105,7 +116,9 @@ def everything(printed: Printed) -> Machine:
 
 
 def real(command: str) -> Printed:
-    """This machine: the command line in bash, stdout and then stderr."""
+    """This machine: the command line in bash, stdout and then stderr. Nothing is changed, and nothing seen as root."""
+    if command.startswith(("sudo ", "observe ")):
+        return Printed(text="[refused: commands as root need the installed service]", outcome="refused")
     environment = {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent"}
     done = subprocess.run(
         ["bash", "--norc", "--noprofile", "-c", command], capture_output=True, text=True, env=environment, check=False

@@ -339,3 +339,5 @@ Hint: You are currently not seeing messages from other users and the system.
       Users in groups 'adm', 'systemd-journal' can see all messages.
       Pass -q to turn off this notice.
 """
+
+NOT_SHOWN = "[denied: only root and members of wheel, sudo are shown the last entries of a unit's journal]"

@@ -18,6 +18,8 @@ LOG = (
     "2026-11-21 09:15:36  systemd[1]: Failed to start shop-sync.service - Sync the shop's stock.\n"
 )
 
+NOT_SHOWN = Printed(text=samples.NOT_SHOWN, outcome="failed")
+
 
 async def test_failed_units_are_counted_and_listed() -> None:
     command = "systemctl list-units --failed --all --plain --no-legend --no-pager"
@@ -254,7 +256,10 @@ async def test_a_service_that_does_not_exist_is_said_not_to() -> None:
     ],
 )
 async def test_a_log_that_cannot_be_read_leaves_the_state(journal: Printed, end: str) -> None:
-    exchange = await ask("is ssh up", printing({"systemctl show": samples.SHOW_INACTIVE, "journalctl": journal}))
+    exchange = await ask(
+        "is ssh up",
+        printing({"systemctl show": samples.SHOW_INACTIVE, "journalctl": journal, "observe": NOT_SHOWN}),
+    )
     assert exchange.answer == (
         f"ssh.service (OpenBSD Secure Shell server) is not running. It does not start at boot.{end}"
     )

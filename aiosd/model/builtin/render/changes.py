@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, no_answer, trouble
 from aiosd.model.builtin.render.processes import Process, parse_ps
-from aiosd.model.builtin.render.services import parse_units, with_log
+from aiosd.model.builtin.render.services import parse_units, wants_root_journal, with_log
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _NAME_COLUMNS = 60
@@ -58,6 +58,8 @@ def change_service(seen: Seen) -> Answer | More:
         return Answer(sentences=(told,))
     if "journal" not in seen.readings:
         return More(command="journal", fill=quoted)
+    if wants_root_journal(seen):
+        return More(command="root_journal", fill=quoted)
     state = say("still_state", unit=name, state=clip(f"{after['ActiveState']} ({after.get('SubState', '')})", 40))
     sentences = (*(failure.sentences if failure else ()), state)
     told_log = with_log(seen, sentences, notes=())

@@ -5,6 +5,8 @@ import shlex
 from collections import Counter
 
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, caveats, no_answer, trouble
+from aiosd.model.builtin.render.services import hides_entries
+from aiosd.model.builtin.render.when import read_span, render_when
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _SHOWN = 20
@@ -16,8 +18,6 @@ _NO_ENTRIES = "-- No entries --"
 # `journalctl -o short-iso`: time with zone, host, who, what.
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[+-]\d\d:?\d\d \S+ (.*)")
 _SOURCE = re.compile(r"([^\s:\[]+)(?:\[\d+\])?: ")
-_AGO = re.compile(r"-(\d+)(min|h|d|w|month)")
-_SECONDS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800, "month": 2_592_000}
 _BLAME = re.compile(r"\s*((?:\d+(?:min|ms|s|h|\.\d+s) ?|\d+\.\d+s ?)+)\s+(\S+)")
 _FINISHED = re.compile(r"Startup finished in (.*?)(?: = (\S.*?))?\s*$")
 
@@ -33,39 +33,44 @@ def parse_journal(reading: Reading) -> list[tuple[str, str]] | None:
     return [] if done and reading.result.status in {0, 1} else None
 
 
-def render_when(seen: Seen, slot: str = "when") -> str:
-    """The time that a question names, in words."""
-    say, value = seen.say, seen.slot(slot)
-    if f"when_{value}" in say.sentences:
-        return say(f"when_{value}")
-    if ago := _AGO.fullmatch(value):
-        return say("when_last", span=say.duration(int(ago[1]) * _SECONDS[ago[2]]))
-    return say("when_since", day=clip(value, 20)) if value else say("when_ever")
-
-
 def service_logs(seen: Seen) -> Answer | More:
-    """From `journalctl -u`: the last entries; from `systemctl show` whether there is such a unit."""
+    """From `journalctl -u`: the last entries; from `systemctl show` whether there is such a unit.
+
+    Who may not read them all is shown what the guard shows them.
+    """
     say, slot = seen.say, seen.slots["service"]
-    entries = parse_journal(seen["journal"])
-    unit = slot.value
-    if entries == [] and slot.others and "LoadState=not-found" in seen["show"].lines:
+    unit, journal = slot.value, "journal"
+    if "LoadState=not-found" in seen["show"].lines and parse_journal(seen["journal"]) == [] and slot.others:
         if "others" not in seen.readings:
             return More(command="others", fill={"others": shlex.join(slot.others)})
-        known = [block for block in seen["others"].out.split("\n\n") if "LoadState=not-found" not in block]
-        names = [line[3:] for block in known for line in block.split("\n") if line.startswith("Id=")]
-        if names and "other_journal" not in seen.readings:
-            return More(command="other_journal", fill={"service": shlex.quote(names[0])})
-        if names:
-            unit, entries = names[0], parse_journal(seen["other_journal"])
+        if known := _known_units(seen["others"]):
+            unit, journal = known[0], "other_journal"
+    if journal not in seen.readings:
+        return More(command=journal, fill={"service": shlex.quote(unit)})
+    reading = seen[journal]
+    entries, partial = parse_journal(reading), bool(reading.complaints)
+    if "LoadState=not-found" in seen["show"].lines and unit == slot.value and not entries:
+        return Answer(sentences=(say("no_unit", unit=clip(unit, _NAME_COLUMNS)),))
+    if hides_entries(reading) and "root" not in seen.readings:
+        return More(command="root", fill={"service": shlex.quote(unit)})
+    if "root" in seen.readings and (of_all := parse_journal(seen["root"])) is not None:
+        if "now" not in seen.readings:
+            return More(command="now")
+        since, until = read_span(seen)
+        entries, partial = [entry for entry in of_all if since <= entry[0] < until], False
     if entries is None:
-        return no_answer(seen, seen["journal"])
+        return no_answer(seen, reading)
     unit = clip(unit, _NAME_COLUMNS)
-    notes = (say("log_partial"),) if seen["journal"].complaints else ()
-    if not entries and "LoadState=not-found" in seen["show"].lines and unit == slot.value:
-        return Answer(sentences=(say("no_unit", unit=unit),))
+    notes = (say("log_partial"),) if partial else ()
     if not entries:
         return Answer(sentences=(say("log_none", unit=unit),), notes=notes)
     return Answer(sentences=(say.count("log_of", len(entries), unit=unit),), table=_table(entries), notes=notes)
+
+
+def _known_units(reading: Reading) -> list[str]:
+    """The units of `systemctl show` that there are."""
+    known = [block for block in reading.out.split("\n\n") if "LoadState=not-found" not in block]
+    return [line[3:] for block in known for line in block.split("\n") if line.startswith("Id=")]
 
 
 def recent_errors(seen: Seen) -> Answer | More:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from aiosd.model.builtin.render.outcome import Reading, Seen, no_answer
+from aiosd.model.builtin.render.when import read_span, render_when
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _SHOWN = 15
@@ -24,19 +25,31 @@ def pending_approvals(seen: Seen) -> Answer:
 
 
 def record(seen: Seen) -> Answer:
-    """From the guard: the last decisions about this person's actions, the newest first."""
+    """From the guard: the last decisions about this person's actions. What was asked about comes first."""
     say, reading = seen.say, seen["record"]
     if reading.result.outcome != "done":
         return no_answer(seen, reading)
-    found = _objects(reading)
+    since, until = read_span(seen)
+    found = [entry for entry in _objects(reading) if entry.get("kind") == "decided" and since <= _at(entry) < until]
     if not found:
-        return Answer(sentences=(say("record_none"),))
+        named = bool(seen.slot("when"))
+        return Answer(sentences=(say("record_none_then", when=render_when(seen)) if named else say("record_none"),))
+    looked = [entry for entry in found if entry.get("decision") == "allowed"]
+    approved = [entry for entry in found if entry.get("decision") == "approved"]
+    others = [entry for entry in found if entry.get("decision") != "allowed"]
     rows = tuple(
-        (_text(entry, "at")[:19].replace("T", " "), _text(entry, "decision"), _text(entry, "action"))
-        for entry in found[:_SHOWN]
+        (_at(entry), say(f"decision_{_text(entry, 'decision')}"), _text(entry, "action"))
+        for entry in (*reversed(others), *reversed(looked))
+        if f"decision_{_text(entry, 'decision')}" in say.sentences
     )
-    table = Table(headings=(say("col_when"), say("col_decision"), say("col_user_action")), rows=rows)
-    return Answer(sentences=(say.count("record_some", len(rows)),), table=table)
+    counts = {"approved": len(approved), "refused": len(others) - len(approved), "looked": len(looked)}
+    sentence = say.count("record_some", len(found), **{name: str(count) for name, count in counts.items()})
+    headings = (f"{say('col_when')} (UTC)", say("col_decision"), say("col_user_action"))
+    return Answer(sentences=(sentence,), table=Table(headings=headings, rows=rows[:_SHOWN]))
+
+
+def _at(entry: dict[str, Any]) -> str:
+    return _text(entry, "at")[:19].replace("T", " ")
 
 
 def _objects(reading: Reading) -> list[dict[str, Any]]:

@@ -5,10 +5,9 @@ Both are asked, as either may be missing; a machine can have both.
 
 import re
 import shlex
-from datetime import datetime, timedelta
 
-from aiosd.model.builtin.render.journal import render_when
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, no_answer, trouble
+from aiosd.model.builtin.render.when import read_span, render_when
 from aiosd.model.builtin.text import Answer, Table, clip, clip_path, render_size
 
 _MOST_ROWS = 40
@@ -17,9 +16,6 @@ _TEXT_COLUMNS = 100
 _PACMAN_LOG = re.compile(r"\[(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)[^\]]*\] \[ALPM\] (\w+) (\S+) \((.*)\)")
 _DPKG_LOG = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d):\d\d (install|upgrade|remove) (\S+) (\S+) (\S+)")
 _ACTS = {"install": "installed", "upgrade": "upgraded", "remove": "removed", "downgraded": "upgraded"}
-_AGO = re.compile(r"-(\d+)(min|h|d|w|month)")
-_HOURS = {"min": 1 / 60, "h": 1, "d": 24, "w": 168, "month": 720}
-_NEVER = "9999"  # after every date
 _INSTALLED_SIZE = re.compile(r"([\d.]+) (B|KiB|MiB|GiB)")
 
 
@@ -167,7 +163,7 @@ def package_history(seen: Seen) -> Answer:
     readable = any(seen[log].result.status in {0, 1} and not seen[log].complaints for log in ("pacman", "dpkg"))
     if not found and not readable:
         return Answer(sentences=(say("history_unread"),), failed=True)
-    since, until = _span(seen)
+    since, until = read_span(seen)
     kept = sorted(entry for entry in found if since <= entry[0] < until)
     when = render_when(seen)
     if not kept:
@@ -184,22 +180,6 @@ def package_history(seen: Seen) -> Answer:
         table=Table(headings=(say("col_when"), say("col_action"), say("col_package"), say("col_version")), rows=rows),
         notes=notes,
     )
-
-
-def _span(seen: Seen) -> tuple[str, str]:
-    """The beginning and the end of the time that was asked for, as the logs write it: by the clock of the machine."""
-    asked, now = seen.slot("when"), seen["now"].out.strip()
-    if not asked or len(now) != len("2026-11-21T12:00:00"):
-        return "", _NEVER
-    try:
-        moment = datetime.fromisoformat(now)
-    except ValueError:
-        return "", _NEVER
-    if ago := _AGO.fullmatch(asked):
-        return f"{moment - timedelta(hours=int(ago[1]) * _HOURS[ago[2]]):%Y-%m-%d %H:%M}", _NEVER
-    today, yesterday = (f"{moment - timedelta(days=days):%Y-%m-%d}" for days in (0, 1))
-    named = {"today": (today, _NEVER), "yesterday": (yesterday, today), "since_yesterday": (yesterday, _NEVER)}
-    return named.get(asked, (asked, _NEVER))
 
 
 def parse_updates(pacman: Reading, apt: Reading) -> list[tuple[str, str, str]]:

@@ -67,7 +67,7 @@ def last_logins(seen: Seen) -> Answer:
         rows = [row for row in rows if row[1] == wanted]
     readable = any(seen[name].result.outcome == "done" and not seen[name].complaints for name in ("last", "root"))
     if not rows and not readable:
-        reason = withheld(seen["root"])
+        reason = withheld(seen, seen["root"])
         return Answer(sentences=(say("root_only", reason=reason),), failed=True)
     if not rows:
         shown = clip(wanted, _NAME_COLUMNS)
@@ -82,7 +82,7 @@ def last_logins(seen: Seen) -> Answer:
 def failed_logins(seen: Seen) -> Answer:
     """From the guard's observation of the journal: how many, of whom, from where."""
     say, reading = seen.say, seen["failed"]
-    if reason := withheld(reading):
+    if reason := withheld(seen, reading):
         return Answer(sentences=(say("root_only", reason=reason),), failed=True)
     entries = [
         (moment, text, found[1]) for moment, text in parse_journal(reading) or [] if (found := _FAILED_FOR.search(text))

@@ -8,6 +8,9 @@ from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, no_answer
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _MOST_ROWS = 40
+_MISSING = re.compile(r"this machine has no (.+?)\]?$")
+_UNIT = re.compile(r"cgroup:\S*/([^/\s]+\.(?:service|socket))(?:\s|$)")
+_REASON = re.compile(r"\[(?:failed|denied|refused): (.*)\]")
 _USER = re.compile(r'\("([^"]+)",pid=(\d+)')
 _LOOPBACK = re.compile(r"127\.|\[::1\]|\[::ffff:127\.|::1$")
 _EVERYWHERE = {"0.0.0.0", "*", "[::]"}
@@ -17,12 +20,13 @@ _NFT_RULE = re.compile(r"\s+(?!type |policy |flags |elements |chain |set |map |t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A listening socket: whose it is, is empty where that was not seen."""
+    """A listening socket. Whose it is, and of which unit, is empty where that was not seen."""
 
     protocol: str
     address: str
     port: str
     owner: str = ""
+    unit: str = ""
 
     @property
     def local(self) -> bool:
@@ -30,13 +34,16 @@ class Socket:
         return _LOOPBACK.match(self.address) is not None
 
 
-def withheld(reading: Reading) -> str:
+def withheld(seen: Seen, reading: Reading) -> str:
     """Why an observation was not given, "" where it was."""
     if reading.result.outcome == "done":
         return ""
     lines = [*reading.lines, *reading.complaints, reading.reason]
     said = next((line for line in reversed(lines) if line.strip()), reading.result.outcome)
-    return clip(said.strip().removeprefix("[failed: ").removesuffix("]"), 200)
+    if missing := _MISSING.search(said):
+        return seen.say("missing_tool", tool=clip(missing[1], 60))
+    known = next((sentence for sign, sentence in seen.knowledge.symptoms if sign in said), "")
+    return seen.say(known) if known else clip(_REASON.sub(r"\1", said.strip()), 200)
 
 
 def parse_sockets(reading: Reading) -> list[Socket] | None:
@@ -47,9 +54,14 @@ def parse_sockets(reading: Reading) -> list[Socket] | None:
         if len(fields) >= 6 and fields[0] in {"tcp", "udp"} and ":" in fields[4]:
             address, _, port = fields[4].rpartition(":")
             owner = ", ".join(f"{name} (PID {pid})" for name, pid in dict.fromkeys(_USER.findall(line)))
+            unit = _UNIT.search(line)
             found.append(
                 Socket(
-                    protocol=fields[0], address=clip(address.partition("%")[0], 50), port=clip(port, 10), owner=owner
+                    protocol=fields[0],
+                    address=clip(address.partition("%")[0], 50),
+                    port=clip(port, 10),
+                    owner=owner,
+                    unit=unit[1] if unit else "",
                 )
             )
     if not found and (reading.lines or reading.complaints or reading.result.outcome != "done"):
@@ -62,7 +74,7 @@ def _see(seen: Seen) -> tuple[list[Socket] | None, tuple[str, ...]]:
     owned = parse_sockets(seen["owners"]) if seen["owners"].result.outcome == "done" else None
     if owned:
         return owned, ()
-    reason = withheld(seen["owners"])
+    reason = withheld(seen, seen["owners"])
     sockets = parse_sockets(seen["sockets"])
     return sockets, (seen.say("owners_hidden", reason=reason),) if reason and sockets else ()
 
@@ -149,7 +161,7 @@ def connections(seen: Seen) -> Answer:
 def firewall(seen: Seen) -> Answer:
     """From the guard's observation of nftables or iptables: rules, and what happens to the rest."""
     reading, say = seen["rules"], seen.say
-    if reason := withheld(reading):
+    if reason := withheld(seen, reading):
         return Answer(sentences=(say("root_only", reason=reason),), failed=True)
     count = count_rules(reading)
     if not count:

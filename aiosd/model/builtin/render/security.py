@@ -1,6 +1,7 @@
 """The security check: what an administrator would look at first, ranked, each finding with what would fix it."""
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from aiosd.model.builtin.render.outcome import Reading, Seen, no_answer
@@ -8,6 +9,7 @@ from aiosd.model.builtin.render.packages import is_missing, parse_updates, rende
 from aiosd.model.builtin.render.ports import Socket, count_rules, drops_input, parse_sockets, withheld
 from aiosd.model.builtin.text import Answer, Table, clip
 
+_OBSERVED = ("sshd", "sudo", "firewall", "owners")
 _STALE_S = 14 * 86_400
 _SSHD_DROP_IN = "/etc/ssh/sshd_config.d/00-hardening.conf"
 # sudoers(5), as `grep -rn` prints it: file, line, who, hosts, what may be run.
@@ -32,7 +34,7 @@ def security_check(seen: Seen) -> Answer:
         ("firewall", "part_firewall", _judge_firewall),
         ("owners", "part_owners", _judge_nothing),
     ):
-        reason = withheld(seen[name])
+        reason = withheld(seen, seen[name])
         if not reason:
             findings += judge(seen, seen[name])
         elif not is_missing(seen[name]):
@@ -42,7 +44,8 @@ def security_check(seen: Seen) -> Answer:
         return no_answer(seen, seen["sockets"])
     findings += _judge_ports(seen, sockets or [])
     findings += _judge_updates(seen)
-    notes = (say("security_hidden", what=say.list(tuple(hidden))),) if hidden else ()
+    reason = next((withheld(seen, seen[name]) for name in _OBSERVED if withheld(seen, seen[name])), "")
+    notes = (say("security_hidden", what=say.list(tuple(hidden)), reason=reason),) if hidden else ()
     if not findings:
         return Answer(sentences=(say("security_clean"),), notes=notes)
     findings.sort(key=lambda finding: -finding.weight)
@@ -110,10 +113,8 @@ def _judge_ports(seen: Seen, sockets: list[Socket]) -> list[_Finding]:
     for one in sockets:
         key = (one.port, one.protocol)
         if not one.local and key not in _EXPECTED_OPEN:
-            who = one.owner or "?"
-            program = who.partition(" (")[0]
-            fix = f"sudo systemctl disable --now {program}" if one.owner else "sudo ss -tulnp"
-            text = seen.say("find_port", port="/".join(key), who=clip(who, 60))
+            fix = f"sudo systemctl disable --now {shlex.quote(one.unit)}" if one.unit else "sudo ss -tulnp"
+            text = seen.say("find_port", port="/".join(key), who=clip(one.unit or one.owner or "?", 60))
             found[key] = _Finding(weight=30, text=text, fix=clip(fix, 80))
     return list(found.values())
 

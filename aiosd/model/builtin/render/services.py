@@ -16,6 +16,8 @@ _NOT_STARTED = {"203": "exec_203", "217": "exec_217", "200": "exec_200", "226": 
 _UP = {"active", "reloading", "refreshing"}
 # `journalctl -o short-iso`: time with zone, host, who, what.
 _JOURNAL_LINE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[+-]\d\d:?\d\d \S+ (.*)")
+_LOG_ROWS = 5
+_HIDDEN = ("insufficient permissions", "not seeing messages from other users")
 _NO_ENTRIES = "-- No entries --"
 
 
@@ -66,6 +68,8 @@ def service_state(seen: Seen) -> Answer | More:
     up = unit["ActiveState"] in _UP
     if not up and unit["LoadState"] == "loaded" and "journal" not in seen.readings:
         return More(command="journal", fill={"service": shlex.quote(unit["Id"])})
+    if wants_root_journal(seen):
+        return More(command="root_journal", fill={"service": shlex.quote(unit["Id"])})
     sentences = []
     if unit["Id"] != slot.value:
         sentences.append(say(known_as, unit=clip(slot.value, _NAME_COLUMNS), name=name))
@@ -140,14 +144,28 @@ def _boot(seen: Seen, unit: Mapping[str, str]) -> tuple[str, ...]:
     return (seen.say(key),) if key and unit["LoadState"] == "loaded" else ()
 
 
+def hides_entries(reading: Reading) -> bool:
+    """Whether journalctl says that there is more than this person may read."""
+    return any(sign in line for line in reading.complaints for sign in _HIDDEN)
+
+
+def wants_root_journal(seen: Seen) -> bool:
+    """Whether the log, or a part of it, is hidden from this person, and the guard was not asked for it yet."""
+    if "journal" not in seen.readings or "root_journal" in seen.readings:
+        return False
+    return hides_entries(seen["journal"])
+
+
 def with_log(seen: Seen, sentences: tuple[str, ...], notes: tuple[str, ...]) -> Answer:
     """The answer, with the last lines of the log where they were read."""
     say = seen.say
     if "journal" not in seen.readings:
         return Answer(sentences=sentences, notes=notes)
     reading = seen["journal"]
+    if "root_journal" in seen.readings and seen["root_journal"].result.outcome == "done":
+        reading = seen["root_journal"]
     entries = [_JOURNAL_LINE.fullmatch(line) for line in reading.lines]
-    rows = tuple((f"{entry[1]} {entry[2]}", clip(entry[3], _TEXT_COLUMNS)) for entry in entries if entry)
+    rows = tuple((f"{entry[1]} {entry[2]}", clip(entry[3], _TEXT_COLUMNS)) for entry in entries if entry)[-_LOG_ROWS:]
     if rows:
         table = Table(headings=("", ""), rows=rows)
         if reading.complaints:

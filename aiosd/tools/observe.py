@@ -1,0 +1,37 @@
+"""The `observe` tool: what only root can see, by name; and what the person's own approvals and record are."""
+
+from dataclasses import replace
+
+from aiosd.guard.observe import OBSERVATIONS, OWN
+from aiosd.model.base import ToolCall, ToolResult, ToolSpec
+from aiosd.tools.base import ToolContext, perform, text_argument
+from aiosd.types import JsonObject
+
+_NAMES = (*OBSERVATIONS, *OWN)
+
+
+class Observe:
+    """Asks the guard for one observation of its closed table."""
+
+    spec = ToolSpec(
+        name="observe",
+        description=(
+            "See what only root sees, without a question; for root and administrators. "
+            + "; ".join(f"{name}: {one.shows}" for name, one in OBSERVATIONS.items())
+            + ". For everybody: approvals: what waits for their answer; record: what was done for them."
+        ),
+        parameters={
+            "type": "object",
+            "properties": {
+                "what": {"type": "string", "enum": list(_NAMES)},
+                "name": {"type": "string", "description": "a unit, with its type, for unit_journal"},
+            },
+            "required": ["what"],
+        },
+    )
+
+    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        """Ask for it. What may not be seen is an answer too: the turn that goes on without it has not failed."""
+        parameters: JsonObject = {"what": text_argument(call, "what"), "name": text_argument(call, "name", default="")}
+        result = await perform(call, context, "Observe", parameters)
+        return replace(result, outcome="failed") if result.outcome in {"denied", "refused"} else result
