@@ -18,6 +18,7 @@ from aiosd.policy.rough import see_through, segments
 _FUTILE: Final = frozenset(
     (Effect.WRITES, Effect.NETWORK, Effect.CHANGES, Effect.MISLEADS, Effect.ROOT, Effect.DESTRUCTIVE)
 )
+_PROGRAMS: Final = ("bin", "bin/")  # where a path can name a program that is known
 _OF_THE_HOST: Final = re.compile(r"/proc/(?:[0-9*?\[$\0]|(?:self/)?net\b)")
 
 
@@ -45,8 +46,8 @@ def why_text_not_confined(knowledge: Knowledge, text: str) -> str:
 
 def _why_of_words(knowledge: Knowledge, words: Sequence[str]) -> str:
     for word in words:
-        base = posixpath.basename(word)
-        effect = knowledge.reach(base)
+        folder, base = posixpath.split(word)
+        effect = None if folder and not folder.endswith(_PROGRAMS) else knowledge.reach(base)
         if effect is Effect.READS:
             return f"Confined, `{base}` would tell of its sandbox instead of this machine."
         if effect is not None:

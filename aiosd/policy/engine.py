@@ -3,7 +3,8 @@
 It promises that the strictest rule over every part of an action decides, whatever the order; that what no rule speaks
 of gets `unmatched`; that what cannot be read exactly is asked about, or runs where it can only read; that effects as
 root are at least asked about unless a rule with `run_as = "root"` says `notify` of one plain command; and that
-everything over a limit is denied. A rule marked as a default counts only where no other rule speaks. Where the
+everything over a limit is denied. A rule marked as a default counts only where no other rule speaks, and of nothing
+that the option data knows to be harmless. Where the
 unmatched is confined, what a closed sandbox could not serve is asked about instead.
 """
 
@@ -290,7 +291,9 @@ class _Evaluation:
         text = self._line[command.start : command.end]
         judgement = judge(self._book.knowledge, command.argv)
         facets = judgement.facets if judgement.harmless else _NO_FACETS
-        rules = self._applying((*strict, *self._book.everything))
+        # The vendor's questions are about what a command does; of a harmless one there is nothing to ask.
+        asking = [rule for rule in strict if not rule.default] if judgement.harmless else strict
+        rules = self._applying((*asking, *self._book.everything))
         blocked: list[tuple[Rule, str]] = []
         for rule in self._applying(self._book.covering(command)):
             if why := uncovered(rule, command.argv, judgement):

@@ -17,6 +17,7 @@ from aiosd.types import Facet
 
 _NO_FACETS: Final[frozenset[Facet]] = frozenset()
 _MAX_FLAGS: Final = 64
+_TELLS: Final = ("--version", "--help")  # alone, after any command that is known
 _MAX_SUGGESTIONS: Final = 8
 
 
@@ -51,6 +52,8 @@ class _Findings:
     concerns: list[Concern] = field(default_factory=list)
     facets: frozenset[Facet] = _NO_FACETS
     seen: set[str] = field(default_factory=set)
+    scripts: list[int] = field(default_factory=list)  # where scripts stand that options name
+    joined: bool = False  # whether one stands in the word of its option
 
     def add(self, at: int, effect: Effect, text: str, *, incomplete: bool = False) -> None:
         self.concerns.append(Concern(at=at, effect=effect, text=text, incomplete=incomplete))
@@ -68,6 +71,8 @@ def judge(knowledge: Knowledge, argv: Sequence[Word]) -> Judgement:
     if spec is None:
         reason = f"`{name}` is not a command that the option data knows"
         return Judgement(known=False, concerns=(Concern(at=0, effect=Effect.UNKNOWN, text=reason),))
+    if len(argv) == 2 and argv[1].text in _TELLS and argv[1].pattern is None:
+        return Judgement(known=True)
     judgement = _judge_form(spec, argv, name)
     for form in spec.forms:
         if judgement.harmless:
@@ -120,6 +125,9 @@ def _judge_from(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) -> 
         else:
             found.effects(at, name, spec.bare)
         return
+    if spec.operands == "script" and (found.scripts or found.joined):
+        _judge_scripts(argv, found)
+        return
     _judge_operands(spec, argv, operands, name, found)
 
 
@@ -168,16 +176,22 @@ def _judge_operands(spec: Spec, argv: Sequence[Word], operands: list[int], name:
                 if "=" in argv[index].text or argv[index].pattern is not None:
                     found.add(index, Effect.CHANGES, f"`{name} {argv[index].text}` may set a value")
         case "script":
-            script = argv[operands[0]] if operands else None
-            if script is None or script.pattern is not None or not only_prints(script.text):
-                at = operands[0] if operands else 0
-                reason = f"this `{name}` script is not one of the simple ones known only to print (see --sandbox)"
-                found.add(at, Effect.UNKNOWN, reason, incomplete=script is None)
+            if not operands:
+                found.add(0, Effect.UNKNOWN, f"`{name}` needs a script", incomplete=True)
+            else:
+                _judge_scripts(argv, found, operands[0])
         case "path":
             for index in operands:
                 found.facets |= _facets_of_path(argv[index].text)
         case _:
             pass
+
+
+def _judge_scripts(argv: Sequence[Word], found: _Findings, *places: int) -> None:
+    for at in places or found.scripts:
+        if argv[at].pattern is not None or not only_prints(argv[at].text):
+            reason = f"this `{argv[0].text}` script is not one of the simple ones known only to print (see --sandbox)"
+            found.add(at, Effect.UNKNOWN, reason)
 
 
 def _facets_of_path(path: str) -> frozenset[Facet]:
@@ -226,7 +240,8 @@ def _long_option(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) ->
         found.add(at, Effect.UNKNOWN, f"`{name}` takes no value")
     last = at + 1 == len(argv)
     if not equals and (option.arity is Arity.REQUIRED or (option.arity is Arity.UNLESS_LAST and not last)):
-        return _take_value(spec, argv, at, name, found)
+        return _take_value(spec, argv, at, option, found)
+    _check_joined(option, argv[at].text.partition("=")[2], at, found)
     return at + 1
 
 
@@ -258,12 +273,13 @@ def _cluster(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) -> int
             case Arity.OPTIONAL | Arity.UNLESS_LAST:  # the latter have long names only
                 return at + 1
             case Arity.REQUIRED:
-                return at + 1 if rest else _take_value(spec, argv, at, name, found)
+                _check_joined(option, rest, at, found)
+                return at + 1 if rest else _take_value(spec, argv, at, option, found)
             case Arity.SEPARATE | Arity.COMMAND:
                 if len(text) > 2:
                     found.add(at, Effect.UNKNOWN, f"write `{name}` and its value as two words of their own")
                     return at + 1
-                return _take_value(spec, argv, at, name, found)
+                return _take_value(spec, argv, at, option, found)
     return at + 1
 
 
@@ -285,7 +301,7 @@ def _read_words(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) -> 
             continue
         _take(option, name, at, found)
         if option.arity is Arity.REQUIRED:
-            at = _take_value(spec, argv, at, name, found)
+            at = _take_value(spec, argv, at, option, found)
         elif option.arity is Arity.COMMAND:
             at += 1
             while at < len(argv) and argv[at].text not in (";", "+"):
@@ -303,13 +319,24 @@ def _take(option: Option, name: str, at: int, found: _Findings) -> None:
         found.effects(at, name, (option.effect,))
 
 
-def _take_value(spec: Spec, argv: Sequence[Word], at: int, name: str, found: _Findings) -> int:
-    """Skip the next word as the value of `name`."""
+def _take_value(spec: Spec, argv: Sequence[Word], at: int, option: Option, found: _Findings) -> int:
+    """Skip the next word as the value of `option`."""
+    name = option.names[0]
     if at + 1 == len(argv):
         found.add(at, Effect.UNKNOWN, f"`{name}` needs a value", incomplete=True)
+    elif option.script:
+        found.scripts.append(at + 1)
     elif argv[at + 1].pattern is not None and spec.positional:
         found.add(at + 1, Effect.UNKNOWN, f"the pattern after `{name}` may become several words; quote it")
     return at + 2
+
+
+def _check_joined(option: Option, value: str, at: int, found: _Findings) -> None:
+    """A script in the word of its option."""
+    if option.script and value:
+        found.joined = True
+        if not only_prints(value):
+            found.add(at, Effect.UNKNOWN, f"`{value}` is not one of the simple scripts known only to print")
 
 
 _READERS: Final = {Style.GNU: _read_gnu, Style.WORDS: _read_words, Style.RAW: _read_raw}

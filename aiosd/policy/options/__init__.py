@@ -10,6 +10,7 @@ word where there is one, `;` words up to `;` or `+`. `-abc` is the
 three flags -a, -b and -c where the style is `gnu`; `-NUM` is a dash and digits.
 
     options      options that add no effect to the command's own
+    scripts      options whose value is a script, as the first operand is where operands = script
     reads  writes  network  changes  endless  misleads  destructive  runs
                  options with that effect; `reads` is harmless, `misleads` would list its own process when confined
     effects      the effects of the command itself, besides reading; also `root`: it cannot succeed without
