@@ -22,6 +22,8 @@ CWD = "d"
 WANTED = "w"  # a session's id or name
 NEWEST = "c"  # continue the newest session; no content
 WAIT = "p"  # seconds to wait for an approval
+NAME = "l"  # what a new session is called
+FORK = "f"  # go on in a copy of the session; no content
 MODEL = "m"  # the model to ask
 
 

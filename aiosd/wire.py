@@ -20,8 +20,8 @@ TurnState = Literal["running", "done", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskRequest:
-    """One turn. `session` is an id or name (a new session where it is empty, the newest with `continue_newest`).
+class TurnRequest:
+    """One turn in the session that the path names.
 
     `input` is what came on the client's standard input; `cwd` its working directory, absolute. `wait_s` shortens how
     long an approval waits for an answer; 0 leaves the administrator's setting. `model` is asked from now on in this
@@ -30,22 +30,22 @@ class AskRequest:
 
     prompt: str
     input: str = ""
-    session: str = ""
-    continue_newest: bool = False
     cwd: str = "/"
     wait_s: int = 0
     model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest:
-    """One turn in the session that the path names."""
+class AskRequest(TurnRequest):
+    """One turn. `session` is an id or name (a new session where it is empty, the newest with `continue_newest`).
 
-    prompt: str
-    input: str = ""
-    cwd: str = "/"
-    wait_s: int = 0
-    model: str = ""
+    With `fork` it goes on in a copy of that session; a new session, or the copy, is called `name` where that is not "".
+    """
+
+    session: str = ""
+    continue_newest: bool = False
+    name: str = ""
+    fork: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +109,12 @@ class TurnInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDetail:
-    """A session with its turns, oldest first. `last_seq` is the cursor of its newest event."""
+    """A session with its turns, oldest first. `last_seq` is its newest event's cursor, `turn_seq` its newest turn's."""
 
     session: SessionInfo
     turns: tuple[TurnInfo, ...]
     last_seq: int
+    turn_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

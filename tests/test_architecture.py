@@ -39,6 +39,7 @@ ORDER = (
     "audit",
     "begin",
     "log",
+    "wire_export",
     "wire",
     "wire_sent",
     "wire_talk",

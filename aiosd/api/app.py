@@ -17,6 +17,7 @@ from aiohttp import web
 
 from aiosd import __version__, exits
 from aiosd.api import text
+from aiosd.api.export import make_export, render_markdown, render_script
 from aiosd.api.gate import read_uid
 from aiosd.api.problems import map_exception, problem_response
 from aiosd.api.requests import MAX_CURSOR, check_ask, read_ask, read_body, read_json
@@ -53,6 +54,7 @@ from aiosd.wire import (
     Status,
     TurnRequest,
 )
+from aiosd.wire_export import Deleted, RenameRequest
 from aiosd.wire_sent import SentList
 
 _T = TypeVar("_T")
@@ -85,6 +87,9 @@ def make_app(door: Door) -> web.Application:
             web.post("/v1/ask", resources.ask),
             web.get("/v1/sessions", resources.list_sessions),
             web.get("/v1/sessions/{id}", resources.get_session),
+            web.delete("/v1/sessions/{id}", resources.delete_session),
+            web.post("/v1/sessions/{id}/rename", resources.rename_session),
+            web.get("/v1/sessions/{id}/export", resources.export_session),
             web.post("/v1/sessions/{id}/turns", resources.ask_in_session),
             web.get("/v1/sessions/{id}/events", resources.read_events),
             web.post("/v1/sessions/{id}/cancel", resources.cancel),
@@ -140,22 +145,40 @@ class _Resources:
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         ask = read_ask(request)
-        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s, model=ask.model)
+        turn = _turn(ask, name=ask.name, fork=ask.fork)
         return await self._start(request, turn, session=ask.session, newest=ask.continue_newest)
 
     async def ask_in_session(self, request: web.Request) -> web.StreamResponse:
         ask = read_json(request, TurnRequest)
         check_ask(ask.prompt, ask.input, ask.cwd, ask.wait_s)
-        turn = Ask(prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s, model=ask.model)
+        turn = _turn(ask)
         return await self._start(request, turn, session=request.match_info["id"], newest=False)
 
     async def list_sessions(self, request: web.Request) -> web.Response:
-        sessions = await self._door.sessions.list(_uid(request))
+        sessions = await self._door.sessions.list(_uid(request), search=request.query.get("search", ""))
         return _answer(request, sessions, text.render_sessions)
 
     async def get_session(self, request: web.Request) -> web.Response:
         detail = await self._door.sessions.detail(_uid(request), request.match_info["id"])
         return _answer(request, detail, text.render_session)
+
+    async def delete_session(self, request: web.Request) -> web.Response:
+        identity, name = await self._door.sessions.delete(_uid(request), request.match_info["id"])
+        return _answer(request, Deleted(id=identity, name=name), None)
+
+    async def rename_session(self, request: web.Request) -> web.Response:
+        uid, wanted = _uid(request), request.match_info["id"]
+        found = await self._door.sessions.find(uid, wanted)
+        await self._door.sessions.rename(uid, wanted, read_json(request, RenameRequest).name)
+        return _answer(request, (await self._door.sessions.detail(uid, found.id)).session, None)
+
+    async def export_session(self, request: web.Request) -> web.Response:
+        script = request.query.get("script", "false")
+        if script not in ("true", "false"):
+            raise InvalidRequestError("script is true or false")
+        render = render_script if script == "true" else render_markdown
+        export = make_export(*await self._door.sessions.read(_uid(request), request.match_info["id"]))
+        return _answer(request, export, render)
 
     async def read_events(self, request: web.Request) -> web.StreamResponse:
         after = request.query.get("after", "0")
@@ -304,6 +327,12 @@ def _answer(request: web.Request, value: _T, render_text: Callable[[_T], str] | 
     if render_text is not None and request.headers.get("Accept", "").startswith("text/plain"):
         return web.Response(text=render_text(value))
     return web.json_response(asdict(cast("Any", value)))
+
+
+def _turn(ask: TurnRequest, *, name: str = "", fork: bool = False) -> Ask:
+    return Ask(
+        prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s, model=ask.model, name=name, fork=fork
+    )
 
 
 def _parse_check(given: JsonObject) -> CheckInfo:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from aiosd import __version__, frames, wire, wire_sent
+from aiosd import __version__, frames, wire, wire_export, wire_sent
 from aiosd.api.problems import MEDIA_TYPE
 from aiosd.api.requests import MAX_CURSOR, MAX_PROMPT, MAX_WAIT_S
 from aiosd.types import JsonObject
@@ -16,10 +16,12 @@ _WORDS: dict[str, Any] = {"pattern": r"\S"}
 _PROMPT: dict[str, Any] = {"description": f"At most {MAX_PROMPT} characters; long text goes into `input`."}
 _CWD: dict[str, Any] = {"pattern": r"^/[^\u0000]*$"}
 _WAIT: dict[str, Any] = {"minimum": 0, "maximum": MAX_WAIT_S}
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _ASKS: dict[str, Any] = {"prompt": _PROMPT, "cwd": _CWD, "wait_s": _WAIT}
 _BOUNDS: dict[str, dict[str, Any]] = {
-    "AskRequest": _ASKS,
+    "AskRequest": {**_ASKS, "name": {"pattern": f"^$|{NAME_PATTERN}"}},
     "TurnRequest": _ASKS,
+    "RenameRequest": {"name": {"pattern": NAME_PATTERN}},
     "PolicyCheckRequest": {"command": {"pattern": r"^[^\u0000]*$"}, "cwd": _CWD},
 }
 _NOT_EMPTY = [{"properties": {"prompt": _WORDS}}, {"properties": {"input": _WORDS}, "required": ["input"]}]
@@ -53,8 +55,9 @@ OPERATIONS = (
     Operation(
         method="get",
         path="/v1/sessions",
-        summary="The caller's sessions, newest first.",
+        summary="The caller's sessions, newest first; those in which `search` stands.",
         answer=wire.SessionList,
+        query=(("search", "string"),),
         errors=(507,),
     ),
     Operation(
@@ -62,6 +65,31 @@ OPERATIONS = (
         path="/v1/sessions/{id}",
         summary="A session by id or name, with its turns.",
         answer=wire.SessionDetail,
+        errors=_SESSION_ERRORS,
+    ),
+    Operation(
+        method="delete",
+        path="/v1/sessions/{id}",
+        summary="Delete a session with all that was said in it.",
+        answer=wire_export.Deleted,
+        errors=(*_SESSION_ERRORS, 409),
+        text=False,
+    ),
+    Operation(
+        method="post",
+        path="/v1/sessions/{id}/rename",
+        summary="Name a session.",
+        answer=wire.SessionInfo,
+        body=wire_export.RenameRequest,
+        errors=(*_SESSION_ERRORS, 415),
+        text=False,
+    ),
+    Operation(
+        method="get",
+        path="/v1/sessions/{id}/export",
+        summary="A session as a whole; as text Markdown, or what was run as a `script`.",
+        answer=wire_export.SessionExport,
+        query=(("script", "boolean"),),
         errors=_SESSION_ERRORS,
     ),
     Operation(
@@ -151,7 +179,7 @@ def render_openapi() -> JsonObject:
     for name, bounds in _BOUNDS.items():
         for field, bound in bounds.items():
             components[name]["properties"][field] |= bound
-        if bounds is _ASKS:
+        if bounds.keys() >= _ASKS.keys():
             components[name]["anyOf"] = _NOT_EMPTY
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:

@@ -18,6 +18,10 @@ MAX_PROMPT = 64 * 1024  # characters
 MAX_WAIT_S = 86_400
 MAX_CURSOR = 2**53  # what every JSON reader can count to
 _MAX_DIGITS = 10
+_FIELDS = (
+    *(frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST),
+    *(frames.MODEL, frames.NAME, frames.FORK),
+)
 _ADAPTERS: dict[Any, Any] = {}  # pydantic's, one for each type that comes in
 
 
@@ -100,8 +104,7 @@ def parse_frames(body: bytes) -> AskRequest:
         fields[tag] = _decode(rest[: int(length)])
         rest = rest[int(length) :]
     wait = fields.pop(frames.WAIT, "0")
-    known = (frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST, frames.MODEL)
-    unknown = [tag for tag in fields if tag not in known]
+    unknown = [tag for tag in fields if tag not in _FIELDS]
     if unknown or not wait.isdecimal() or len(wait) > _MAX_DIGITS:
         raise InvalidRequestError(f"a frame is not known here: {unknown[0] if unknown else frames.WAIT}")
     return AskRequest(
@@ -112,6 +115,8 @@ def parse_frames(body: bytes) -> AskRequest:
         cwd=fields.get(frames.CWD, "/"),
         wait_s=int(wait),
         model=fields.get(frames.MODEL, ""),
+        name=fields.get(frames.NAME, ""),
+        fork=frames.FORK in fields,
     )
 
 

@@ -27,7 +27,7 @@ def ask(options: dict[str, str], words: list[str]) -> int:
     answer = request("POST", "/v1/ask", accept=accept, content_type=frames.MEDIA_TYPE, body=body)
     if answer.status != 200:
         return complain(answer)
-    turn = _Turn(answer)
+    turn = Turn(answer)
     _signal.signal(_signal.SIGINT, turn.on_interrupt)
     return turn.follow_json() if as_json else turn.follow()
 
@@ -51,6 +51,10 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
         out += frames.render(frames.WANTED, options["session"].encode("utf-8", "surrogateescape"))
     if "continue" in options:
         out += frames.render(frames.NEWEST, b"")
+    if "fork" in options:
+        out += frames.render(frames.FORK, b"")
+    if "name" in options:
+        out += frames.render(frames.NAME, options["name"].encode("utf-8", "surrogateescape"))
     if "model" in options:
         out += frames.render(frames.MODEL, options["model"].encode("utf-8", "surrogateescape"))
     if wait != "0":
@@ -68,7 +72,7 @@ def _read_input() -> bytes:
     return b"".join(pieces)
 
 
-class _Turn:
+class Turn:
     """The answer of one turn, read to its end."""
 
     def __init__(self, answer: Answer) -> None:

@@ -72,11 +72,13 @@ def parse_words(verb: Verb, words: list[str]) -> tuple[dict[str, str], list[str]
 
 def _check_operands(name: str, expected: str, operands: list[str]) -> None:
     wanted = expected.removeprefix("[--] ")
-    if wanted and not wanted.startswith("[") and not operands:
+    needed = [word for word in wanted.partition("[")[0].split() if word != "..."]
+    if len(operands) < len(needed):
         raise UsageError(f"{name} needs {wanted}", name)
-    most = None if "..." in wanted or wanted in ("[LINE]", "[VERB]") else 1 if wanted else 0
+    most = None if "..." in wanted or wanted in ("[LINE]", "[VERB]") else len(wanted.split())
     if most is not None and len(operands) > most:
-        raise UsageError(f"{name} takes {'one ' + wanted.strip('[]') if most else 'no words'}: {operands[most]}", name)
+        taken = "no words" if not most else f"one {wanted.strip('[]')}" if most == 1 else wanted
+        raise UsageError(f"{name} takes {taken}: {operands[most]}", name)
 
 
 def takes_words(verb: Verb) -> bool:

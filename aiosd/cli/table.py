@@ -9,6 +9,8 @@ TIERS = ("auto_allow", "notify", "require_approval", "deny")
 ASK_OPTIONS = (
     ("-c", "--continue", "", "go on with the newest session"),
     ("-s", "--session", "NAME", "go on with the session of this name or id"),
+    ("", "--fork", "", "go on in a copy of it; it stays as it is"),
+    ("", "--name", "NAME", "what the new session is called"),
     ("-m", "--model", "NAME", "ask this model from now on in the session; aios models lists them"),
     ("", "--wait", "SECONDS", "how long an approval waits for an answer, at most what is configured"),
     ("", "--json", "", "print the events, one JSON object a line"),
@@ -21,7 +23,24 @@ VERBS = (
         "Ask a question or say what to do; what comes on standard input is added to it.",
         ASK_OPTIONS,
     ),
-    ("sessions", "[NAME]", "List your sessions, or show one with its turns.", ()),
+    (
+        "sessions",
+        "[NAME]",
+        "List your sessions, or show one with its turns.",
+        (("", "--search", "TEXT", "those in whose name, questions or answers this stands"),),
+    ),
+    ("session rename", "NAME NEW", "Name a session.", ()),
+    ("session attach", "NAME", "Watch the turn that runs in a session; its cards and questions come here too.", ()),
+    (
+        "session export",
+        "NAME",
+        "Print a session: as Markdown, or otherwise.",
+        (
+            ("", "--json", "", "as one JSON object"),
+            ("", "--script", "", "what was run, as a shell script to read and change"),
+        ),
+    ),
+    ("session delete", "NAME", "Delete a session and all that was said in it. The record of what ran stays.", ()),
     ("cancel", "NAME", "Interrupt the turn that runs in a session.", ()),
     (
         "log",

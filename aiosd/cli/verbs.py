@@ -41,7 +41,13 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
         case "status" | "models" | "doctor":
             return fetch("GET", f"/v1/{name}")
         case "sessions":
-            return fetch("GET", f"/v1/sessions/{_path_part(operands[0])}" if operands else "/v1/sessions")
+            from aiosd.cli import sessions
+
+            return sessions.show(options, operands)
+        case "session rename" | "session attach" | "session export" | "session delete":
+            from aiosd.cli import sessions
+
+            return sessions.run(name.removeprefix("session "), options, operands)
         case "cancel":
             return _cancel(operands[0])
         case "model add":
@@ -84,16 +90,12 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             return exits.OK
 
 
-def _path_part(name: str) -> str:
-    if not name or not all(char.isascii() and (char.isalnum() or char == "-") for char in name):
-        raise UsageError(f"{name!r} is no name of a session; aios sessions lists them")
-    return name
-
-
 def _cancel(name: str) -> int:
     import json
 
-    answer = request("POST", f"/v1/sessions/{_path_part(name)}/cancel", accept="application/json")
+    from aiosd.cli.sessions import path_part
+
+    answer = request("POST", f"/v1/sessions/{path_part(name)}/cancel", accept="application/json")
     if answer.status != 200:
         return complain(answer)
     cancelled = json.loads(answer.whole())["cancelled"]

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiosd import exits
+from aiosd.memory.archive import Archive
+from aiosd.memory.rows import SELECT_SESSIONS, read_session
 from aiosd.memory.sent import SentRequests
 from aiosd.memory.store import Store
 from aiosd.types import JsonObject, SessionId
@@ -18,12 +20,6 @@ from aiosd.wire import SessionInfo, TurnInfo, TurnState
 
 _INTERRUPTED = "the daemon ended before this turn did"
 _NO_RESULT = "interrupted: the turn ended before this call did"
-_SELECT_SESSIONS = """
-    SELECT s.id, s.name, s.title, s.created_at, s.used_at,
-           (SELECT count(*) FROM turns t WHERE t.session = s.id),
-           (SELECT state FROM turns t WHERE t.session = s.id ORDER BY number DESC LIMIT 1)
-    FROM sessions s
-"""
 
 
 class Transcripts:
@@ -32,6 +28,7 @@ class Transcripts:
     def __init__(self, folder: Path) -> None:
         self._store = Store(folder, on_open=self._recover)
         self.sent = SentRequests(self._store)
+        self.archive = Archive(self._store)
         self._spared: frozenset[SessionId] = frozenset()
 
     def spare(self, sessions: frozenset[SessionId]) -> None:
@@ -63,11 +60,11 @@ class Transcripts:
 
         def work(database: sqlite3.Connection) -> SessionInfo | None:
             if wanted:
-                rows = database.execute(_SELECT_SESSIONS + " WHERE s.id = ?1 OR s.name = ?1", (wanted,))
+                rows = database.execute(SELECT_SESSIONS + " WHERE s.id = ?1 OR s.name = ?1", (wanted,))
             else:
-                rows = database.execute(_SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT 1")
+                rows = database.execute(SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT 1")
             row = rows.fetchone()
-            return _session(row) if row else None
+            return read_session(row) if row else None
 
         return await self._store.run(uid, work)
 
@@ -86,8 +83,8 @@ class Transcripts:
         """The newest sessions, the last used first."""
 
         def work(database: sqlite3.Connection) -> tuple[SessionInfo, ...]:
-            rows = database.execute(_SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT ?", (limit,))
-            return tuple(map(_session, rows))
+            rows = database.execute(SELECT_SESSIONS + " ORDER BY s.used_at DESC, s.rowid DESC LIMIT ?", (limit,))
+            return tuple(map(read_session, rows))
 
         return await self._store.run(uid, work)
 
@@ -306,13 +303,6 @@ def _append_messages(database: sqlite3.Connection, session: str, turn: int, mess
     database.executemany(
         "INSERT INTO messages VALUES (?, ?, ?, ?)",
         [(session, row[0] + i, turn, json.dumps(body)) for i, body in enumerate(messages, 1)],
-    )
-
-
-def _session(row: tuple[str, str, str, str, str, int, TurnState | None]) -> SessionInfo:
-    session, name, title, created_at, used_at, turns, state = row
-    return SessionInfo(
-        id=session, name=name, title=title, created_at=created_at, used_at=used_at, turns=turns, state=state or "done"
     )
 
 

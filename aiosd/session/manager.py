@@ -7,9 +7,18 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from aiosd.errors import AiosError, NotFoundError, StoppingError, StorageError, TooManyRequestsError
-from aiosd.session.names import propose_names
+from aiosd.errors import (
+    AiosError,
+    InvalidRequestError,
+    NotFoundError,
+    SessionBusyError,
+    StoppingError,
+    StorageError,
+    TooManyRequestsError,
+)
+from aiosd.session.names import check_name, propose_names
 from aiosd.session.session import Rooms, Session
 from aiosd.session.turn import Ask
 from aiosd.types import CallId, JsonObject, SessionId
@@ -69,9 +78,14 @@ class SessionManager:
 
     async def _open_for(self, uid: int, ask: Ask, *, session: str, newest: bool, client_fd: int) -> Session:
         known = await self.find(uid, session) if session or newest else None
-        session_id = known.id if known else SessionId(secrets.token_hex(13))
+        if ask.name:
+            check_name(ask.name)
+        new = not known or ask.fork
+        if known and ask.fork and known.running:
+            raise SessionBusyError(f"a turn runs in {known.name}", hint="wait for it, or cancel it")
+        session_id = SessionId(secrets.token_hex(13)) if new or not known else known.id
         opened = await self._rooms.guard.call("OpenSession", {"session": session_id}, client_fd=client_fd)
-        found = known or await self._create(uid, session_id, ask.about)
+        found = await self._create(uid, session_id, ask, known) if new or not known else known
         found.unmatched = str(opened.get("unmatched", ""))
         return found
 
@@ -95,11 +109,40 @@ class SessionManager:
         info = await self._rooms.transcripts.find(uid, found.id)
         assert info is not None
         turns = await self._rooms.transcripts.turns(uid, found.id)
-        return SessionDetail(session=info, turns=turns, last_seq=found.log.last_seq)
+        turn_seq = await self._rooms.transcripts.archive.turn_seq(uid, found.id)
+        return SessionDetail(session=info, turns=turns, last_seq=found.log.last_seq, turn_seq=turn_seq)
 
-    async def list(self, uid: int) -> SessionList:
-        """The newest sessions of `uid`."""
-        return SessionList(sessions=await self._rooms.transcripts.sessions(uid, limit=_LISTED))
+    async def list(self, uid: int, *, search: str = "") -> SessionList:
+        """The newest sessions of `uid`, those in which `search` stands where it is not ""."""
+        transcripts = self._rooms.transcripts
+        if search:
+            return SessionList(sessions=await transcripts.archive.search(uid, search, limit=_LISTED))
+        return SessionList(sessions=await transcripts.sessions(uid, limit=_LISTED))
+
+    async def read(
+        self, uid: int, wanted: str
+    ) -> tuple[SessionDetail, Sequence[tuple[int, JsonObject]], Mapping[str, str]]:
+        """A session, its messages by turn, the tiers of its calls."""
+        detail = await self.detail(uid, wanted)
+        messages, tiers = await self._rooms.transcripts.archive.read(uid, SessionId(detail.session.id))
+        return detail, messages, tiers
+
+    async def rename(self, uid: int, wanted: str, name: str) -> None:
+        """Name a session. InvalidRequestError where that is no name, or another one's."""
+        check_name(name)
+        session = await self.find(uid, wanted)
+        if not await self._rooms.transcripts.archive.rename(uid, session.id, name):
+            raise InvalidRequestError(f"there is a session {name} already", hint="choose another name")
+        session.name = name
+
+    async def delete(self, uid: int, wanted: str) -> tuple[str, str]:
+        """Delete a session; its id and name. SessionBusyError while a turn runs in it."""
+        session = await self.find(uid, wanted)
+        if session.running:
+            raise SessionBusyError(f"a turn runs in {session.name}", hint="wait for it, or cancel it")
+        await self._rooms.transcripts.archive.delete(uid, session.id)
+        self._open.pop((uid, session.id), None)
+        return session.id, session.name
 
     async def maintain(self) -> None:
         """Forget idle sessions and prune old ones, until cancelled."""
@@ -166,9 +209,18 @@ class SessionManager:
         if turns:
             await asyncio.wait(turns, timeout=_END_S)
 
-    async def _create(self, uid: int, session: SessionId, prompt: str) -> Session:
-        title = " ".join(prompt.split())[:_TITLE]
-        name = await self._rooms.transcripts.create(uid, session, list(propose_names()), title)
+    async def _create(self, uid: int, session: SessionId, ask: Ask, source: Session | None) -> Session:
+        """A new session, or where there is a `source` a copy of it. InvalidRequestError for a name that is taken."""
+        transcripts = self._rooms.transcripts
+        title = " ".join(ask.about.split())[:_TITLE]
+        names = [ask.name] if ask.name else list(propose_names())
+        if source:
+            name = await transcripts.archive.fork(uid, source.id, session, names)
+        else:
+            name = await transcripts.create(uid, session, names, title)
+        if ask.name and name != ask.name:
+            await transcripts.archive.delete(uid, session)
+            raise InvalidRequestError(f"there is a session {ask.name} already", hint="go on with it: --session NAME")
         made = self._open[uid, session] = Session(self._rooms, uid, session, name, last_seq=0)
         return made
 

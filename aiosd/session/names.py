@@ -1,7 +1,10 @@
 """Readable names for sessions: adjective-adjective-surname, of people who made computing."""
 
 import random
+import re
 from collections.abc import Iterator
+
+from aiosd.errors import InvalidRequestError
 
 _ADJECTIVES = (
     "able agile amber ample apt austere avid aware azure bold brave breezy bright brisk calm candid careful "
@@ -21,6 +24,16 @@ _SURNAMES = (
     "pascal perlis perlman ritchie ross sammet scott shannon snyder spence stallman stonebraker strachey "
     "sutherland tanenbaum tarjan thompson torvalds turing wilkes wirth wescoff zuse"
 ).split()
+
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_ID = re.compile(r"[0-9a-f]{26}")
+
+
+def check_name(name: str) -> None:
+    """InvalidRequestError for what a session cannot be called."""
+    if not _NAME.fullmatch(name) or _ID.fullmatch(name):
+        raise InvalidRequestError(f"{name!r} is no name", hint="use up to 40 small letters, digits and - between them")
 
 
 def propose_names(count: int = 4) -> Iterator[str]:

@@ -24,13 +24,18 @@ _MAX_ABOUT = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a person asks in a turn. `model` is asked from then on in the session; "" leaves the one it has."""
+    """What a person asks in a turn. `model` is asked from then on in the session; "" leaves the one it has.
+
+    A new session, or with `fork` the copy of an old one, is called `name` where that is not "".
+    """
 
     prompt: str
     input: str
     cwd: str
     wait_s: int
     model: str = ""
+    name: str = ""
+    fork: bool = False
 
     @property
     def about(self) -> str:

@@ -79,7 +79,7 @@ def test_a_session_is_its_turns() -> None:
         TurnInfo(number=1, prompt="a\nb\x1b[0m", answer="one\ntwo\x07\n", state="done", started_at=AT, exit_status=0),
         TurnInfo(number=2, prompt="c", answer="", state="interrupted", started_at=AT, exit_status=130),
     )
-    detail = SessionDetail(session=_session("calm-keen-hopper", "t"), turns=turns, last_seq=9)
+    detail = SessionDetail(session=_session("calm-keen-hopper", "t"), turns=turns, turn_seq=0, last_seq=9)
     assert render_session(detail) == (
         "calm-keen-hopper  s1\n"
         "\n1. 2026-01-02 03:04  a\\u{a}b\\u{1b}[0m\n   one\n   two\\u{7}\n"

@@ -25,7 +25,7 @@ OFFERED = [
     ("log -t d", ["deny"]),
     ("log --session ", []),
     ("ask --wait ", []),
-    ("ask --wait 5 --", ["--continue", "--session", "--model", "--wait", "--json"]),
+    ("ask --wait 5 --", ["--continue", "--session", "--fork", "--name", "--model", "--wait", "--json"]),
     ("log --tier deny --u", ["--user", "--until"]),
     ("status ", []),
     ("nonsense ", []),

@@ -14,7 +14,7 @@ _POLICY_VERBS = ", ".join(verb[0] for verb in VERBS if verb[0].startswith("polic
 def _least(verb: Verb) -> list[str]:
     """The least that a verb takes."""
     operands = verb[1].removeprefix("[--] ")
-    return [] if operands.startswith("[") or not operands else [operands.split("|")[0].split()[0].lower()]
+    return [word.split("|")[0].lower() for word in operands.partition("[")[0].split() if word != "..."]
 
 
 def _name(value: object) -> str:
