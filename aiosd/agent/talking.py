@@ -20,12 +20,12 @@ class AskUser:
 
     spec = ToolSpec(
         name="ask_user",
-        description="Ask the person something only they can know or decide. Not for permission: that is asked anyway.",
+        description="Ask the person what only they know or decide. Not for permission: that is asked anyway.",
         parameters={
             "type": "object",
             "properties": {
                 "question": {"type": "string"},
-                "choices": {"type": "array", "items": {"type": "string"}, "maxItems": _MAX_CHOICES},
+                "choices": {"type": "array", "items": {"type": "string"}},
             },
             "required": ["question"],
         },
@@ -51,7 +51,7 @@ class Todo:
 
     spec = ToolSpec(
         name="todo",
-        description="For work of several steps: show the person the whole list, again whenever a step's state changes.",
+        description="In work of several steps: show the whole list, again whenever a state changes.",
         parameters={
             "type": "object",
             "properties": {

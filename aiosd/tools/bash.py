@@ -13,17 +13,16 @@ class Bash:
     spec = ToolSpec(
         name="bash",
         description=(
-            "Run one command line on this machine. What only reads runs at once, read-only and without network. What "
-            "changes something is first shown to a person; propose it with its reason. Write sudo in front of what "
-            "needs root. Plain commands, pipes and && run; no interactive programs."
+            "Run one command line on this machine: plain commands, pipes, &&; nothing interactive. What changes something "
+            "is shown to a person with its reason first."
         ),
         parameters={
             "type": "object",
             "properties": {
                 "command": {"type": "string"},
-                "reason": {"type": "string", "description": "why, in one sentence, for the person who is asked"},
-                "cwd": {"type": "string", "description": "absolute; without it, the person's working directory"},
-                "timeout_s": {"type": "integer", "minimum": 1},
+                "reason": {"type": "string", "description": "for the person: why, in one sentence"},
+                "cwd": {"type": "string", "description": "else the person's"},
+                "timeout_s": {"type": "integer"},
             },
             "required": ["command"],
         },

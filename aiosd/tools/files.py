@@ -6,7 +6,7 @@ from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ArgumentError, ToolContext, perform
 from aiosd.types import JsonObject
 
-_PATH: JsonObject = {"type": "string", "description": "absolute, or relative to the working directory"}
+_PATH: JsonObject = {"type": "string"}
 
 
 class FileTool:
@@ -39,10 +39,14 @@ class FileTool:
 
 def file_tools() -> tuple[FileTool, ...]:
     """All five."""
-    reason: JsonObject = {"type": "string", "description": "why, for the person who is asked"}
+    reason: JsonObject = {"type": "string"}
     return (
         FileTool(
-            _spec("read_file", "Read a text file, from line `offset` on.", {"offset": _integer(), "limit": _integer()})
+            _spec(
+                "read_file",
+                "Read a text file, from line `offset` on. Paths, here and below, are absolute or of the working directory.",
+                {"offset": _integer(), "limit": _integer()},
+            )
         ),
         FileTool(
             _spec(
@@ -94,4 +98,4 @@ def _spec(name: str, description: str, properties: JsonObject, *, required: tupl
 
 
 def _integer() -> JsonObject:
-    return {"type": "integer", "minimum": 1}
+    return {"type": "integer"}

@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-from aiosd.guard.observe import OBSERVATIONS, OWN
+from aiosd.guard.observe import OBSERVATIONS
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ToolContext, perform, text_argument
 from aiosd.types import JsonObject
-
-_NAMES = (*OBSERVATIONS, *OWN)
 
 
 class Observe:
@@ -23,8 +21,8 @@ class Observe:
         parameters={
             "type": "object",
             "properties": {
-                "what": {"type": "string", "enum": list(_NAMES)},
-                "name": {"type": "string", "description": "a unit, with its type, for unit_journal"},
+                "what": {"type": "string"},
+                "name": {"type": "string", "description": "for unit_journal: the unit, with its type"},
             },
             "required": ["what"],
         },
