@@ -13,8 +13,8 @@ class Bash:
     spec = ToolSpec(
         name="bash",
         description=(
-            "Run one command line on this machine: plain commands, pipes, &&; nothing interactive. What changes something "
-            "is shown to a person with its reason first."
+            "Run one command line on this machine: plain commands, pipes, &&; nothing interactive. What changes "
+            "something is shown to a person with its reason first."
         ),
         parameters={
             "type": "object",

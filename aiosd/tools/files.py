@@ -44,7 +44,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "read_file",
-                "Read a text file, from line `offset` on. Paths, here and below, are absolute or of the working directory.",
+                "Read a text file, from line `offset` on. A path is absolute or of the working directory.",
                 {"offset": _integer(), "limit": _integer()},
             )
         ),
