@@ -31,6 +31,7 @@ _SHAPES = {
 }
 _MOST_NAME = 200
 _LONGEST_COMM = 15  # what the kernel keeps of a process's name: proc(5)
+_OWN_NAME = "own_name"  # the concept of our own name, which is mostly said to nobody
 _GROUP_NAME = "group_name"  # the concept of groups that are known by their names
 # A time as journalctl has it, systemd.time(7), and as find's -newermt has it.
 _EVER, _BOOT = "ever", "boot"
@@ -101,11 +102,12 @@ def _quality(kind: str, segment: Segment) -> float:
             return 0.9
         case "file_name" if segment.kind == "odd":
             return float(bool(_SHAPES["file_name"].fullmatch(segment.value)))
-    if kind not in _SHAPES or segment.kind != "name" or len(name) > _MOST_NAME or not _SHAPES[kind].fullmatch(name):
+    named = segment.kind == "name" or _OWN_NAME in segment.concepts
+    if kind not in _SHAPES or not named or len(name) > _MOST_NAME or not _SHAPES[kind].fullmatch(name):
         return 0.0
     if kind == "service" and (KNOWN_NAME in segment.concepts or name.endswith(_UNIT_TYPES)):
         return 1.0
-    return 0.85 if not segment.concepts or KNOWN_NAME in segment.concepts else 0.5
+    return 0.85 if not segment.concepts or segment.concepts & {KNOWN_NAME, _OWN_NAME} else 0.5
 
 
 def _times(segments: tuple[Segment, ...]) -> list[Candidate]:

@@ -51,12 +51,16 @@ def mounts(seen: Seen) -> Answer:
     if not found:
         return no_answer(seen, seen["mounts"])
     read_only = tuple(
-        clip_path(str(entry.get("target")))
-        for entry in found
-        if "ro" in str(entry.get("options")).split(",") and entry.get("fstype") not in {"squashfs", "iso9660"}
+        dict.fromkeys(
+            clip_path(str(entry.get("target")))
+            for entry in found
+            if "ro" in str(entry.get("options")).split(",") and entry.get("fstype") not in {"squashfs", "iso9660"}
+        )
     )
     rows = tuple(
-        (clip_path(str(entry.get("target"))), _text(entry, "source"), _text(entry, "fstype")) for entry in found
+        dict.fromkeys(
+            (clip_path(str(entry.get("target"))), _text(entry, "source"), _text(entry, "fstype")) for entry in found
+        )
     )
     sentences = [say.count("mounts_some", len(rows))]
     if read_only:

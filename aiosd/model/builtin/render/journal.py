@@ -5,6 +5,7 @@ import shlex
 from collections import Counter
 
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, caveats, no_answer, trouble
+from aiosd.model.builtin.render.ports import withheld
 from aiosd.model.builtin.render.services import hides_entries
 from aiosd.model.builtin.render.when import read_span, render_when
 from aiosd.model.builtin.text import Answer, Table, clip
@@ -62,6 +63,8 @@ def service_logs(seen: Seen) -> Answer | More:
         return no_answer(seen, reading)
     unit = clip(unit, _NAME_COLUMNS)
     notes = (say("log_partial"),) if partial else ()
+    if partial and "root" in seen.readings:
+        notes = (f"{say('log_partial')} {withheld(seen, seen['root'])}",)
     if not entries:
         return Answer(sentences=(say("log_none", unit=unit),), notes=notes)
     return Answer(sentences=(say.count("log_of", len(entries), unit=unit),), table=_table(entries), notes=notes)

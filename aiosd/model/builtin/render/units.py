@@ -7,6 +7,7 @@ from aiosd.model.builtin.render.outcome import Reading, Seen, caveats, no_answer
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _MOST_ROWS = 60
+_OURS = ("aios-sandbox-", "aios-root-")  # what looks is not what the person asks about
 _NAME_COLUMNS = 60
 _TEXT_COLUMNS = 90
 # `systemctl list-timers`: next, how long, last, how long, timer, what it starts; n/a or - where there is none.
@@ -21,7 +22,7 @@ def running_services(seen: Seen) -> Answer:
     rows = []
     for line in reading.lines:
         fields = line.split(maxsplit=4)
-        if len(fields) >= 4 and fields[0].endswith(".service"):
+        if len(fields) >= 4 and fields[0].endswith(".service") and not fields[0].startswith(_OURS):
             rows.append((clip(fields[0], _NAME_COLUMNS), clip(fields[4] if len(fields) > 4 else "", _TEXT_COLUMNS)))
     if not rows and (reading.lines or reading.result.outcome != "done" or reading.complaints):
         return no_answer(seen, reading)

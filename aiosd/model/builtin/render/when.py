@@ -8,6 +8,7 @@ from aiosd.model.builtin.text import clip
 
 _AGO = re.compile(r"-(\d+)(min|h|d|w|month)")
 _SECONDS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800, "month": 2_592_000}
+_MOMENT = len("2026-11-21T12:00:00")
 _NEVER = "9999"  # after every date
 
 
@@ -23,8 +24,8 @@ def render_when(seen: Seen, slot: str = "when") -> str:
 
 def read_span(seen: Seen) -> tuple[str, str]:
     """The beginning and the end of the time that was asked for, as the logs write it: by the clock of the machine."""
-    asked, now = seen.slot("when"), seen["now"].out.strip()
-    if asked in {"", "ever"} or len(now) != len("2026-11-21T12:00:00"):
+    asked, now = seen.slot("when"), seen["now"].out.strip()[:19]
+    if asked in {"", "ever"} or len(now) != _MOMENT:
         return "", _NEVER
     try:
         moment = datetime.fromisoformat(now)
