@@ -1,12 +1,13 @@
-"""The guard's own log: JSON lines, each chained to the one before by SHA-256, stored before the act.
+"""The guard's own log: JSON lines, each with an HMAC over itself and the one before, stored before the act.
 
 It promises: `append` returns when the record is in the file, `sync` when it is on the disk; either raises AuditError
-otherwise, and then nothing may run. `verify` finds a line that was changed, taken out or put in.
+otherwise, and then nothing may run. `verify` finds a line that was changed, taken out, put in or cut off the end, and
+says where: without the key nobody can make a line that fits, and the newest head is kept apart (`chain`).
 Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
 """
 
+import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aiosd.audit.chain import Chain, ChainError
 from aiosd.audit.records import Kind, Record, render_record
 from aiosd.types import JsonObject
 
@@ -46,23 +48,28 @@ class AuditLog:
         self.boot = _read_boot_id()
         self._sequence = 0
         self._hash = _NO_HASH
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _lock(folder)
+        with contextlib.ExitStack() as opened:
             try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._lock = _lock(folder)
+                opened.callback(os.close, self._lock)
+                self._chain = Chain(folder)
+                opened.callback(self._chain.close)
                 segments = self._segments()
                 self._index = segments[-1][0] if segments else 1
                 self._fd = self._open_segment(self._index)
+                opened.callback(os.close, self._fd)
                 self._resume([path for _, path in segments])
-            except OSError:
-                os.close(self._lock)
-                raise
-        except OSError as exc:
-            raise AuditError(f"{exc.filename or folder}: {exc.strerror}") from exc
+            except OSError as exc:
+                raise AuditError(f"{exc.filename or folder}: {exc.strerror}") from exc
+            except ChainError as exc:
+                raise AuditError(str(exc)) from exc
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the current segment and let go of the folder."""
         os.close(self._fd)
+        self._chain.close()
         os.close(self._lock)
 
     def append(self, record: Record) -> JsonObject:
@@ -74,12 +81,13 @@ class AuditLog:
             **render_record(record),
             "prev": self._hash,
         }
-        digest = _hash_entry(entry)
+        digest = self._chain.sign(_dump(entry))
         line = _dump({**entry, "hash": digest}).encode() + b"\n"
         try:
             if os.fstat(self._fd).st_size >= _SEGMENT_BYTES:
                 self._roll()
             self._write_line(line)
+            self._chain.write_head(self._sequence + 1, digest)
         except OSError as exc:
             raise AuditError(f"the record cannot be written: {exc.strerror}") from exc
         self._sequence += 1
@@ -90,6 +98,7 @@ class AuditLog:
         """Return when every record written is on the disk; AuditError if it cannot be."""
         try:
             os.fdatasync(self._fd)
+            self._chain.sync()
         except OSError as exc:
             raise AuditError(f"the record cannot be stored: {exc.strerror}") from exc
 
@@ -138,13 +147,13 @@ class AuditLog:
                     problems.append(f"{where}: not a record (torn by a crash, or altered)")
                     continue
                 stated = entry.pop("hash", "")
-                if _hash_entry(entry) != stated:
+                if not self._chain.fits(_dump(entry), str(stated)):
                     problems.append(f"{where}: record {entry.get('seq')} was altered")
                 if entry.get("prev") != previous or entry.get("seq") != sequence + 1:
                     problems.append(f"{where}: record {entry.get('seq')} does not follow record {sequence}")
                 previous, sequence = str(stated), int(str(entry.get("seq", 0)))
-        if sequence != self._sequence:
-            problems.append(f"the newest record is {sequence}, {self._sequence} were written")
+        if sequence < self._sequence:
+            problems.append(f"the end is missing: the newest record is {sequence}, {self._sequence} were written")
         return problems
 
     def _resume(self, paths: list[Path]) -> None:
@@ -156,7 +165,15 @@ class AuditLog:
                 entry = _parse(line)
                 if entry is not None:
                     self._sequence, self._hash = int(str(entry["seq"])), str(entry["hash"])
+                    self._go_on_from_head()
                     return
+        self._go_on_from_head()
+
+    def _go_on_from_head(self) -> None:
+        """Where more was written than is there, go on after that: the gap stays for `verify` to find."""
+        sequence, digest = self._chain.head
+        if sequence > self._sequence:
+            self._sequence, self._hash = sequence, digest
 
     def _segments(self) -> list[tuple[int, Path]]:
         found = []
@@ -222,10 +239,6 @@ def _parse(line: bytes) -> JsonObject | None:
     if not isinstance(entry, dict) or type(entry.get("seq")) is not int:
         return None
     return entry if isinstance(entry.get("hash"), str) and isinstance(entry.get("at"), str) else None
-
-
-def _hash_entry(entry: JsonObject) -> str:
-    return hashlib.sha256(_dump(entry).encode()).hexdigest()
 
 
 def _dump(entry: JsonObject) -> str:

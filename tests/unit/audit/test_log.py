@@ -1,5 +1,7 @@
 """The chained log: what was written is found again, and what was changed since is found out."""
 
+import hashlib
+import hmac
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aiosd.audit.chain import Chain
 from aiosd.audit.log import AuditError, AuditLog, Query
 from aiosd.audit.records import Decided, Decision, Done, Outcome, Started, Stopped, digest_text
 from aiosd.types import RunAs, Tier
@@ -100,12 +103,12 @@ def test_the_log_is_the_guards_alone(folder: Path) -> None:
 
 
 def _rehash(line: bytes, **changed: object) -> bytes:
-    """A line as a careful forger would write it: changed, and with a hash of its own that fits."""
-    from aiosd.audit.log import _dump, _hash_entry  # noqa: PLC0415 - what a forger has too
-
+    """A line as a careful forger would write it: changed, and with an HMAC that fits, but by another key."""
     entry = {**json.loads(line), **changed}
     del entry["hash"]
-    return _dump({**entry, "hash": _hash_entry(entry)}).encode() + b"\n"
+    text = json.dumps(entry, separators=(",", ":"))
+    digest = hmac.new(b"k" * 32, text.encode(), hashlib.sha256).hexdigest()
+    return json.dumps({**entry, "hash": digest}, separators=(",", ":")).encode() + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def _rehash(line: bytes, **changed: object) -> bytes:
         ),
         (
             lambda lines: [lines[0], _rehash(lines[1], action="ls"), *lines[2:]],
-            [f"{SEGMENT}:3: record 3 does not follow record 2"],
+            [f"{SEGMENT}:2: record 2 was altered", f"{SEGMENT}:3: record 3 does not follow record 2"],
         ),
         (
             lambda lines: [lines[0], b"\n", *lines[1:]],
@@ -165,14 +168,64 @@ def test_what_was_changed_is_found_and_where(
 def test_what_was_cut_off_under_a_running_guard_is_found(folder: Path) -> None:
     with _opened(folder) as log:
         _write(folder, _lines(folder)[:3])
-        assert log.verify() == ["the newest record is 3, 5 were written"]
+        assert log.verify() == ["the end is missing: the newest record is 3, 5 were written"]
         log.append(Stopped(reason="signal"))
         assert log.verify() == [f"{SEGMENT}:4: record 6 does not follow record 3"]
+
+
+def test_what_was_cut_off_while_no_guard_ran_is_found_and_stays_found(folder: Path) -> None:
+    _write(folder, _lines(folder)[:3])
+    with _opened(folder) as log:
+        assert log.verify() == ["the end is missing: the newest record is 3, 5 were written"]
+        assert log.append(Stopped(reason="signal"))["seq"] == 6
+    assert _verify(folder) == [f"{SEGMENT}:4: record 6 does not follow record 3"]
+
+
+def test_a_whole_segment_taken_away_is_found(folder: Path) -> None:
+    (folder / SEGMENT).unlink()
+    assert _verify(folder) == ["the end is missing: the newest record is 0, 5 were written"]
+
+
+def test_a_head_that_somebody_else_wrote_says_nothing(folder: Path) -> None:
+    head = folder.with_name("audit.head")
+    assert head.stat().st_mode & 0o777 == 0o600
+    head.write_text(f"{99:020d} {'0' * 64} {'0' * 64}\n", encoding="ascii")
+    assert _verify(folder) == []
+    head.write_bytes(b"\xff" * 200)
+    assert _verify(folder) == []
+
+
+def test_a_log_by_another_key_is_altered_from_its_first_line_on(folder: Path) -> None:
+    key = folder.with_name("audit.key")
+    assert (key.stat().st_mode & 0o777, len(key.read_bytes())) == (0o600, 32)
+    whole = key.read_bytes()
+    key.write_bytes(b"k" * 32)
+    assert _verify(folder) == [f"{SEGMENT}:{at}: record {at} was altered" for at in range(1, 6)]
+    key.write_bytes(b"short")
+    with pytest.raises(AuditError, match="fewer than 32 bytes"):
+        AuditLog(folder)
+    key.write_bytes(whole)
+    assert _verify(folder) == []
+
+
+def test_the_key_is_the_credential_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "aios.audit-key").write_bytes(b"c" * 32)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    with _opened(tmp_path / "audit") as log:
+        log.append(Stopped(reason="signal"))
+        assert log.verify() == []
+    assert not (tmp_path / "audit.key").exists()
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert _verify(tmp_path / "audit") == [f"{SEGMENT}:1: record 1 was altered"]
 
 
 def test_a_line_torn_by_a_crash_stays_as_evidence_and_the_chain_goes_on(folder: Path) -> None:
     whole = _lines(folder)
     _write(folder, [*whole[:4], whole[4][:40]])
+    chain = Chain(folder)  # a crash in the middle of a line comes before its head is kept
+    chain.write_head(4, json.loads(whole[3])["hash"])
+    chain.close()
     with _opened(folder) as log:
         entry = log.append(Stopped(reason="signal"))
         assert (entry["seq"], entry["prev"]) == (5, json.loads(whole[3])["hash"])

@@ -1,0 +1,78 @@
+"""What makes the log's lines fit together: a key that only the guard reads, and the newest head, kept beside the log.
+
+The key is 32 random bytes: the credential `aios.audit-key` where the service manager gives one, else `audit.key` beside
+the log's folder, made at the first start, 0600. `audit.head` there holds number and HMAC of the newest record, signed
+with the same key, so that cutting off the end of the log shows.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+_KEY_BYTES = 32
+_CREDENTIAL = "aios.audit-key"
+_NO_HEAD = (0, "0" * 64)
+
+
+class ChainError(Exception):
+    """The key cannot be used; the message says what to do."""
+
+
+class Chain:
+    """Signs lines, and remembers the newest. `folder` is the log's; key and head lie beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._key = _load_key(folder.with_name(f"{folder.name}.key"))
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(folder.with_name(f"{folder.name}.head"), flags, 0o600)
+        self.head = self._read_head()
+
+    def close(self) -> None:
+        """Let go of the head."""
+        os.close(self._fd)
+
+    def sign(self, text: str) -> str:
+        """The HMAC-SHA256 of a line."""
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+    def fits(self, text: str, stated: str) -> bool:
+        """Whether a line carries the HMAC that only we could make."""
+        return hmac.compare_digest(self.sign(text).encode(), stated.encode("utf-8", "surrogatepass"))
+
+    def write_head(self, sequence: int, digest: str) -> None:
+        """Remember the newest record. OSError where that cannot be."""
+        self.head = (sequence, digest)
+        text = f"{sequence:020d} {digest}"
+        os.pwrite(self._fd, f"{text} {self.sign(text)}\n".encode(), 0)
+
+    def sync(self) -> None:
+        """Return when the head is on the disk."""
+        os.fdatasync(self._fd)
+
+    def _read_head(self) -> tuple[int, str]:
+        """The newest record by the head, nothing where it says nothing that we signed."""
+        words = os.pread(self._fd, 4096, 0).decode("ascii", "replace").split()
+        if len(words) != 3 or not self.fits(f"{words[0]} {words[1]}", words[2]):
+            return _NO_HEAD
+        return int(words[0]), words[1]
+
+
+def _load_key(path: Path) -> bytes:
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    if given and Path(given, _CREDENTIAL).exists():
+        path = Path(given, _CREDENTIAL)
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_bytes(_KEY_BYTES)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, key)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    if len(key) < _KEY_BYTES:
+        raise ChainError(f"{path}: the key of the record has fewer than {_KEY_BYTES} bytes; restore it")
+    return key
