@@ -15,6 +15,7 @@ from aiosd.cli.transport import START_HINT, NoDaemonError, environment, socket_p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _INTERFACE = "io.aios.Guard"
@@ -44,25 +45,39 @@ class GuardError(Exception):
 
 def call(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """One call; its answer. Raises GuardError for what it refuses, NoDaemonError where no guard answers."""
+    return next(follow(method, parameters, more=False))
+
+
+def follow(method: str, parameters: dict[str, Any], *, more: bool = True) -> Iterator[dict[str, Any]]:
+    """A streaming call: its replies as they come. Leaving early, or the end of this process, interrupts what runs."""
     with _connect() as connection:
-        data = b""
         try:
-            connection.sendall(
-                json.dumps({"method": f"{_INTERFACE}.{method}", "parameters": parameters}).encode() + b"\0"
-            )
-            while not data.endswith(b"\0"):
-                piece = connection.recv(65536)
-                if not piece:
-                    raise NoDaemonError("the guard ended before it answered")
-                data += piece
+            message: dict[str, Any] = {"method": f"{_INTERFACE}.{method}", "parameters": parameters}
+            if more:
+                message["more"] = True
+            connection.sendall(json.dumps(message).encode() + b"\0")
+            data = b""
+            while True:
+                while b"\0" not in data:
+                    piece = connection.recv(65536)
+                    if not piece:
+                        raise NoDaemonError("the guard ended before it answered")
+                    data += piece
+                reply, _, data = data.partition(b"\0")
+                message = json.loads(reply)
+                if message.get("error"):
+                    raise _make_error(message)
+                yield dict(message.get("parameters") or {})
+                if not message.get("continues"):
+                    return
         except OSError as exc:
             raise NoDaemonError(f"the guard ended before it answered ({exc.strerror})") from exc
-    message = json.loads(data[:-1])
-    if message.get("error"):
-        given, name = message.get("parameters") or {}, str(message["error"]).rpartition(".")[2]
-        reason = given.get("reason") or " ".join([name, *map(str, given.values())])
-        raise GuardError(reason, EXIT_STATUSES.get(name, exits.INTERNAL))
-    return dict(message.get("parameters") or {})
+
+
+def _make_error(message: dict[str, Any]) -> GuardError:
+    given, name = message.get("parameters") or {}, str(message["error"]).rpartition(".")[2]
+    reason = given.get("reason") or " ".join([name, *map(str, given.values())])
+    return GuardError(reason, EXIT_STATUSES.get(name, exits.INTERNAL))
 
 
 def _connect() -> socket.socket:

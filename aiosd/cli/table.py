@@ -24,6 +24,21 @@ VERBS = (
         ASK_OPTIONS,
     ),
     (
+        "run",
+        "[--] COMMAND ...",
+        "Run a command of your own through the guard: decided, confined and recorded as a model's would be.",
+        (
+            (
+                "-p",
+                "--profile",
+                "PROFILE",
+                "in this confinement instead, unasked: read-only, or workspace (writes here)",
+            ),
+            ("-t", "--timeout", "SECONDS", "how long it may take, at most what is configured"),
+            ("-i", "--stdin", "", "let it read what comes on standard input"),
+        ),
+    ),
+    (
         "sessions",
         "[NAME]",
         "List your sessions, or show one with its turns.",

@@ -56,6 +56,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             return model.add(options, operands[0])
         case "config show":
             return _show_config()
+        case "run":
+            from aiosd.cli.run import run
+
+            return run(options, operands)
         case "policy import":
             from aiosd.cli.folders import import_folders
 

@@ -6,6 +6,7 @@ disk before it runs.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.asking import Asked, Asking
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
-from aiosd.guard.request import Request, Result, render_decided
+from aiosd.guard.request import Request, Result, as_chosen, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
@@ -62,7 +63,9 @@ class Door:
         self._policy = policy
         self._runner.use_folders(policy.folders)
 
-    def _confine(self, principal: Principal, verdict: Verdict) -> tuple[RunAs, tuple[Profile, ...]]:
+    def _confine(
+        self, principal: Principal, action: CommandAction | FileAction | ObserveAction, verdict: Verdict
+    ) -> tuple[RunAs, tuple[Profile, ...]]:
         """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.
 
         A session of root observes without rights, so whatever it changes it changes as root.
@@ -75,6 +78,14 @@ class Door:
         if changes:
             return RunAs.USER, (Profile(name=ProfileName.USER),)
         views = verdict.facets or (frozenset[Facet](),)
+        if verdict.tier is Tier.NOTIFY and (verdict.writes or verdict.network):
+            cwd = _find_folder(action)
+            writes = tuple(
+                os.path.normpath(os.path.join(cwd, path)) if path[:1] != "~" else path for path in verdict.writes
+            )
+            return verdict.run_as, tuple(
+                Profile(name=ProfileName.WORKSPACE, writes=writes, network=verdict.network) for _view in views
+            )
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
 
     @property
@@ -91,7 +102,7 @@ class Door:
         verdict = self._policy.evaluate(action, principal)
         verdict = with_remedies(self._policy, action, principal, verdict)
         try:
-            run_as, profiles = self._confine(principal, verdict)
+            run_as, profiles = self._confine(principal, action, verdict)
             return replace(verdict, run_as=run_as), profiles[0].describe()
         except ProfileError as exc:
             return verdict, f"cannot be confined here: {exc}"
@@ -108,9 +119,9 @@ class Door:
                 self.idle.set()
 
     async def _execute(self, request: Request, tell: Tell) -> Result:
-        verdict = self._evaluate(request)
+        verdict = as_chosen(self._evaluate(request), request)
         try:
-            run_as, profiles = self._confine(request.session.principal, verdict)
+            run_as, profiles = self._confine(request.session.principal, request.action, verdict)
             if verdict.tier is Tier.REQUIRE_APPROVAL and run_as is not RunAs.ROOT:
                 await self._runner.ensure(request.session)
         except ProfileError as exc:
@@ -123,7 +134,7 @@ class Door:
         answer = Answer(state=State.APPROVED)
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
-            environment = self._environment(request.session, profiles[0].name)
+            environment = self._environment(request.session, profiles[0])
             asked = Asked(request=request, verdict=verdict, confinement=confinement, policy=self._policy.digest)
             answer, approval = await self._asking.ask(asked, environment, tell)
         decision = _decide(verdict, answer)
@@ -143,7 +154,7 @@ class Door:
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
         """Run what was allowed, and record its end, whatever that is."""
         ended = Ended(outcome=Outcome.CANCELLED, reason="interrupted")
-        environment = self._environment(request.session, profiles[0].name)
+        environment = self._environment(request.session, profiles[0])
         try:
             if isinstance(request.action, ObserveAction):
                 ended = await self._runner.run_observation(
@@ -154,7 +165,7 @@ class Door:
                 ended = await self._runner.run_tool(
                     request.session, profiles[0], tool, environment, timeout_s=request.timeout_s, tell=tell
                 )
-            elif profiles[0].name is ProfileName.READ_ONLY and verdict.program is not None:
+            elif verdict.program is not None and profiles[0].name in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
                 ended = await self._runner.run_program(
                     request.session,
                     profiles,
@@ -163,6 +174,8 @@ class Door:
                     environment=environment,
                     timeout_s=request.timeout_s,
                     tell=tell,
+                    content=request.content,
+                    egress=request.egress,
                 )
             else:
                 ended = await self._runner.run_shell(
@@ -173,6 +186,8 @@ class Door:
                     environment=environment,
                     timeout_s=request.timeout_s,
                     tell=tell,
+                    content=request.content,
+                    egress=request.egress,
                 )
         finally:
             reason = self._record_end(request, verdict, ended)
@@ -214,9 +229,21 @@ class Door:
         )
         return Result(outcome=Outcome.REFUSED.value, reason=reason)
 
-    def _environment(self, session: GuardSession, name: ProfileName) -> tuple[tuple[str, str], ...]:
-        user, home = ("root", "/root") if name is ProfileName.ROOT else (session.identity.user, session.identity.home)
-        return render_environment(Profile(name=name), user=user, home=home)
+    def _environment(self, session: GuardSession, profile: Profile) -> tuple[tuple[str, str], ...]:
+        as_root = profile.name is ProfileName.ROOT
+        user, home = ("root", "/root") if as_root else (session.identity.user, session.identity.home)
+        return render_environment(profile, user=user, home=home)
+
+
+def _find_folder(action: CommandAction | FileAction | ObserveAction) -> str:
+    """What `.` means in a rule's `writes`."""
+    match action:
+        case CommandAction():
+            return action.cwd
+        case FileAction():
+            return os.path.dirname(action.path)
+        case _:
+            return "/"
 
 
 def _decide(verdict: Verdict, answer: Answer) -> Decision:

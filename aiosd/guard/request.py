@@ -1,14 +1,15 @@
 """An action as it is proposed to the guard, how it ended, and both as they go on the record."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiosd.audit.records import Decided, Decision, digest_text
 from aiosd.guard.approvals import Answer, Approval
 from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
-from aiosd.policy import CommandAction, FileAction, Verdict
-from aiosd.types import CallId
+from aiosd.policy import CommandAction, FileAction, Part, RuleRef, Verdict
+from aiosd.sandbox.profile import ProfileName
+from aiosd.types import CallId, RunAs, Tier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,9 @@ class Request:
     """One proposed action of a session. `content` is what a file tool writes; `arguments` the tool's, for the worker.
 
     `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
-    `proposer` is the connection it came by: a card whose proposer died outlives it.
+    `proposer` is the connection it came by: a card whose proposer died outlives it. `profile` is the confinement that
+    a person chose for a command of their own, "" where policy does; `egress` is the channel by which a sandbox's
+    listener goes to the proxy, -1 for none.
     """
 
     session: GuardSession
@@ -28,6 +31,8 @@ class Request:
     claim: str = ""
     wait_s: int = 0
     proposer: socket.socket | None = None
+    profile: str = ""
+    egress: int = -1
 
     @property
     def tool(self) -> str:
@@ -73,6 +78,22 @@ class Result:
     duration_ms: int = 0
     output_bytes: int = 0
     truncated: bool = False
+
+
+def as_chosen(verdict: Verdict, request: Request) -> Verdict:
+    """`verdict` where a person chose the confinement of a command of their own: nobody has to be asked then.
+
+    In `read-only` it can change nothing; in `workspace` what lies in its working directory. Denied stays denied, and
+    nothing that was chosen is wider than what it says.
+    """
+    if not request.profile or verdict.tier is Tier.DENY or verdict.run_as is RunAs.ROOT:
+        return verdict
+    writes = (request.cwd,) if request.profile == ProfileName.WORKSPACE else ()
+    tier = Tier.NOTIFY if writes else Tier.AUTO_ALLOW
+    ref = RuleRef(name=f"--profile {request.profile}", tier=tier)
+    reason = f"A person runs it in sandbox '{request.profile}'."
+    part = Part(text=verdict.line, tier=tier, reason=reason, rules=(ref,), writes=writes)
+    return replace(verdict, tier=tier, reason=reason, parts=(part,))
 
 
 def render_decided(

@@ -7,6 +7,7 @@ before it reports, and only then is the rest of the output read, so a background
 
 import asyncio
 import base64
+import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,6 +23,7 @@ from aiosd.guard.root import RootUnits
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import wait_readable
+from aiosd.guard.violations import explain_violation
 from aiosd.guard.workers import Workers
 from aiosd.policy.folders import Folders
 from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
@@ -32,6 +34,7 @@ from aiosd.types import Facet, JsonObject
 
 _CHUNK = 64 * 1024
 _DRAIN_S = 5.0
+_MAX_COMPLAINT = 8 * 1024
 # They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
 _ASK_AGAIN = frozenset({"pacman", "apt", "apt-get"})
@@ -81,21 +84,25 @@ class Runner:
         environment: Environment,
         timeout_s: int,
         tell: Tell,
+        content: bytes = b"",
+        egress: int = -1,
     ) -> Ended:
         """Run a recognised line, each pipeline in the session's worker for its view. The status is the last one's."""
+        why = _Why(profiles[0], self._workers.folders, session.identity.home, cwd)
 
         async def act(fds: tuple[int, int, int]) -> int:
             status = 0
             for pipeline, profile in zip(program.pipelines, profiles, strict=True):
                 if _skips(pipeline.joiner, status):
                     continue
-                async with self._open(session, profile, cwd=cwd) as link:
+                async with self._open(session, profile, cwd=cwd, egress=egress) as link:
                     # The view of the bus holds no working directory; what is asked there does not depend on one.
                     where = "/" if link.profile.sees_white_list else cwd
                     status = await link.run(("run", render_stages(pipeline), where, environment), fds)
+                    why.over_memory = why.over_memory or link.over_memory
             return status
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell)
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why)
 
     async def run_shell(
         self,
@@ -107,20 +114,25 @@ class Runner:
         environment: Environment,
         timeout_s: int,
         tell: Tell,
+        content: bytes = b"",
+        egress: int = -1,
     ) -> Ended:
         """Run a line that may change something: a plain command as its argv, else exactly its bytes under bash."""
         argv = (verdict.program and verdict.program.plain_argv()) or (*_SHELL, verdict.line)
         answers = _ENTER * _MOST_QUESTIONS if profile.name is ProfileName.ROOT and argv[0] in _ASK_AGAIN else b""
         words = tuple((word, None, False) for word in argv)
         packet = ("run", ((words, ()),), cwd, environment)
+        why = _Why(profile, self._workers.folders, session.identity.home, cwd)
 
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
                 return await self._as_root().run(argv, cwd=cwd, environment=environment, fds=fds)
-            async with self._open(session, profile, cwd=cwd) as link:
-                return await link.run(packet, fds)
+            async with self._open(session, profile, cwd=cwd, egress=egress) as link:
+                status = await link.run(packet, fds)
+                why.over_memory = link.over_memory
+                return status
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=answers)
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content or answers, why=why)
 
     async def run_tool(
         self,
@@ -168,7 +180,7 @@ class Runner:
 
     @asynccontextmanager
     async def _open(
-        self, session: GuardSession, profile: Profile, *, cwd: str = "/", tool: bool = False
+        self, session: GuardSession, profile: Profile, *, cwd: str = "/", tool: bool = False, egress: int = -1
     ) -> AsyncIterator[Link]:
         if Facet.BUS in profile.facets and not runs_systemd():
             # There is nothing to see, which the closed view shows truthfully: systemctl says so itself.
@@ -180,17 +192,26 @@ class Runner:
         else:
             opened = self._workers.fresh(session.identity, profile, cwd=cwd, tool=tool)
         async with opened as link:
+            if profile.network:
+                link.hand_over(egress, json.dumps({"granted": profile.network}).encode())
             yield link
 
     async def _perform(
-        self, act: Callable[[tuple[int, int, int]], Awaitable[int]], *, timeout_s: int, tell: Tell, content: bytes = b""
+        self,
+        act: Callable[[tuple[int, int, int]], Awaitable[int]],
+        *,
+        timeout_s: int,
+        tell: Tell,
+        content: bytes = b"",
+        why: "_Why | None" = None,
     ) -> Ended:
         loop = asyncio.get_running_loop()
         began = loop.time()
         output = _Output(self._live.now.output_bytes, tell)
         try:
             status = await self._act(act, output, timeout_s, content)
-            ended = Ended(outcome=Outcome.DONE if status == 0 else Outcome.FAILED, status=status)
+            reason = why.explain(output.complaint, self._live.now.limits.memory_mib) if status and why else ""
+            ended = Ended(outcome=Outcome.DONE if status == 0 else Outcome.FAILED, status=status, reason=reason)
         except TimeoutError:
             ended = Ended(outcome=Outcome.TIMED_OUT, reason=f"ended after {timeout_s} s")
         except WorkingDirectoryError as exc:
@@ -237,6 +258,22 @@ class Runner:
         return status
 
 
+@dataclass(slots=True)
+class _Why:
+    """What is known of an action for the sentence on why it failed."""
+
+    profile: Profile
+    folders: Folders
+    home: str
+    cwd: str
+    over_memory: bool = False
+
+    def explain(self, said: str, memory_mib: int) -> str:
+        if self.over_memory:
+            return f"it used more than {memory_mib} MiB of memory and was ended; guard.command_memory_mib is the limit"
+        return explain_violation(self.profile, self.folders, self.home, self.cwd, said)
+
+
 class _Output:
     """What a command writes, passed on up to a bound."""
 
@@ -244,7 +281,13 @@ class _Output:
         self._limit = limit
         self._tell = tell
         self._gone = False
+        self._complaints = b""
         self.total = 0
+
+    @property
+    def complaint(self) -> str:
+        """The end of what came on standard error."""
+        return self._complaints.decode("utf-8", "replace")
 
     async def pump(self, source: int, name: str) -> None:
         """Pass on until the end of `source`."""
@@ -256,6 +299,8 @@ class _Output:
                 continue
             if not data:
                 return
+            if name == "stderr":
+                self._complaints = (self._complaints + data)[-_MAX_COMPLAINT:]
             room = max(self._limit - self.total, 0)
             self.total += len(data)
             if room and not self._gone:

@@ -27,6 +27,7 @@ from aiosd.guard.workers import CLOSED, Workers
 from aiosd.policy import CommandAction, FileAction
 from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import Identity
+from aiosd.sandbox.profile import ProfileName
 from aiosd.types import ApprovalId, CallId, JsonObject, Principal, RunAs, SessionId, Tier
 
 _NAME = "io.aios.Guard"
@@ -123,7 +124,8 @@ class Service:
         await call.reply({"verdict": render_verdict(verdict, confinement)})
 
     async def _execute(self, call: Call) -> None:
-        await self._perform(call, _parse_command(call, cwd=call.text("cwd")))
+        content = call.optional_text("input", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
+        await self._perform(call, _parse_command(call, cwd=call.text("cwd")), content=content)
 
     async def _invoke(self, call: Call) -> None:
         action = _parse_file_action(call)
@@ -151,6 +153,8 @@ class Service:
             wait_s=call.optional_integer("wait_s", default=0, least=0, most=86_400),
             claim=call.optional_text("claim", limit=2000),
             proposer=call.connection,
+            profile=self._chosen_profile(call),
+            egress=call.descriptors[0] if call.flag("egress") and call.descriptors else -1,
         )
 
         async def tell(event: JsonObject) -> None:
@@ -182,6 +186,15 @@ class Service:
         data = base64.b64encode(lines).decode("ascii")
         await call.reply({"event": "output", "stream": "stdout", "data": data}, continues=True)
         await call.reply(_render_result(Result(outcome="done", status=0, output_bytes=len(lines))))
+
+    def _chosen_profile(self, call: Call) -> str:
+        """The confinement that a person chooses for a command of their own; aiosd, which speaks for models, may not."""
+        profile = call.optional_text("profile")
+        if profile not in ("", ProfileName.READ_ONLY, ProfileName.WORKSPACE):
+            raise invalid_parameter("profile")
+        if profile and self._mode == "system" and call.peer.uid == self._agent_uid:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="only a person chooses how a command is confined")
+        return profile
 
     async def _list_kept(self, call: Call) -> None:
         if call.peer.uid != self._agent_uid:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiosd.errors import ConfigError
 from aiosd.layers import check_keys, read_layers
+from aiosd.sandbox.limits import Limits
 from aiosd.types import JsonValue
 
 
@@ -22,7 +23,9 @@ class GuardSettings:
     observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
     `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
     the system ends after so long without a connection, action or question (its socket starts it again); members of
-    `admin_groups` approve what runs as root, by authenticating each time.
+    `admin_groups` approve what runs as root, by authenticating each time. The `command_` keys bound one command:
+    memory and the largest file it may write in MiB, processes at once, seconds of processor time, open files of a
+    process, and its weight beside others for processor and disk (1 to 10000).
     """
 
     timeout_s: int = 60
@@ -36,6 +39,26 @@ class GuardSettings:
     connections_per_user: int = 64
     idle_exit_s: int = 600
     admin_groups: tuple[str, ...] = ("wheel", "sudo")
+    command_memory_mib: int = 4096
+    command_processes: int = 512
+    command_cpu_s: int = 1200
+    command_file_mib: int = 8192
+    command_open_files: int = 4096
+    command_cpu_weight: int = 100
+    command_io_weight: int = 100
+
+    @property
+    def limits(self) -> Limits:
+        """What one command may use up."""
+        return Limits(
+            memory_mib=self.command_memory_mib,
+            processes=self.command_processes,
+            cpu_s=self.command_cpu_s,
+            file_mib=self.command_file_mib,
+            open_files=self.command_open_files,
+            cpu_weight=self.command_cpu_weight,
+            io_weight=self.command_io_weight,
+        )
 
 
 @dataclass(slots=True)
@@ -46,6 +69,7 @@ class LiveSettings:
 
 
 _MINIMUM = {"worker_idle_s": 0, "spare_workers": 0}
+_MOST_WEIGHT = 10_000
 _PATHS = frozenset({"policy_dirs"})
 
 
@@ -80,6 +104,8 @@ def parse_guard_value(name: str, value: JsonValue) -> JsonValue | tuple[str, ...
         least = _MINIMUM.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"must be a whole number of at least {least}")
+        if name.endswith("_weight") and value > _MOST_WEIGHT:
+            raise ValueError(f"must be at most {_MOST_WEIGHT}")
         return value
     if not isinstance(value, str) or not value:
         raise ValueError("must be text")

@@ -68,8 +68,17 @@ class Workers:
         """Hold sandboxes to these folder policies from now on; a warm one made by others serves no further action."""
         self._folders = folders
 
+    @property
+    def folders(self) -> Folders:
+        """The folder policies in force."""
+        return self._folders
+
     def _is_current(self, link: Link) -> bool:
-        return link.alive and not link.stale and link.fence == self._folders.fence(link.identity.home)
+        return (
+            link.alive
+            and not link.stale
+            and (link.fence == self._folders.fence(link.identity.home) and link.limits == self._live.now.limits)
+        )
 
     @asynccontextmanager
     async def warm(self, session: SessionId, identity: Identity, profile: Profile) -> AsyncIterator[Link]:
@@ -201,6 +210,7 @@ class Workers:
             fence=self._folders.fence(identity.home),
             cwd=cwd,
             tool=tool,
+            limits=self._live.now.limits,
         )
 
     async def _trim(self) -> None:

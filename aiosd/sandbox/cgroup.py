@@ -13,23 +13,61 @@ import os
 import socket
 from pathlib import Path
 
+from aiosd.sandbox.limits import CONTROLLERS
 from aiosd.sandbox.start import kill_group
 
 _UCRED_BYTES = 12
 _TRIES, _PAUSE_S = 200, 0.005
 
 
+def enable_controllers(path: str) -> None:
+    """Let what lies below a cgroup be counted and limited, as far as the controllers go that it was given."""
+    try:
+        given = Path(path, "cgroup.controllers").read_text(encoding="ascii").split()
+        active = Path(path, "cgroup.subtree_control").read_text(encoding="ascii").split()
+    except OSError:
+        return
+    for name in CONTROLLERS:
+        if name in given and name not in active:
+            _write(f"{path}/cgroup.subtree_control", f"+{name}")
+
+
+def freeze_group(path: str, *, frozen: bool) -> bool:
+    """Stop every process of a cgroup and below where it stands, or let them go on; whether there is such a group."""
+    return _write(f"{path}/cgroup.freeze", "1" if frozen else "0")
+
+
+def _write(path: str, text: str) -> bool:
+    try:
+        Path(path).write_text(text, encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _count_kills(path: str) -> int:
+    try:
+        lines = Path(path, "memory.events").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
 class CommandGroup:
     """A command's group below the cgroup `parent`. A context: on leaving, everything in it is killed and it is gone."""
 
-    def __init__(self, parent: str, name: str) -> None:
+    def __init__(self, parent: str, name: str, limits: tuple[tuple[str, str], ...] = ()) -> None:
         self._parent = parent
         self._path = f"{parent}/{name}"
+        self._limits = limits
         self._ours, self.gate = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.placed = 0
 
     async def __aenter__(self) -> "CommandGroup":
+        enable_controllers(self._parent)
         os.mkdir(self._path, 0o755)
+        for file, text in self._limits:  # what has no controller here has no file, and resource limits behind it
+            _write(f"{self._path}/{file}", text)
         self._ours.setblocking(False)
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # before the other end is handed on
         asyncio.get_running_loop().add_reader(self._ours.fileno(), self._on_child)
@@ -49,6 +87,10 @@ class CommandGroup:
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return
+
+    def over_memory(self) -> bool:
+        """Whether the kernel has ended processes in it for the memory that they used."""
+        return _count_kills(self._path) > 0
 
     def _on_child(self) -> None:
         try:

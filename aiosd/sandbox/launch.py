@@ -68,7 +68,9 @@ for name in ("aiosd", "aiosd.sandbox", *(f"aiosd.sandbox.{each}" for each in cod
     made = sys.modules[name] = type(sys)(name)
     if name in codes:
         exec(codes[name], made.__dict__)
-made.main(codes["aiosd.sandbox.file_tools"], codes["writable"] + tuple(sys.argv[1:]) * bool(codes["writable"]))
+network, *writable = sys.argv[1:]
+writable = codes["writable"] + tuple(writable) * bool(codes["writable"])
+made.main(codes["aiosd.sandbox.file_tools"], writable, codes["resources"], codes["port"] * (network == "open"))
 """
 _START = "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])"
 
@@ -114,15 +116,17 @@ def _launch() -> None:
         rebuilt += [folder for folder in fenced.watched if folder not in rebuilt]
     control.send(b"\0".join((b"rebuilt", *map(os.fsencode, rebuilt))))
     control.detach()
+    closed = fenced is not None and fenced.network is False
     arguments = [
         *(("--userns", str(_NAMESPACE_FD)) if record["drop"] else ("--unshare-user",)),
         *record["arguments"],
         *masks,
-        *(("--unshare-net",) if fenced is not None and fenced.network is False else ()),
+        *(("--unshare-net",) if closed else ()),
         *("--seccomp", str(_FILTER_FD)),
     ]
     _place({filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD})
-    command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START, *(fenced.writable if fenced else ()))
+    told = ("closed" if closed else "open", *(fenced.writable if fenced else ()))
+    command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START, *told)
     if fenced is not None and fenced.max_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (fenced.max_bytes, fenced.max_bytes))
     os.execve(record["bwrap"], ("bwrap", "--args", str(_ARGUMENTS_FD), "--", *command), {"PATH": "/usr/bin:/bin"})

@@ -7,8 +7,6 @@ reads from the worker is a few numbers; a worker that says anything else is ende
 
 import asyncio
 import contextlib
-import functools
-import importlib.util
 import marshal
 import os
 import select
@@ -16,21 +14,21 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
 
 from aiosd.sandbox.cgroup import CommandGroup
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
-from aiosd.sandbox.launch import BOOT, RECORD_VERSION
-from aiosd.sandbox.profile import HOME_SECRETS, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
+from aiosd.sandbox.launch import RECORD_VERSION
+from aiosd.sandbox.limits import Limits, render_group, render_resources
+from aiosd.sandbox.parts import put_in_memory, take_descriptors, worker_code
+from aiosd.sandbox.profile import HOME_SECRETS, PROXY_PORT, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
-_UCRED_BYTES = 12
+_ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4)  # who sends it, and a descriptor
 _MAX_PACKET_BYTES = 128 * 1024  # of one on the socket, whose buffer takes 208 KiB; a larger one goes in a memory file
-_MODULES = ("expand", "command", "folders", "worker")  # in this order; the file tools are made where they are used
 
 
 class SandboxError(Exception):
@@ -71,8 +69,11 @@ class Link:
         fence: Fence = (),
         cwd: str = "/",
         tool: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.profile = profile
+        self.over_memory = False  # whether the last action was ended for what memory it used
+        self.limits = limits or Limits()
         self.fence = fence
         self._cwd = cwd
         self._tool = tool
@@ -88,7 +89,7 @@ class Link:
         self._watched: dict[str, int] = {}
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts_changed = False
-        self._worker = self._errors = -1
+        self._worker = self._errors = self.listener = -1
         self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
 
@@ -97,9 +98,12 @@ class Link:
         parts: list[int] = []
         try:
             record = self._render_record()
-            parts.append(_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
-            parts.append(_memory(_worker_code(self.profile.writable)))
+            parts.append(put_in_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
             await self._start_launcher()
+            counted = bool(self._launched and self._launched.group)
+            resources = render_resources(self.limits, counted=counted)
+            port = PROXY_PORT if self.profile.network else 0
+            parts.append(put_in_memory(worker_code(self.profile.writable, resources, port)))
             socket.send_fds(self._control, [marshal.dumps(record)], parts)
             self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
             async with asyncio.timeout(_START_DEADLINE_S):
@@ -185,10 +189,14 @@ class Link:
         Cancelling kills the action and waits for its end.
         """
         self._actions += 1
+        self.over_memory = False
         if self._launched is None or not self._launched.group:
             return await self._run(self._actions, packet, fds)
-        async with CommandGroup(self._launched.group, f"command-{self._actions}") as group:
-            return await self._run(self._actions, packet, (*fds, group.gate.fileno()))
+        group = CommandGroup(self._launched.group, f"command-{self._actions}", render_group(self.limits))
+        async with group:
+            status = await self._run(self._actions, packet, (*fds, group.gate.fileno()))
+            self.over_memory = group.over_memory()
+            return status
 
     async def _run(self, identity: int, packet: tuple[Any, ...], fds: tuple[int, ...]) -> int:
         kind, *rest = packet
@@ -197,7 +205,7 @@ class Link:
             rest = [name, {**arguments, "fence": self.fence}, *rest]
         data, sent = marshal.dumps((kind, identity, *rest)), list(fds)
         if len(data) > _MAX_PACKET_BYTES:
-            sent.insert(0, _memory(data))
+            sent.insert(0, put_in_memory(data))
             data = marshal.dumps(("large", identity))
         try:
             socket.send_fds(self._control, [data], sent)
@@ -217,6 +225,20 @@ class Link:
             except (TimeoutError, OSError, SandboxError):
                 await self.end()
             raise
+
+    def hand_over(self, channel: int, packet: bytes) -> None:
+        """Give the sandbox's listener away by `channel`, with `packet`; where there is no channel it is closed."""
+        listener, self.listener = self.listener, -1
+        if listener < 0:
+            return
+        try:
+            if channel >= 0:
+                with socket.socket(fileno=os.dup(channel)) as way:
+                    socket.send_fds(way, [packet], [listener])
+        except OSError as exc:
+            raise SandboxError(f"its way to the network cannot be opened: {exc.strerror}") from exc
+        finally:
+            os.close(listener)
 
     async def end(self) -> None:
         """End the sandbox and everything in it, and wait until it is gone. Several may call it at once."""
@@ -281,8 +303,9 @@ class Link:
             os.close(self._worker)
         loop.remove_reader(self._control.fileno())
         self._control.close()
-        if self._errors >= 0:
-            os.close(self._errors)
+        for fd in (self._errors, self.listener):
+            if fd >= 0:
+                os.close(fd)
 
     async def _await_ready(self) -> None:
         rebuilt = await self._receive()
@@ -323,13 +346,20 @@ class Link:
 
     def _on_packet(self) -> None:
         try:
-            packet, ancillary, _flags, _address = self._control.recvmsg(1 << 16, socket.CMSG_SPACE(_UCRED_BYTES))
+            packet, ancillary, _flags, _address = self._control.recvmsg(1 << 16, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError:
             packet, ancillary = b"", []
         if packet == b"ready" and self._worker < 0:
             self._watch_worker(ancillary)
+        for fd in take_descriptors(ancillary):
+            if packet == b"listener" and self.listener < 0 and self._worker < 0:
+                self.listener = fd
+            else:
+                os.close(fd)
+        if packet == b"listener":
+            return
         self._packets.put_nowait(packet or None)
         if not packet:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
@@ -348,27 +378,6 @@ class Link:
     def _on_emptied(self) -> None:
         asyncio.get_running_loop().remove_reader(self._worker)
         self._emptied.set()
-
-
-@functools.cache
-def _worker_code(writable: tuple[str, ...]) -> bytes:
-    """The byte-code of the worker's modules, as `launch` hands it over, and where the worker may let write."""
-    codes: dict[str, CodeType | tuple[str, ...]] = {"": compile(BOOT, "<boot>", "exec"), "writable": writable}
-    codes["modules"] = _MODULES
-    for name in (f"aiosd.sandbox.{each}" for each in (*_MODULES, "file_tools")):
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        codes[name] = spec.loader.get_code(name)  # type: ignore[union-attr] # every loader of source files has it
-    return marshal.dumps(codes)
-
-
-def _memory(data: bytes) -> int:
-    fd = os.memfd_create("aios", os.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
 
 
 def _changed_at(path: str) -> int:

@@ -12,6 +12,7 @@ Order matters to bubblewrap: the last mount wins.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from aiosd.sandbox.landlock import SCOPE_ABI
 from aiosd.sandbox.seccomp import SocketPolicy
@@ -93,6 +94,13 @@ HOME_SECRETS = (
 )
 
 
+# Where a sandbox that may reach somebody finds its proxy, in its own network.
+PROXY_PORT = 3128
+PROXY = f"127.0.0.1:{PROXY_PORT}"
+_THROUGH = Path(__file__).with_name("through.py")
+_SSH = f"ssh -o BatchMode=yes -o ProxyCommand='/usr/bin/python3 -I -S {_THROUGH} %h %p'"
+
+
 class ProfileName(StrEnum):
     """How an action is confined."""
 
@@ -108,17 +116,20 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One kind of sandbox. `writes` are the folders of a workspace, absolute or below `~/`."""
+    """One kind of sandbox. `writes` are the paths of a workspace, absolute or below `~/`; `network` whom it reaches."""
 
     name: ProfileName
     facets: frozenset[Facet] = frozenset()
     writes: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
 
     @property
     def sockets(self) -> SocketPolicy:
         """Which sockets a process in it may make."""
         if self.name is ProfileName.USER:
             return SocketPolicy.INTERNET
+        if self.network:
+            return SocketPolicy.LOOPBACK
         if Facet.BUS in self.facets:
             return SocketPolicy.UNIX
         return SocketPolicy.NETLINK if Facet.SOCKETS in self.facets else SocketPolicy.NONE
@@ -146,7 +157,9 @@ class Profile:
         if self.name is ProfileName.USER:
             return "sandbox 'user': files and network as the user, no new privileges, own process tree"
         if self.name is ProfileName.WORKSPACE:
-            return f"sandbox 'workspace': writes below {', '.join(self.writes)} only, no network, secrets hidden"
+            written = f"writes below {', '.join(self.writes)} only" if self.writes else "no file of the host can change"
+            reached = f"network to {', '.join(self.network)} only" if self.network else "no network"
+            return f"sandbox 'workspace': {written}, {reached}, secrets hidden, what others trust kept"
         seen = f", sees the host's {' and '.join(sorted(self.facets))}" if self.facets else ""
         return f"sandbox 'read-only': no file of the host can change, no network, secrets hidden{seen}"
 
@@ -272,4 +285,8 @@ def render_environment(profile: Profile, *, user: str, home: str) -> tuple[tuple
         values |= _READ_ONLY_ENVIRONMENT
     if profile.name is ProfileName.WORKSPACE:
         values["TMPDIR"] = _SCRATCH
+    if profile.network:
+        values |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), f"http://{PROXY}")
+        values |= dict.fromkeys(("all_proxy", "ALL_PROXY"), f"socks5h://{PROXY}")
+        values |= {"no_proxy": "", "NO_PROXY": "", "GIT_SSH_COMMAND": _SSH}
     return tuple(sorted(values.items()))

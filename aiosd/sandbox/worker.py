@@ -13,7 +13,8 @@ Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin
 `("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`. A fourth
 descriptor is the gate: what is started says a byte there, and goes on when the guard has placed it in its cgroup.
 `("large", id)` says that the packet itself is in the first descriptor, a file in memory.
-Packets to the guard (ASCII): `ready`, `exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
+Packets to the guard (ASCII): `listener` (and its descriptor), `ready`,
+`exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
 
 Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
 """
@@ -43,12 +44,18 @@ _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _MAX_PACKET = 256 * 1024
 
 
-def main(tools: CodeType, writable: tuple[str, ...]) -> None:
-    """Serve packets until the guard closes the socket; the kernel then ends the whole namespace."""
+def main(tools: CodeType, writable: tuple[str, ...], resources: tuple[tuple[int, int], ...], port: int) -> None:
+    """Serve packets until the guard closes the socket; the kernel then ends the whole namespace.
+
+    `resources` are limits by number (getrlimit(2)), for this process and so for each that it starts. Where there is a
+    `port`, the sandbox's network is its own: a listener there is handed to the guard, who gives it to the proxy.
+    """
     own_pids = posix.getpid() == 1
     if not own_pids and call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         posix._exit(70)
     call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)  # no process of this user may trace this one or look into it
+    for number, most in resources:  # where one cannot be set, there is a lower one already
+        call("prlimit", 0, number, most.to_bytes(8, "little") * 2, None)
     if writable:
         _restrict_writes(writable)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _CONTROL)
@@ -58,6 +65,8 @@ def main(tools: CodeType, writable: tuple[str, ...]) -> None:
     for number in (_signal.SIGINT, _signal.SIGTERM):
         _signal.signal(number, _signal.SIG_IGN)
     worker = _Worker(control, woken, tools, own_pids)
+    if port:
+        _hand_over_listener(control, port)
     control.send(b"ready")
     while worker.serve_one():
         pass
@@ -85,6 +94,17 @@ def _restrict_writes(writable: tuple[str, ...]) -> None:
     if ruleset < 0 or call("syscall", _LANDLOCK_RESTRICT, ruleset, 0) != 0:
         posix._exit(71)
     posix.close(ruleset)
+
+
+def _hand_over_listener(control: _socket.socket, port: int) -> None:
+    """Listen on this sandbox's own loopback, where nobody else can come, and keep nothing of it."""
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(64)
+    rights = listener.fileno().to_bytes(4, "little")
+    control.sendmsg([b"listener"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    listener.close()
 
 
 class _Worker:

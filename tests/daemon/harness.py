@@ -239,7 +239,12 @@ class Daemon:
         return records
 
     def aios(
-        self, *words: str, uid: int | None = None, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+        self,
+        *words: str,
+        uid: int | None = None,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        cwd: str = "/",
     ) -> Ran:
         """The thin client as `uid`, without a terminal."""
         who = (default_person() if self.uid == 0 else self.uid) if uid is None else uid
@@ -249,7 +254,7 @@ class Daemon:
             capture_output=True,
             timeout=DEADLINE_S,
             check=False,
-            cwd="/",
+            cwd=cwd,
             start_new_session=True,
             env={"PATH": "/usr/bin:/bin", "AIOS_SOCKET": self.socket_path, "LANG": "C.UTF-8", **(environment or {})},
             **_becoming(who),

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiosd.guard.host import find_host
 from aiosd.sandbox.folders import Fence
+from aiosd.sandbox.limits import Limits
 from aiosd.sandbox.link import Identity, Link
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileName, render_environment
 from aiosd.types import Facet
@@ -105,9 +106,10 @@ async def opened(
     fence: Fence = (),
     cwd: str = "/",
     tool: bool = False,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Box]:
     """A sandbox that is ended with the context."""
-    link = Link(profile, who or make_identity(), host, masks=masks, fence=fence, cwd=cwd, tool=tool)
+    link = Link(profile, who or make_identity(), host, masks=masks, fence=fence, cwd=cwd, tool=tool, limits=limits)
     await link.start()
     try:
         yield Box(link)

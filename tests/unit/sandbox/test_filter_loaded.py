@@ -39,6 +39,7 @@ ALLOWED = {
     SocketPolicy.NONE: (),
     SocketPolicy.NETLINK: ("netlink 0", "netlink 4"),
     SocketPolicy.UNIX: ("socket UNIX",),
+    SocketPolicy.LOOPBACK: ("socket INET", "socket INET6"),
     SocketPolicy.INTERNET: ("socket UNIX", "socket INET", "socket INET6", "netlink 0"),
 }
 

@@ -143,7 +143,7 @@ def test_the_exact_record_starts_bubblewrap_as_the_person(marker: Path) -> None:
     who, _, words = marker.read_text().partition(" --")
     assert "--" + words == (
         f"--args 5 -- {default_interpreter()} -I -S -X utf8 -c "
-        "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])\n"
+        "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes['']) open\n"
     )
     if IS_ROOT:
         assert who == f"{PERSON}:{PERSON}:{PERSON} {PERSON + 7}"

@@ -1,0 +1,61 @@
+"""What stopped a command, in one sentence: which wall, at what, which setting would allow it, and who may change that.
+
+The kernel tells the command and nobody else. So what the command itself said of it is read, in the words that programs
+share (strerror(3)); a command that says nothing leaves the sentence out. Pure.
+"""
+
+import posixpath
+import re
+from typing import Final
+
+from aiosd.policy.folders import Folders
+from aiosd.sandbox.profile import Profile, ProfileName
+
+_PATH: Final = r"[`'\"‘]?(/[^\s:`'\"’]+|[\w.][^\s:`'\"’]*)[`'\"’]?"
+_READ_ONLY: Final = re.compile(rf"(?:{_PATH}\W*: ?)?Read-only file system")
+_DENIED: Final = re.compile(rf"(?:{_PATH}\W*: ?)?Permission denied")
+_NETWORK: Final = re.compile(
+    r"Network is unreachable|Could not resolve host|Temporary failure in name resolution|Name or service not known"
+    r"|Address family not supported by protocol|Failed to connect to"
+)
+_FORKING: Final = re.compile(r"[Ff]ork\b.*Resource temporarily unavailable|Cannot fork|can't start new thread")
+_WHO: Final = "an administrator can change that in /etc/aios/policy.d"
+
+
+def explain_violation(profile: Profile, folders: Folders, home: str, cwd: str, said: str) -> str:
+    """The sentence about the last wall that a failed command ran into, by what it `said`; "" where it names none."""
+    if profile.name not in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
+        return ""
+    if found := _last(_READ_ONLY, said):
+        return _of_writing(profile, folders, home, _place(found, cwd))
+    if (found := _last(_DENIED, said)) and (place := _place(found, cwd)):
+        hold = folders.find(place, home)
+        if not hold.read or hold.refuses(place):
+            return f"a folder policy for {hold.path} denies {place}; {_WHO}"
+    if _last(_NETWORK, said):
+        if profile.network:
+            return f"the network reaches {', '.join(profile.network)} only, through the proxy; {_WHO}"
+        return f"sandbox '{profile.name}' has no network; a rule with network = [...] gives it one, and {_WHO}"
+    if _last(_FORKING, said):
+        return "it may have no more processes at once; guard.command_processes is the limit, and an administrator's"
+    return ""
+
+
+def _of_writing(profile: Profile, folders: Folders, home: str, place: str) -> str:
+    what = f"writing to {place}" if place else "writing there"
+    hold = folders.find(place, home) if place else None
+    if hold is not None and hold.write is False and hold.path:
+        return f"a folder policy for {hold.path} does not let it write to {place}; {_WHO}"
+    if profile.writes:
+        allowed = ", ".join(profile.writes)
+        return f"sandbox 'workspace' does not let it write to {place or 'there'}: below {allowed} only; {_WHO}"
+    return f"sandbox '{profile.name}' refused {what}; a rule with writes = [...] or an approval allows it, and {_WHO}"
+
+
+def _last(wanted: re.Pattern[str], said: str) -> re.Match[str] | None:
+    return max(wanted.finditer(said), key=lambda found: found.start(), default=None)
+
+
+def _place(found: re.Match[str], cwd: str) -> str:
+    text = found.group(1)
+    return posixpath.normpath(posixpath.join(cwd, text)) if text else ""

@@ -1,0 +1,42 @@
+"""What is handed over by descriptor to a sandbox and from it: the worker's byte-code, files in memory, a listener."""
+
+import functools
+import importlib.util
+import marshal
+import os
+import socket
+import sys
+from types import CodeType
+from typing import Any
+
+from aiosd.sandbox.launch import BOOT
+
+_MODULES = ("expand", "command", "folders", "worker")  # in this order; the file tools are made where they are used
+
+
+@functools.cache
+def worker_code(writable: tuple[str, ...], resources: tuple[tuple[int, int], ...], port: int) -> bytes:
+    """The byte-code of the worker's modules, as `launch` hands it over; where it may let write, and its limits."""
+    codes: dict[str, CodeType | tuple[Any, ...] | int] = {"": compile(BOOT, "<boot>", "exec"), "modules": _MODULES}
+    codes |= {"writable": writable, "resources": resources, "port": port}
+    for name in (f"aiosd.sandbox.{each}" for each in (*_MODULES, "file_tools")):
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        codes[name] = spec.loader.get_code(name)  # type: ignore[union-attr] # every loader of source files has it
+    return marshal.dumps(codes)
+
+
+def take_descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that came with a packet; they are the caller's."""
+    rights = [data for level, kind, data in ancillary if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)]
+    return [int.from_bytes(data[at : at + 4], sys.byteorder) for data in rights for at in range(0, len(data) - 3, 4)]
+
+
+def put_in_memory(data: bytes) -> int:
+    """A file in memory that holds `data`, at its beginning; the caller's to close."""
+    fd = os.memfd_create("aios", os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

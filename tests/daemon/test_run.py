@@ -1,0 +1,138 @@
+"""`aios run` and rules that let write, by a real daemon: what a person runs, how it is confined, what is recorded."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.conftest import MakeDaemon
+from tests.daemon.harness import Daemon
+from tests.daemon.people import default_person, needs_root
+
+POLICY = """
+[[rule]]
+pattern = ["tee", "touch*", "mkdir*"]
+tier = "notify"
+writes = ["."]
+
+[[rule]]
+pattern = ["cp"]
+tier = "notify"
+writes = ["/etc"]
+
+[[rule]]
+tool = "write_file"
+tier = "notify"
+writes = ["."]
+
+[folders]
+deny_read = ["FOLDER/secret"]
+deny_write = ["FOLDER/kept"]
+"""
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    place = Path(tempfile.mkdtemp(prefix="aios-", dir="/tmp"))
+    place.chmod(0o755)
+    for name in ("secret", "kept", "free"):
+        (place / name).mkdir()
+        (place / name / "f").write_text(f"{name}\n")
+    for path in (place, *place.rglob("*")):
+        os.chown(path, default_person(), default_person())
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def daemon(make_daemon: MakeDaemon, work: Path) -> Daemon:
+    return make_daemon(policy=POLICY.replace("FOLDER", str(work)))
+
+
+def run(daemon: Daemon, work: Path, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    ran = daemon.aios("run", *words, cwd=str(work), stdin=stdin)
+    return ran.status, ran.out, ran.err
+
+
+def test_a_rule_that_writes_gives_the_folder_it_names_and_no_other(daemon: Daemon, work: Path) -> None:
+    status, out, err = run(daemon, work, "--", "touch", "made", "kept/f2", "/tmp/aios-stray")
+    assert status == 1
+    assert out == ""
+    assert sorted(path.name for path in work.iterdir()) == ["free", "kept", "made", "secret"]
+    assert not Path("/tmp/aios-stray").exists()
+    assert not (work / "kept/f2").exists()
+    assert err.startswith(f"› sandbox 'workspace': writes below {work} only, no network")
+    assert "aios: failed: sandbox 'workspace' does not let it write to /tmp/aios-stray" in err
+    decided, done = sorted(daemon.records(), key=lambda record: record["seq"])[-2:]
+    assert (decided["tier"], decided["decision"]) == ("notify", "allowed")
+    assert decided["confinement"].startswith(f"sandbox 'workspace': writes below {work} only")
+    assert (done["outcome"], done["status"]) == ("failed", 1)
+    assert done["reason"].startswith("sandbox 'workspace' does not let it write to /tmp/aios-stray")
+
+
+def test_a_folder_policy_is_named_where_it_was_the_wall(daemon: Daemon, work: Path) -> None:
+    status, _out, err = run(daemon, work, "--", "touch", "kept/f")
+    assert (status, f"a folder policy for {work}/kept does not let it write to {work}/kept/f" in err) == (1, True)
+    status, out, err = run(daemon, work, "--", "cat", "secret/f")
+    assert (status, out) == (1, "")
+    assert f"a folder policy for {work}/secret denies {work}/secret/f; an administrator can change that" in err
+    assert run(daemon, work, "--", "cat", "free/f")[:2] == (0, "free\n")
+
+
+@needs_root
+def test_a_rule_gives_no_right_that_its_user_has_not(daemon: Daemon, work: Path) -> None:
+    assert run(daemon, work, "--", "cp", "free/f", "/etc/aios-stray")[0] == 1
+    assert not Path("/etc/aios-stray").exists()
+
+
+def test_read_only_runs_unasked_whatever_the_policy_would_ask(daemon: Daemon, work: Path) -> None:
+    line = "for i in 1 2; do echo $i; done; rm -rf free; echo x >made"
+    status, out, _err = run(daemon, work, "--profile", "read-only", "--", line)
+    assert (status, out) == (1, "1\n2\n")
+    assert sorted(path.name for path in work.iterdir()) == ["free", "kept", "secret"]
+    assert [record["rules"] for record in daemon.records() if "rules" in record] == [["--profile read-only"]]
+
+
+def test_workspace_writes_here_and_nowhere_else(daemon: Daemon, work: Path) -> None:
+    line = "echo x >made && cat made; echo y >../beside; mkdir -p .git/hooks; curl -s http://127.0.0.1:1/; ls secret"
+    status, out, _err = run(daemon, work, "-p", "workspace", "--", line)
+    assert (status, out) == (2, "x\n")
+    assert sorted(path.name for path in work.iterdir()) == ["free", "kept", "made", "secret"]
+    assert not (work.parent / "beside").exists()
+
+
+def test_what_is_denied_stays_denied_in_every_profile(daemon: Daemon, work: Path) -> None:
+    for profile in ("read-only", "workspace"):
+        status, out, err = run(daemon, work, "-p", profile, "--", "rm", "-rf", "/")
+        assert (status, out) == (77, "")
+        assert "aios: denied: " in err
+    assert run(daemon, work, "-p", "user", "--", "true")[0] == 64
+
+
+def test_standard_input_is_closed_or_given(daemon: Daemon, work: Path) -> None:
+    assert run(daemon, work, "--", "cat", stdin=b"said\n")[:2] == (0, "")
+    assert run(daemon, work, "-i", "--", "wc", "-c", stdin=b"said\n\xff\n")[:2] == (0, "7\n")
+    assert run(daemon, work, "--stdin", "--", "tee", "made", stdin=b"said\n")[:2] == (0, "said\n")
+    assert (work / "made").read_text() == "said\n"
+
+
+def test_a_time_that_runs_out_ends_it(daemon: Daemon, work: Path) -> None:
+    status, _out, err = run(daemon, work, "-t", "1", "--", "sleep", "60")
+    assert (status, err) == (124, "aios: timed_out: ended after 1 s\n")
+
+
+def test_what_is_asked_about_names_its_approval_and_runs_when_it_is_given(daemon: Daemon, work: Path) -> None:
+    session = daemon.guard("OpenSession")["session"]
+    proposal = {"session": session, "call": "c", "command": "rm free/f", "cwd": str(work)}
+    with daemon.guard_stream("Execute", proposal) as events:
+        for event in events:
+            if event["event"] == "approval":
+                approved = daemon.aios("approve", "--yes", event["approval"])
+                assert approved.status == 0, approved
+            if event["event"] == "done":
+                assert event["outcome"] == "done"
+                break
+    assert not (work / "free/f").exists()
