@@ -7,7 +7,7 @@ comes in against these types and makes the OpenAPI document from them. Times end
 from dataclasses import dataclass
 from typing import Literal
 
-from aiosd.wire_talk import EventBase, Notice, ProgressDelta, Question, TodoList
+from aiosd.wire_talk import EventBase, Facts, Notice, ProgressDelta, Question, TodoList
 
 VERSION = 1
 
@@ -378,6 +378,7 @@ Event = (
     | Notice
     | Question
     | TodoList
+    | Facts
     | CallProposed
     | DecisionMade
     | ApprovalNeeded

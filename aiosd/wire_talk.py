@@ -63,3 +63,34 @@ class TodoList(EventBase):
 
     type: Literal["todo"] = "todo"
     items: tuple[TodoItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A named part of a fact: as people read it, and as a number (bytes, seconds, percent, a count) where it is one."""
+
+    name: str
+    text: str
+    number: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that an answer says, by the name of its sentence, which is the same in every language."""
+
+    name: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(EventBase):
+    """An answer of the built-in model as data: what it is `about`, what is said, the rows of its table, and why
+
+    it may not be all (`missing`). It comes before the text that says the same.
+    """
+
+    type: Literal["facts"] = "facts"
+    about: str
+    said: tuple[Fact, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    missing: tuple[Fact, ...]

@@ -21,6 +21,7 @@ from aiosd.model.base import (
     AssistantMessage,
     CallDelta,
     Delta,
+    FactsDelta,
     KeptDelta,
     Message,
     Model,
@@ -41,7 +42,7 @@ from aiosd.tools import ArgumentError, Tool, ToolContext
 from aiosd.types import CallId, JsonObject, JsonValue
 from aiosd.wire import Argument, CallDone, CallProposed, Usage
 from aiosd.wire import TextDelta as TextEvent
-from aiosd.wire_talk import Notice, ProgressDelta
+from aiosd.wire_talk import Facts, Notice, ProgressDelta
 
 _MAX_CALLS = 32  # in one step
 _MAX_ID = 80  # of a call, in characters; the guard takes 100
@@ -184,6 +185,8 @@ class Loop:
             case StopDelta():
                 self._context.emit(Notice(text=_STOPS[delta.reason], void=False))
                 self._note(exits.FAILED)
+            case FactsDelta():
+                self._context.emit(Facts(about=delta.about, said=delta.said, rows=delta.rows, missing=delta.missing))
             case VerdictDelta(verdict="not_understood" | "failed"):
                 self._note(exits.FAILED)
             case _:

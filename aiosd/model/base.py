@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from aiosd.types import CallId, JsonObject
+from aiosd.wire_talk import Fact, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +184,16 @@ class StopDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactsDelta:
+    """An answer as data, beside the text that says the same."""
+
+    about: str
+    said: tuple[Fact, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    missing: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictDelta:
     """What the model itself says of its answer: `answered`, or that the turn failed or was not understood."""
 
@@ -190,7 +201,16 @@ class VerdictDelta:
 
 
 Delta = (
-    TextDelta | ReasoningDelta | PartDelta | CallDelta | KeptDelta | UsageDelta | AgainDelta | StopDelta | VerdictDelta
+    TextDelta
+    | ReasoningDelta
+    | PartDelta
+    | CallDelta
+    | KeptDelta
+    | UsageDelta
+    | AgainDelta
+    | StopDelta
+    | FactsDelta
+    | VerdictDelta
 )
 
 

@@ -18,13 +18,14 @@ def test_a_question_is_answered_from_the_host_and_recorded(daemon: Daemon) -> No
         "decision",
         "output",
         "call_done",
+        "facts",
         "text_delta",
         "turn_done",
     ]
-    assert [event["seq"] for event in events] == list(range(1, 8))
+    assert [event["seq"] for event in events] == list(range(1, 9))
     disk = os.statvfs("/")
     used = disk.f_blocks - disk.f_bfree
-    assert f"/ is {math.ceil(100 * used / (used + disk.f_bavail))}% full" in events[5]["text"]
+    assert f"/ is {math.ceil(100 * used / (used + disk.f_bavail))}% full" in events[6]["text"]
     assert events[-1]["exit_status"] == 0
     decided, done = daemon.records(session=events[0]["session"])
     assert (decided["kind"], decided["tier"], decided["decision"]) == ("decided", "auto_allow", "allowed")

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,3 +241,11 @@ def test_a_daemon_that_is_killed_in_the_middle_says_how_to_go_on(make_daemon: Ma
     )
     assert daemon.process.wait(DEADLINE_S) == -9
     daemon.process = None
+
+
+def test_an_answer_of_the_built_in_model_comes_as_data_too(daemon: Daemon) -> None:
+    ran = daemon.aios("ask", "--json", MEMORY)
+    (facts,) = [event for event in map(json.loads, ran.out.splitlines()) if event["type"] == "facts"]
+    total = next(value for fact in facts["said"] for value in fact["values"] if value["name"] == "total")
+    kibibytes = Path("/proc/meminfo").read_text(encoding="ascii").split()[1]
+    assert (facts["about"], total["number"]) == ("memory", int(kibibytes) * 1024)

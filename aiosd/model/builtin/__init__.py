@@ -13,6 +13,7 @@ from aiosd.model.base import (
     AssistantMessage,
     CallDelta,
     Delta,
+    FactsDelta,
     Message,
     ModelInfo,
     ModelRequest,
@@ -26,7 +27,7 @@ from aiosd.model.builtin.intents import Knowledge, load_knowledge
 from aiosd.model.builtin.render import RENDERERS
 from aiosd.model.builtin.render.help import not_understood, unclear
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, parse_result
-from aiosd.model.builtin.text import Answer, Say, render_answer
+from aiosd.model.builtin.text import Answer, Say, extract_facts, render_answer
 from aiosd.model.builtin.understand import (
     NotUnderstood,
     Subject,
@@ -46,6 +47,7 @@ _NO_OBSERVING = "[refused: there is no tool for it in this session]"
 _ASKED_FOR = ("sudo ", "kill ")  # lines that a person is asked about, and told whose wish they are
 _MOST_REASON = 500
 _REMEMBERED = 8  # questions in which the subject of a follow-up is looked for
+_EXACT = "run"  # the intent of an exact command
 _ITSELF = "{command}"  # the line of an intent that runs what was given
 
 
@@ -90,6 +92,7 @@ def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
     tools = frozenset(tool.name for tool in request.tools)
     results = _Results(_by_line(since), observes=_OBSERVE in tools)
     answers: list[str] = []
+    facts: list[FactsDelta] = []
     failed = False
     for understanding in understand_all(asked[-1], knowledge, subject):
         say = Say(understanding.language, knowledge.sentences)
@@ -106,11 +109,16 @@ def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
             case Unclear():
                 step = unclear(understanding, say)
         answers.append(render_answer(step, say.language))
+        about = understanding.intent.name if isinstance(understanding, Understood) else "not_understood"
+        if about != _EXACT:  # whose answer is what it printed
+            facts.append(extract_facts(step, about))
         failed = failed or step.failed
         if not isinstance(understanding, Understood):
+            yield from facts
             yield TextDelta(text="\n".join(answers))
             yield VerdictDelta(verdict="not_understood")
             return
+    yield from facts
     yield TextDelta(text="\n".join(answers))
     if failed:
         yield VerdictDelta(verdict="failed")

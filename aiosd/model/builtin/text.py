@@ -3,15 +3,52 @@
 Everything that came from a machine passes `clean` on its way into a line: a file name cannot draw on a terminal.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from aiosd.model.base import FactsDelta
 from aiosd.model.builtin.intents import Language, Sentence
+from aiosd.wire_talk import Fact, Value
 
 _GAP = "  "
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d+)?%?")
 _SIZES = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _SPANS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+class Quantity(str):
+    """A number as people read it, which is still known as a number."""
+
+    __slots__ = ("number",)
+    number: float
+
+    def __new__(cls, text: str, number: float) -> Self:
+        made = super().__new__(cls, text)
+        made.number = number
+        return made
+
+
+class Said(str):
+    """A sentence that still knows which one of the catalogue it is, and what stands in its fields."""
+
+    __slots__ = ("fields", "name")
+    name: str
+    fields: Mapping[str, str]
+
+    def __new__(cls, text: str, name: str, fields: Mapping[str, str]) -> Self:
+        made = super().__new__(cls, text)
+        made.name = name
+        made.fields = fields
+        return made
+
+
+def reword(sentence: str, old: str, new: str) -> str:
+    """`sentence` with `old` replaced, still known by its name."""
+    said = sentence.replace(old, new)
+    return Said(said, sentence.name, sentence.fields) if isinstance(sentence, Said) else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +60,16 @@ class Say:
 
     def __call__(self, name: str, /, **fields: str) -> str:
         """The sentence `name`, with its fields filled in; what stands in a field is never read as a format."""
-        return self.sentences[name].text[self.language].format(**fields)
+        return Said(self.sentences[name].text[self.language].format(**fields), name, fields)
 
     def count(self, name: str, count: int, /, **fields: str) -> str:
         """The sentence `name` about `count` things, which is its field `count`."""
         sentence = self.sentences[name]
         text = sentence.one if count == 1 and self.language == "en" else sentence.text[self.language]
-        return text.format(count=render_number(count), **fields)
+        given = {"count": render_number(count), **fields}
+        return Said(text.format(**given), name, given)
 
-    def duration(self, seconds: float) -> str:
+    def duration(self, seconds: float) -> Quantity:
         """The two largest units of a span of time: `3 days 4 hours`, `3日4時間`."""
         left = max(0, int(seconds))
         parts: list[tuple[str, int]] = []
@@ -40,7 +78,8 @@ class Say:
             if amount or (parts and len(parts) < 2) or name == "second":
                 parts.append((name, amount))
         shown = [(name, amount) for name, amount in parts[:2] if amount] or parts[:1]
-        return ("" if self.language == "ja" else " ").join(self.count(name, amount) for name, amount in shown)
+        between = "" if self.language == "ja" else " "
+        return Quantity(between.join(self.count(name, amount) for name, amount in shown), seconds)
 
     def list(self, items: tuple[str, ...]) -> str:
         """`items` in one line."""
@@ -133,28 +172,59 @@ def clip_path(path: str, columns: int = 100) -> str:
     return clip(path, columns - cell_width(path[end:])).removesuffix("…") + "…" + path[end:]
 
 
-def render_number(number: int) -> str:
+def render_number(number: int) -> Quantity:
     """`number` with a comma between thousands, as both languages have it."""
-    return f"{number:,}"
+    return Quantity(f"{number:,}", number)
 
 
-def render_size(size: int) -> str:
+def render_size(size: int) -> Quantity:
     """Bytes in the unit that leaves one to four digits: `512 B`, `97.2 MiB`, `252 GiB`."""
     if size < 1024:
-        return f"{size} B"
+        return Quantity(f"{size} B", size)
     power = 0
     amount = size / 1024
     while amount >= 999.5 and power + 1 < len(_SIZES):
         amount /= 1024
         power += 1
-    return f"{amount:.1f} {_SIZES[power]}" if amount < 99.95 else f"{amount:,.0f} {_SIZES[power]}"
+    shown = f"{amount:.1f} {_SIZES[power]}" if amount < 99.95 else f"{amount:,.0f} {_SIZES[power]}"
+    return Quantity(shown, size)
 
 
-def render_percent(part: float, whole: float) -> str:
+def render_percent(part: float, whole: float) -> Quantity:
     """`part` of `whole` as a whole percentage; 100% and 0% only when that is exact."""
     if whole <= 0:
-        return "0%"
+        return Quantity("0%", 0)
     percent = 100 * part / whole
     if 0 < percent < 1:
-        return "<1%"
-    return f"{99 if 99 < percent < 100 else round(percent)}%"
+        return Quantity("<1%", percent)
+    return Quantity(f"{99 if 99 < percent < 100 else round(percent)}%", percent)
+
+
+def extract_facts(answer: Answer, about: str) -> FactsDelta:
+    """The answer as data: nothing is in it that the text does not say."""
+    rows: list[tuple[Value, ...]] = []
+    if answer.table is not None:
+        names = [_name_column(heading, index) for index, heading in enumerate(answer.table.headings)]
+        rows = [tuple(map(_value, names, row)) for row in answer.table.rows]
+    return FactsDelta(about=about, said=_facts(answer.sentences), rows=tuple(rows), missing=_facts(answer.notes))
+
+
+def _facts(sentences: tuple[str, ...]) -> tuple[Fact, ...]:
+    return tuple(
+        Fact(name=sentence.name, values=tuple(_value(name, value) for name, value in sentence.fields.items()))
+        if isinstance(sentence, Said)
+        else Fact(name="text", values=(_value("text", sentence),))
+        for sentence in sentences
+    )
+
+
+def _value(name: str, text: str) -> Value:
+    if isinstance(text, Quantity):
+        return Value(name=name, text=str(text), number=round(text.number, 2))
+    number = float(text.rstrip("%")) if _NUMBER.fullmatch(text) else None
+    return Value(name=name, text=str(text), number=number)
+
+
+def _name_column(heading: str, index: int) -> str:
+    """The name of a column: of its heading in the catalogue, or by its place."""
+    return heading.name.removeprefix("col_") if isinstance(heading, Said) else f"column_{index + 1}"

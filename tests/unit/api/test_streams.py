@@ -27,7 +27,7 @@ from aiosd.wire import (
     Usage,
     VerdictInfo,
 )
-from aiosd.wire_talk import Notice, ProgressDelta, Question, TodoItem, TodoList
+from aiosd.wire_talk import Fact, Facts, Notice, ProgressDelta, Question, TodoItem, TodoList, Value
 
 SSE, LINES, TEXT, FRAMES = "text/event-stream", "application/x-ndjson", "text/plain", frames.MEDIA_TYPE
 
@@ -101,6 +101,16 @@ EVENTS: tuple[tuple[Event, str, bytes], ...] = (  # the event, as plain text, as
         TodoList(items=(TodoItem(text="look", state="done"), TodoItem(text="mend", state="doing"))),
         "",
         _frame("n", "  [x] look") + _frame("n", "  [>] mend"),
+    ),
+    (
+        Facts(
+            about="uptime",
+            said=(Fact(name="up_for", values=(Value(name="span", text="1 hour", number=3600.0),)),),
+            rows=((Value(name="cpu", text="x", number=None),),),
+            missing=(),
+        ),
+        "",
+        b"",
     ),
     (TurnDone(exit_status=77, steps=2), "\n", _frame("x", "77")),
     (_failed(), "[failed: it broke]\n", _frame("n", "! it broke (try later)") + _frame("x", "70")),

@@ -8,6 +8,7 @@ from typing import Literal
 from aiosd.model.base import (
     AssistantMessage,
     CallDelta,
+    FactsDelta,
     Message,
     ModelRequest,
     TextDelta,
@@ -95,6 +96,8 @@ async def step(messages: tuple[Message, ...], *, tools: bool = True) -> tuple[tu
                 text += delta.text
             case VerdictDelta():
                 verdict = delta.verdict
+            case FactsDelta():
+                assert not text, "the data comes before the text"
     return tuple(calls), text, verdict
 
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, caveats, no_answer, trouble
-from aiosd.model.builtin.text import Answer, Table, clip, render_size
+from aiosd.model.builtin.text import Answer, Table, clip, render_size, reword
 
 _MOST_ROWS = 20
 _NAME_COLUMNS = 60
@@ -112,7 +112,7 @@ def _state(seen: Seen, unit: Mapping[str, str], name: str) -> str:
         details.append(say("memory_of_unit", size=render_size(int(memory))))
     extra = say("details", details=say.list(tuple(details))) if details else ""
     sentence = say(key, unit=named, details=extra, state=sub if key == "unit_on" else clip(f"{state} ({sub})", 40))
-    return sentence.replace("） は", "）は")
+    return reword(sentence, "） は", "）は")
 
 
 def _reason(seen: Seen, unit: Mapping[str, str]) -> tuple[str, ...]:
