@@ -2,12 +2,13 @@
 
 import sys
 
-from bench import activation, client, memory, step
+from bench import activation, client, memory, step, understanding
 
 _MEASURES = {
     "client": ("The client, and a whole warm question", client.measure, 40),
     "step": ("A further confined command in a turn", step.measure, 100),
     "activation": ("From a cold socket to the first answer", activation.measure, 10),
+    "understanding": ("What the built-in model adds to a question", understanding.measure, 3),
     "memory": ("Idle memory", memory.measure, 1),
 }
 

@@ -192,12 +192,18 @@ def _readings(segments: tuple[Segment, ...], knowledge: Knowledge, raw: str, sub
         found = [
             reading
             for needs in intent.means
-            if all(need in present or need.startswith("{") for need in needs)
+            if _words_of(needs) <= present
             if (reading := _read(intent, needs, segments, candidates, knowledge=knowledge, subject=subject)) is not None
         ]
         if found:
             best.append(max(found, key=_sureness))
     return sorted(best, key=_sureness, reverse=True)
+
+
+@functools.cache
+def _words_of(needs: frozenset[str]) -> frozenset[str]:
+    """The concepts among what a meaning needs: the rest are slots."""
+    return frozenset(need for need in needs if not need.startswith("{"))
 
 
 def _is_close(first: _Reading, second: _Reading) -> bool:

@@ -51,6 +51,15 @@ def test_ranks_order_the_intents_without_a_tie() -> None:
     assert ranks == sorted(set(ranks))
 
 
+def test_the_readme_lists_what_can_be_asked() -> None:
+    topics: dict[str, list[str]] = {}
+    for intent in KNOWLEDGE.intents.values():
+        if intent.rank:
+            topics.setdefault(intent.topic["en"], []).append(intent.example["en"])
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    assert [row for topic, asked in topics.items() if (row := f"| {topic} | {' · '.join(asked)} |") not in readme] == []
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
