@@ -207,6 +207,15 @@ class BudgetExceededError(AiosError):
     title = "Budget exceeded"
 
 
+class TurnTimeoutError(AiosError):
+    """The turn took as long as whoever asked gave it."""
+
+    code = "turn_timeout"
+    http_status = 409
+    exit_status = exits.TIMEOUT
+    title = "Turn timeout"
+
+
 class StorageError(AiosError):
     """The store cannot be read or written: a full disk, or a file of a newer version."""
 

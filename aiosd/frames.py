@@ -24,6 +24,12 @@ NEWEST = "c"  # continue the newest session; no content
 WAIT = "p"  # seconds to wait for an approval
 NAME = "l"  # what a new session is called
 FORK = "f"  # go on in a copy of the session; no content
+PLAN = "y"  # run nothing that changes something; no content
+YES_TO = "k"  # the strictest tier that runs; what is above it asks nobody
+TIMEOUT = "o"  # seconds for the turn
+BUDGET = "b"  # money for the turn
+SCHEMA = "j"  # the JSON Schema of the answer
+IMAGE = "g"  # a picture: media type, blank, base64; may come several times
 MODEL = "m"  # the model to ask
 
 

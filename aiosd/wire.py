@@ -20,50 +20,6 @@ TurnState = Literal["running", "done", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest:
-    """One turn in the session that the path names.
-
-    `input` is what came on the client's standard input; `cwd` its working directory, absolute. `wait_s` shortens how
-    long an approval waits for an answer; 0 leaves the administrator's setting. `model` is asked from now on in this
-    session; "" leaves the one asked before, or the configured one.
-    """
-
-    prompt: str
-    input: str = ""
-    cwd: str = "/"
-    wait_s: int = 0
-    model: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskRequest(TurnRequest):
-    """One turn. `session` is an id or name (a new session where it is empty, the newest with `continue_newest`).
-
-    With `fork` it goes on in a copy of that session; a new session, or the copy, is called `name` where that is not "".
-    """
-
-    session: str = ""
-    continue_newest: bool = False
-    name: str = ""
-    fork: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRequest:
-    """What the person says to a question of the model's, by its call; "" is nobody there."""
-
-    call: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """Whether that question still waited."""
-
-    answered: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyCheckRequest:
     """A command line to judge; nothing is run."""
 

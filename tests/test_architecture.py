@@ -41,6 +41,7 @@ ORDER = (
     "log",
     "wire_export",
     "wire",
+    "wire_ask",
     "wire_sent",
     "wire_talk",
     "frames",
@@ -180,7 +181,7 @@ def test_what_runs_as_root_imports_the_standard_library_and_itself() -> None:
 
 
 def test_the_wire_and_the_launcher_of_each_verb_import_next_to_nothing() -> None:
-    for module in ("wire", "wire_sent", "wire_talk", "frames", "exits", "types"):
+    for module in ("wire", "wire_ask", "wire_sent", "wire_talk", "frames", "exits", "types"):
         targets = {each.target for each in imports() if each.module == module}
         assert all(_is_standard(target) for target in targets - {"aiosd.wire_talk"}), (module, targets)
 

@@ -19,6 +19,7 @@ _WANTED = 0.6  # of the room, once something has to go
 _SHORT = 600  # bytes of a result or an argument that stay
 _MAX_WORDS = 2000  # of a person, in an old turn
 _MAX_ANSWER = 300
+_PICTURE = 5000  # bytes that one takes, about, as text would
 
 
 @dataclass(slots=True)
@@ -150,6 +151,8 @@ def _weigh(message: Message) -> int:
         case AssistantMessage():
             calls = sum(60 + _count(call.tool) + _count(str(call.arguments)) for call in message.calls)
             return 20 + _count(message.text) + calls + sum(_count(str(each)) for each in message.kept)
+        case UserMessage():
+            return 60 + _count(message.text) + _PICTURE * len(message.pictures)
         case _:
             return 60 + _count(message.text)
 

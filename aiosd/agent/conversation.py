@@ -3,7 +3,7 @@
 from typing import assert_never, cast
 
 from aiosd.errors import StorageError
-from aiosd.model.base import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
+from aiosd.model.base import AssistantMessage, Message, Picture, ToolCall, ToolResult, UserMessage
 from aiosd.types import CallId, JsonObject, JsonValue
 
 
@@ -11,7 +11,11 @@ def render_message(message: Message) -> JsonObject:
     """One message as stored."""
     match message:
         case UserMessage():
-            return {"role": "user", "text": message.text}
+            pictures: list[JsonValue] = [
+                {"media_type": each.media_type, "data": each.data} for each in message.pictures
+            ]
+            words: JsonObject = {"role": "user", "text": message.text}
+            return {**words, "pictures": pictures} if pictures else words
         case AssistantMessage():
             calls: list[JsonValue] = [_render_call(call) for call in message.calls]
             stored: JsonObject = {"role": "assistant", "text": message.text, "calls": calls}
@@ -33,7 +37,15 @@ def parse_message(stored: JsonObject) -> Message:
     """A stored message. StorageError for what no version of this wrote."""
     match stored:
         case {"role": "user", "text": str(text)}:
-            return UserMessage(text=text)
+            given = stored.get("pictures")
+            return UserMessage(
+                text=text,
+                pictures=tuple(
+                    Picture(media_type=str(each["media_type"]), data=str(each["data"]))
+                    for each in (given if isinstance(given, list) else [])
+                    if isinstance(each, dict)
+                ),
+            )
         case {"role": "assistant", "text": str(text), "calls": list(calls)}:
             kept = stored.get("kept")
             return AssistantMessage(

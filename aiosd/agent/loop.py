@@ -15,7 +15,8 @@ from aiosd import exits
 from aiosd.agent.budget import Budget
 from aiosd.agent.context import BYTES_PER_TOKEN, Context
 from aiosd.agent.recall import Recall
-from aiosd.errors import ContextOverflowError
+from aiosd.agent.structured import NUDGE, Answer
+from aiosd.errors import ContextOverflowError, ModelGarbledError
 from aiosd.model.base import (
     AgainDelta,
     AssistantMessage,
@@ -67,7 +68,7 @@ class Answered:
 class Loop:
     """One turn's loop. `store` keeps messages and returns when they are kept; `log` is told what is sent to a model.
 
-    `prefix` begins the ids of its calls.
+    `prefix` begins the ids of its calls. Where there is an `answer`, its tool gives the turn's answer and ends it.
     """
 
     def __init__(
@@ -81,16 +82,20 @@ class Loop:
         store: Callable[[Sequence[Message]], Awaitable[None]],
         log: SentLog | None = None,
         prefix: str = "",
+        answer: Answer | None = None,
     ) -> None:
         self._model = model
         self._messages: list[Message] = []
-        self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in (*tools, Recall(self._messages))}
+        own = (Recall(self._messages), *((answer,) if answer else ()))
+        self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in (*tools, *own)}
+        self._answer = answer
         self._system = system
         self._budget = budget
         self._context = context
         self._store = store
         self._log = log
         self._prefix = prefix
+        self._nudged = False
         self._made: Counter[str] = Counter()  # how often each call was proposed
         self._exit_status = exits.OK
         told = len(system) + sum(len(json.dumps(asdict(tool.spec))) for tool in self._tools.values())
@@ -112,9 +117,24 @@ class Loop:
             message = await self._ask()
             text += message.text
             await self._keep(message)
-            if not message.calls:
-                return Answered(text=text, exit_status=self._exit_status, steps=self._budget.used_steps)
             await self._run_all(message.calls)
+            if self._answer:
+                if self._answer.is_given:
+                    return self._end(self._answer.render(self._context.emit))
+                if not message.calls:
+                    await self._nudge()
+            elif not message.calls:
+                return self._end(text)
+
+    def _end(self, text: str) -> Answered:
+        return Answered(text=text, exit_status=self._exit_status, steps=self._budget.used_steps)
+
+    async def _nudge(self) -> None:
+        """Ask for the answer in its form; ModelGarbledError where that has been asked before."""
+        if self._nudged:
+            raise ModelGarbledError("the model gave no answer that fits the schema", hint="ask another model")
+        self._nudged = True
+        await self._keep(UserMessage(text=NUDGE))
 
     async def _run_all(self, calls: Sequence[ToolCall]) -> None:
         for call in calls:
@@ -153,7 +173,9 @@ class Loop:
                     case TextDelta():
                         piece = delta.text.encode("utf-8", "replace").decode()  # providers may cut a surrogate pair
                         text.append(piece)
-                        self._context.emit(TextEvent(text=piece))
+                        self._context.emit(
+                            ProgressDelta(tool="", text=piece) if self._answer else TextEvent(text=piece)
+                        )
                     case CallDelta() if len(calls) < _MAX_CALLS:
                         calls.append(_with_own_id(delta.call, taken, prefix=self._prefix))
                     case KeptDelta():
@@ -208,7 +230,8 @@ class Loop:
             result = await tool.run(call, self._context)
         except ArgumentError as exc:
             return self._fail(call, str(exc))
-        self._note(_STATUS_OF_OUTCOME[result.outcome])
+        if not (self._context.plan and result.outcome == "unanswered"):
+            self._note(_STATUS_OF_OUTCOME[result.outcome])
         if self._made[key] >= _OFTEN:
             self._context.emit(Notice(text=f"the same call for the {self._made[key]}. time in this turn", void=False))
             again = f"[the {self._made[key]}. time with these arguments: do something else, or say what is in the way]"

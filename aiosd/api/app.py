@@ -20,7 +20,7 @@ from aiosd.api import text
 from aiosd.api.export import make_export, render_markdown, render_script
 from aiosd.api.gate import read_uid
 from aiosd.api.problems import map_exception, problem_response
-from aiosd.api.requests import MAX_CURSOR, check_ask, read_ask, read_body, read_json
+from aiosd.api.requests import MAX_CURSOR, check_cwd, check_turn, read_ask, read_body, read_json
 from aiosd.api.streams import choose_form, render_stream
 from aiosd.config import Live
 from aiosd.errors import (
@@ -33,6 +33,7 @@ from aiosd.errors import (
 )
 from aiosd.guard.client import GuardClient
 from aiosd.memory.sent import SentRequests
+from aiosd.model.base import Picture
 from aiosd.model.catalog import Models
 from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
@@ -41,8 +42,6 @@ from aiosd.session.turn import Ask
 from aiosd.tools.base import parse_verdict
 from aiosd.types import JsonObject
 from aiosd.wire import (
-    Answered,
-    AnswerRequest,
     Cancelled,
     CheckInfo,
     Config,
@@ -52,8 +51,8 @@ from aiosd.wire import (
     ModelList,
     PolicyCheckRequest,
     Status,
-    TurnRequest,
 )
+from aiosd.wire_ask import Answered, AnswerRequest, TurnRequest
 from aiosd.wire_export import Deleted, RenameRequest
 from aiosd.wire_sent import SentList
 
@@ -150,7 +149,7 @@ class _Resources:
 
     async def ask_in_session(self, request: web.Request) -> web.StreamResponse:
         ask = read_json(request, TurnRequest)
-        check_ask(ask.prompt, ask.input, ask.cwd, ask.wait_s)
+        check_turn(ask)
         turn = _turn(ask)
         return await self._start(request, turn, session=request.match_info["id"], newest=False)
 
@@ -199,7 +198,7 @@ class _Resources:
 
     async def check_policy(self, request: web.Request) -> web.Response:
         asked = read_json(request, PolicyCheckRequest)
-        check_ask("?", "", asked.cwd, 0)
+        check_cwd(asked.cwd)
         parameters: JsonObject = {"command": asked.command, "cwd": asked.cwd, "run_as": asked.run_as}
         answer = await self._door.guard.call("Evaluate", parameters, client_fd=_descriptor(request))
         given = answer.get("verdict")
@@ -331,7 +330,19 @@ def _answer(request: web.Request, value: _T, render_text: Callable[[_T], str] | 
 
 def _turn(ask: TurnRequest, *, name: str = "", fork: bool = False) -> Ask:
     return Ask(
-        prompt=ask.prompt, input=ask.input, cwd=ask.cwd, wait_s=ask.wait_s, model=ask.model, name=name, fork=fork
+        prompt=ask.prompt,
+        input=ask.input,
+        cwd=ask.cwd,
+        wait_s=ask.wait_s,
+        model=ask.model,
+        name=name,
+        fork=fork,
+        plan=ask.plan,
+        yes_to=ask.yes_to,
+        timeout_s=ask.timeout_s,
+        max_cost=ask.max_cost,
+        schema=ask.schema,
+        pictures=tuple(Picture(media_type=each.media_type, data=each.data) for each in ask.images),
     )
 
 

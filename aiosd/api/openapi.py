@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from aiosd import __version__, frames, wire, wire_export, wire_sent
+from aiosd import __version__, frames, wire, wire_ask, wire_export, wire_sent
 from aiosd.api.problems import MEDIA_TYPE
 from aiosd.api.requests import MAX_CURSOR, MAX_PROMPT, MAX_WAIT_S
 from aiosd.types import JsonObject
@@ -17,7 +17,15 @@ _PROMPT: dict[str, Any] = {"description": f"At most {MAX_PROMPT} characters; lon
 _CWD: dict[str, Any] = {"pattern": r"^/[^\u0000]*$"}
 _WAIT: dict[str, Any] = {"minimum": 0, "maximum": MAX_WAIT_S}
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-_ASKS: dict[str, Any] = {"prompt": _PROMPT, "cwd": _CWD, "wait_s": _WAIT}
+_SCHEMA: dict[str, Any] = {"pattern": r"^(\{\})?$", "description": "A JSON Schema object, as text."}
+_ASKS: dict[str, Any] = {
+    "prompt": _PROMPT,
+    "cwd": _CWD,
+    "wait_s": _WAIT,
+    "timeout_s": _WAIT,
+    "max_cost": {"minimum": 0},
+    "schema": _SCHEMA,
+}
 _BOUNDS: dict[str, dict[str, Any]] = {
     "AskRequest": {**_ASKS, "name": {"pattern": f"^$|{NAME_PATTERN}"}},
     "TurnRequest": _ASKS,
@@ -49,7 +57,7 @@ OPERATIONS = (
         path="/v1/ask",
         summary="Ask one turn, in a new or a named session; the reply is the turn's event stream.",
         answer=None,
-        body=wire.AskRequest,
+        body=wire_ask.AskRequest,
         errors=(404, 409, 415, 503, 507),
     ),
     Operation(
@@ -97,7 +105,7 @@ OPERATIONS = (
         path="/v1/sessions/{id}/turns",
         summary="Ask one turn in this session.",
         answer=None,
-        body=wire.TurnRequest,
+        body=wire_ask.TurnRequest,
         errors=(404, 409, 415, 503, 507),
     ),
     Operation(
@@ -120,8 +128,8 @@ OPERATIONS = (
         method="post",
         path="/v1/sessions/{id}/answer",
         summary="Answer a question of the model's.",
-        answer=wire.Answered,
-        body=wire.AnswerRequest,
+        answer=wire_ask.Answered,
+        body=wire_ask.AnswerRequest,
         errors=(*_SESSION_ERRORS, 415),
         text=False,
     ),
@@ -218,7 +226,7 @@ def _render_operation(operation: Operation) -> dict[str, Any]:
         out["parameters"] = parameters
     if operation.body is not None:
         content: dict[str, Any] = {"application/json": {"schema": _ref(operation.body.__name__)}}
-        if operation.body is wire.AskRequest:
+        if operation.body is wire_ask.AskRequest:
             content["text/plain"] = {"schema": {"type": "string", **_PROMPT, **_WORDS}}
             content[frames.MEDIA_TYPE] = {"schema": {"type": "string", "format": "binary"}}
         out["requestBody"] = {"required": True, "content": content}

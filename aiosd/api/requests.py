@@ -4,13 +4,15 @@ Source: RFC 9110 (media types); `aiosd.frames` for ours.
 """
 
 import json
-from typing import Any, TypeVar
+import math
+from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 from aiohttp import web
 
 from aiosd import frames
+from aiosd.agent.structured import parse_schema
 from aiosd.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
-from aiosd.wire import AskRequest
+from aiosd.wire_ask import AskRequest, Image, TurnRequest
 
 _T = TypeVar("_T")
 _BODY = "body"
@@ -20,7 +22,7 @@ MAX_CURSOR = 2**53  # what every JSON reader can count to
 _MAX_DIGITS = 10
 _FIELDS = (
     *(frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST),
-    *(frames.MODEL, frames.NAME, frames.FORK),
+    *(frames.MODEL, frames.NAME, frames.FORK, frames.PLAN, frames.YES_TO, frames.BUDGET, frames.SCHEMA),
 )
 _ADAPTERS: dict[Any, Any] = {}  # pydantic's, one for each type that comes in
 
@@ -76,37 +78,57 @@ def read_ask(request: web.Request) -> AskRequest:
             ask = AskRequest(prompt=_decode(request[_BODY]))
         case _:
             ask = read_json(request, AskRequest)
-    check_ask(ask.prompt, ask.input, ask.cwd, ask.wait_s)
+    check_turn(ask)
     return ask
 
 
-def check_ask(prompt: str, given: str, cwd: str, wait_s: int) -> None:
-    """What the types do not say: a question is not empty, a working directory is absolute."""
-    if not prompt.strip() and not given.strip():
+def check_turn(ask: TurnRequest) -> None:
+    """What the types do not say: a question is not empty, a working directory is absolute, bounds are bounds."""
+    if not ask.prompt.strip() and not ask.input.strip():
         raise InvalidRequestError("the question is empty", hint="say what you want to know")
-    if len(prompt) > MAX_PROMPT:
+    if len(ask.prompt) > MAX_PROMPT:
         raise InvalidRequestError("the question is over 64 KiB", hint="send long text as input")
+    check_cwd(ask.cwd)
+    if not 0 <= ask.wait_s <= MAX_WAIT_S:
+        raise InvalidRequestError(f"wait_s is not between 0 and {MAX_WAIT_S}")
+    if not 0 <= ask.timeout_s <= MAX_WAIT_S:
+        raise InvalidRequestError(f"timeout_s is not between 0 and {MAX_WAIT_S}")
+    if not 0 <= ask.max_cost < math.inf:
+        raise InvalidRequestError("max_cost is below 0, or no number")
+    if ask.schema:
+        parse_schema(ask.schema)
+
+
+def check_cwd(cwd: str) -> None:
+    """InvalidRequestError for what is no absolute path."""
     if not cwd.startswith("/") or "\0" in cwd:
         raise InvalidRequestError("cwd is not an absolute path")
-    if not 0 <= wait_s <= MAX_WAIT_S:
-        raise InvalidRequestError(f"wait_s is not between 0 and {MAX_WAIT_S}")
 
 
 def parse_frames(body: bytes) -> AskRequest:
-    """A question in frames."""
+    """A question in frames. A picture is its media type, a blank, and base64; there may be several."""
     fields: dict[str, str] = {}
+    images: list[str] = []
     rest = body
     while rest:
         head, newline, rest = rest.partition(b"\n")
         tag, length = head[:1].decode("ascii", "replace"), head[1:]
         if not newline or not length.isdigit() or len(length) > 9 or int(length) > len(rest):
             raise InvalidRequestError("the body is not made of whole frames")
-        fields[tag] = _decode(rest[: int(length)])
+        content = _decode(rest[: int(length)])
+        if tag == frames.IMAGE:
+            images.append(content)
+        else:
+            fields[tag] = content
         rest = rest[int(length) :]
-    wait = fields.pop(frames.WAIT, "0")
+    wait, timeout = fields.pop(frames.WAIT, "0"), fields.pop(frames.TIMEOUT, "0")
     unknown = [tag for tag in fields if tag not in _FIELDS]
-    if unknown or not wait.isdecimal() or len(wait) > _MAX_DIGITS:
+    numbers = wait.isdecimal() and timeout.isdecimal() and max(len(wait), len(timeout)) <= _MAX_DIGITS
+    if unknown or not numbers:
         raise InvalidRequestError(f"a frame is not known here: {unknown[0] if unknown else frames.WAIT}")
+    yes_to = fields.get(frames.YES_TO, "")
+    if yes_to not in ("", "auto_allow", "notify"):
+        raise InvalidRequestError("nothing stricter than notify runs without a person", hint="say auto_allow or notify")
     return AskRequest(
         prompt=fields.get(frames.PROMPT, ""),
         input=fields.get(frames.INPUT, ""),
@@ -117,7 +139,27 @@ def parse_frames(body: bytes) -> AskRequest:
         model=fields.get(frames.MODEL, ""),
         name=fields.get(frames.NAME, ""),
         fork=frames.FORK in fields,
+        plan=frames.PLAN in fields,
+        yes_to=cast("Literal['', 'auto_allow', 'notify']", yes_to),
+        timeout_s=int(timeout),
+        max_cost=_parse_cost(fields.get(frames.BUDGET, "0")),
+        schema=fields.get(frames.SCHEMA, ""),
+        images=tuple(map(_parse_image, images)),
     )
+
+
+def _parse_cost(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise InvalidRequestError(f"{text!r} is no amount") from exc
+
+
+def _parse_image(text: str) -> Image:
+    media_type, _, data = text.partition(" ")
+    if media_type not in get_args(get_type_hints(Image)["media_type"]):
+        raise InvalidRequestError(f"{media_type} is no picture that models take", hint="png, jpeg, gif or webp")
+    return Image(media_type=cast("Any", media_type), data=data)
 
 
 def _decode(data: bytes) -> str:

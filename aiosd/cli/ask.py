@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAX_INPUT = 1024 * 1024
+_CALL = "› ".encode()  # how a note begins that tells of a call
 
 
 def ask(options: dict[str, str], words: list[str]) -> int:
@@ -29,17 +30,24 @@ def ask(options: dict[str, str], words: list[str]) -> int:
         return complain(answer)
     turn = Turn(answer)
     _signal.signal(_signal.SIGINT, turn.on_interrupt)
-    return turn.follow_json() if as_json else turn.follow()
+    status = turn.follow_json() if as_json else turn.follow()
+    if "output" in options:
+        from aiosd.cli.attach import write_answer
+
+        write_answer(options["output"], turn.said)
+    return status
 
 
 def _render_question(options: dict[str, str], words: list[str]) -> bytes:
     prompt = " ".join(words)
     given = b"" if posix.isatty(0) else _read_input()
+    attached, pictures = _read_attached(options)
+    given += attached
     if not prompt.strip() and not given.strip():
         raise UsageError("ask what? Put the question behind it, or on standard input", "ask")
-    wait = options.get("wait", "0")
-    if not (wait.isascii() and wait.isdecimal()):
-        raise UsageError("--wait takes a whole number of seconds", "ask")
+    for name in ("wait", "timeout"):
+        if not (options.get(name, "0").isascii() and options.get(name, "0").isdecimal()):
+            raise UsageError(f"--{name} takes a whole number of seconds", "ask")
     try:
         cwd = posix.getcwdb()
     except OSError:
@@ -55,11 +63,33 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
         out += frames.render(frames.FORK, b"")
     if "name" in options:
         out += frames.render(frames.NAME, options["name"].encode("utf-8", "surrogateescape"))
-    if "model" in options:
-        out += frames.render(frames.MODEL, options["model"].encode("utf-8", "surrogateescape"))
-    if wait != "0":
-        out += frames.render(frames.WAIT, wait.encode())
-    return out
+    for name, tag in _VALUES.items():
+        if name in options:
+            out += frames.render(tag, options[name].encode("utf-8", "surrogateescape"))
+    if "plan" in options:
+        out += frames.render(frames.PLAN, b"")
+    if "schema" in options:
+        from aiosd.cli.attach import read_schema
+
+        out += frames.render(frames.SCHEMA, read_schema(options["schema"]))
+    return out + pictures
+
+
+_VALUES = {
+    "model": frames.MODEL,
+    "wait": frames.WAIT,
+    "timeout": frames.TIMEOUT,
+    "yes-to": frames.YES_TO,
+    "budget": frames.BUDGET,
+}
+
+
+def _read_attached(options: dict[str, str]) -> tuple[bytes, bytes]:
+    if "attach" not in options:
+        return b"", b""
+    from aiosd.cli.attach import read_attachments
+
+    return read_attachments(options["attach"].split("\0"))
 
 
 def _read_input() -> bytes:
@@ -82,6 +112,7 @@ class Turn:
         self._session = b""
         self._interrupted = False
         self._at_line_start = True
+        self.said = b""  # the answer since the last call
         self._dim = posix.isatty(2) and not environment("NO_COLOR") and environment("TERM") not in ("", "dumb")
 
     def follow(self) -> int:
@@ -89,11 +120,16 @@ class Turn:
         for tag, content in self._frames():
             if tag == frames.TEXT:
                 write_all(1, content)
+                self.said += content
                 self._at_line_start = content.endswith(b"\n")
-            elif tag == frames.VOID and not self._at_line_start:
-                write_all(1, b"\n")
-                self._at_line_start = True
+            elif tag == frames.VOID:
+                self.said = b""
+                if not self._at_line_start:
+                    write_all(1, b"\n")
+                    self._at_line_start = True
             elif tag == frames.NOTE:
+                if content.startswith(_CALL):
+                    self.said = b""
                 write_all(2, b"\x1b[2m%s\x1b[0m\n" % content if self._dim else content + b"\n")
             elif tag == frames.SESSION:
                 self._session = content
@@ -120,6 +156,10 @@ class Turn:
                 self._ask_person(event["approval"])
             elif event["type"] == "question":
                 self._put_question(line)
+            elif event["type"] == "text_delta":
+                self.said += event["text"].encode("utf-8", "replace")
+            elif event["type"] == "call_proposed" or event.get("void"):
+                self.said = b""
             elif event["type"] in ("turn_done", "turn_failed"):
                 return int(event["exit_status"])
         raise NoDaemonError(self._lost())

@@ -65,6 +65,8 @@ def parse_words(verb: Verb, words: list[str]) -> tuple[dict[str, str], list[str]
             value = rest.pop(0) if rest else ""
         if value_name and not value:
             raise UsageError(f"{spelling} needs {value_name}", name)
+        if value_name.endswith("...") and long[2:] in given:
+            value = f"{given[long[2:]]}\0{value}"
         given[long[2:]] = value if value_name else "1"
     _check_operands(name, operands_text, operands)
     return given, operands

@@ -12,8 +12,15 @@ ASK_OPTIONS = (
     ("", "--fork", "", "go on in a copy of it; it stays as it is"),
     ("", "--name", "NAME", "what the new session is called"),
     ("-m", "--model", "NAME", "ask this model from now on in the session; aios models lists them"),
+    ("-a", "--attach", "FILE...", "send this file along: text, or a picture; may be said several times"),
+    ("-o", "--output", "FILE", "write the answer to this file too"),
+    ("", "--schema", "FILE", "the answer is JSON that fits this JSON Schema"),
+    ("", "--plan", "", "only read: say what would be changed, change nothing"),
+    ("", "--yes-to", "TIER", "run up to this tier, auto_allow or notify, and ask nobody about the rest"),
+    ("", "--timeout", "SECONDS", "end the turn after that, with status 124"),
+    ("", "--budget", "AMOUNT", "end the turn when it has cost that, by the model's prices, with status 80"),
     ("", "--wait", "SECONDS", "how long an approval waits for an answer, at most what is configured"),
-    ("", "--json", "", "print the events, one JSON object a line"),
+    ("", "--json", "", "print the events, one JSON object a line (docs/json.md)"),
 )
 
 VERBS = (

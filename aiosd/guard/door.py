@@ -27,6 +27,7 @@ from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, Tier
 
+_CAREFUL = "Text from elsewhere was read in this turn, so what would be announced is asked about."
 Tell = Callable[[JsonObject], Awaitable[None]]
 
 ROOT_IN_STANDALONE = (
@@ -131,6 +132,8 @@ class Door:
         verdict = replace(verdict, run_as=run_as)
         confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
         await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})
+        if _is_beyond(request, verdict):
+            return await self._leave(request, verdict, confinement)
         answer = Answer(state=State.APPROVED)
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
@@ -149,7 +152,10 @@ class Door:
         principal = request.session.principal
         if isinstance(request.action, ObserveAction):
             return judge_observation(request.action, principal, self._live.now.admin_groups)
-        return self._policy.evaluate(request.action, principal)
+        verdict = self._policy.evaluate(request.action, principal)
+        if request.careful and verdict.tier is Tier.NOTIFY:
+            return replace(verdict, tier=Tier.REQUIRE_APPROVAL, reason=f"{_CAREFUL} {verdict.reason}")
+        return verdict
 
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
         """Run what was allowed, and record its end, whatever that is."""
@@ -222,6 +228,16 @@ class Door:
             return f"{ended.reason}; its end is not on the record yet: {exc}".lstrip("; ")
         return ended.reason
 
+    async def _leave(self, request: Request, verdict: Verdict, confinement: str) -> Result:
+        """Leave undone what is stricter than its proposer wants it to be."""
+        reason = f"nothing stricter than {request.most} is run here, and nobody asked"
+        answer = Answer(state=State.DENIED, reason=reason)
+        decided = render_decided(
+            request, verdict, confinement, decision=Decision.UNANSWERED, answer=answer, approval=None
+        )
+        await self._ledger.decided(decided)
+        return Result(outcome=Decision.UNANSWERED.value, reason=answer.reason)
+
     async def _refuse(self, request: Request, verdict: Verdict, reason: str) -> Result:
         answer = Answer(state=State.DENIED, reason=reason)
         await self._ledger.decided(
@@ -244,6 +260,12 @@ def _find_folder(action: CommandAction | FileAction | ObserveAction) -> str:
             return os.path.dirname(action.path)
         case _:
             return "/"
+
+
+def _is_beyond(request: Request, verdict: Verdict) -> bool:
+    if request.most is None or isinstance(request.action, ObserveAction) or verdict.tier is Tier.DENY:
+        return False
+    return verdict.tier.strictness > request.most.strictness
 
 
 def _decide(verdict: Verdict, answer: Answer) -> Decision:

@@ -20,6 +20,7 @@ class Request:
     `proposer` is the connection it came by: a card whose proposer died outlives it. `profile` is the confinement that
     a person chose for a command of their own, "" where policy does; `egress` is the channel by which a sandbox's
     listener goes to the proxy, -1 for none.
+    What is stricter than `most` asks nobody and does not run; with `careful` what would only be announced is asked about.
     """
 
     session: GuardSession
@@ -33,6 +34,8 @@ class Request:
     proposer: socket.socket | None = None
     profile: str = ""
     egress: int = -1
+    most: Tier | None = None
+    careful: bool = False
 
     @property
     def tool(self) -> str:

@@ -155,6 +155,8 @@ class Service:
             proposer=call.connection,
             profile=self._chosen_profile(call),
             egress=call.descriptors[0] if call.flag("egress") and call.descriptors else -1,
+            most=_parse_most(call),
+            careful=call.flag("careful"),
         )
 
         async def tell(event: JsonObject) -> None:
@@ -319,6 +321,13 @@ class Service:
         if call.peer.uid not in (self._agent_uid, session.principal.uid):
             raise VarlinkError(f"{_NAME}.NoSession", reason=f"there is no open session {SessionId(name)}")
         return session
+
+
+def _parse_most(call: Call) -> Tier | None:
+    most = call.optional_text("most")
+    if most not in ("", Tier.AUTO_ALLOW, Tier.NOTIFY):
+        raise invalid_parameter("most")
+    return Tier(most) if most else None
 
 
 def _parse_command(call: Call, *, cwd: str) -> CommandAction:

@@ -17,6 +17,7 @@ from aiosd.model.base import (
     Message,
     ModelRequest,
     PartDelta,
+    Picture,
     ReasoningDelta,
     StopDelta,
     TextDelta,
@@ -102,7 +103,8 @@ def _render_messages(messages: tuple[Message, ...], *, signed: bool) -> list[Jso
 def _render_message(message: Message, *, signed: bool) -> tuple[str, list[JsonValue]]:
     match message:
         case UserMessage():
-            return "user", [{"type": "text", "text": message.text if message.text.strip() else _NOTHING}]
+            words: JsonObject = {"type": "text", "text": message.text if message.text.strip() else _NOTHING}
+            return "user", [*map(_render_picture, message.pictures), words]
         case ToolResult():
             result: JsonObject = {
                 "type": "tool_result",
@@ -117,6 +119,11 @@ def _render_message(message: Message, *, signed: bool) -> tuple[str, list[JsonVa
             return "assistant", [*blocks, *map(_render_call, message.calls)]
         case _:
             assert_never(message)
+
+
+def _render_picture(picture: Picture) -> JsonObject:
+    source: JsonObject = {"type": "base64", "media_type": picture.media_type, "data": picture.data}
+    return {"type": "image", "source": source}
 
 
 def _render_call(call: ToolCall) -> JsonObject:

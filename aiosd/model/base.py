@@ -27,10 +27,19 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image, in base64."""
+
+    media_type: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserMessage:
-    """What the person asked, with what came on standard input below it."""
+    """What the person asked, with what came on standard input below it, and the pictures that go with it."""
 
     text: str
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

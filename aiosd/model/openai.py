@@ -99,6 +99,10 @@ def _render_messages(messages: tuple[Message, ...]) -> list[JsonValue]:
     for message in messages:
         match message:
             case UserMessage():
+                if message.pictures:
+                    rendered.append({"role": "user", "content": _render_pictures(message)})
+                    last_text = ""
+                    continue
                 text = f"{last_text}\n\n{message.text}" if last_text else message.text
                 if last_text:
                     rendered.pop()
@@ -132,6 +136,14 @@ def _render_assistant(message: AssistantMessage) -> JsonObject:
             for call in message.calls
         ]
     return rendered
+
+
+def _render_pictures(message: UserMessage) -> list[JsonValue]:
+    content: list[JsonValue] = [{"type": "text", "text": message.text}]
+    for picture in message.pictures:
+        url: JsonObject = {"url": f"data:{picture.media_type};base64,{picture.data}"}
+        content.append({"type": "image_url", "image_url": url})
+    return content
 
 
 @dataclass(slots=True)

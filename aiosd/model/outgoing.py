@@ -47,7 +47,7 @@ def prepare(request: ModelRequest, secrets: Secrets) -> ModelRequest:
 def _prepare(message: Message, calls: Mapping[CallId, ToolCall], secrets: Secrets) -> Message:
     match message:
         case UserMessage():
-            return UserMessage(text=clean(message.text, secrets))
+            return replace(message, text=clean(message.text, secrets))
         case AssistantMessage():
             cleaned = tuple(replace(call, arguments=_clean_object(call.arguments, secrets)) for call in message.calls)
             return replace(message, text=clean(message.text, secrets), calls=cleaned)
@@ -105,6 +105,8 @@ def list_sources(request: ModelRequest) -> tuple[str, ...]:
         match message:
             case UserMessage():
                 found["person"] = None
+                if message.pictures:
+                    found["pictures"] = None
             case AssistantMessage():
                 calls |= {call.id: call for call in message.calls}
                 found["model"] = None

@@ -18,6 +18,7 @@ class Outlet:
     uid: int
     session: SessionId
     turn: int
+    max_cost: float = 0.0  # of this turn, where the configuration has no lower one
 
     async def sending(self, sent: Sent) -> int:
         """Write it down; its number. BudgetExceededError where the money is spent: then it is not sent."""
@@ -39,17 +40,14 @@ class Outlet:
 
     async def _check_spent(self) -> None:
         agent = self.live.config.agent
+        max_cost = min((each for each in (agent.max_cost, self.max_cost) if each), default=0.0)
         if not (
-            agent.max_cost
-            or agent.max_session_cost
-            or agent.max_day_cost
-            or agent.max_session_tokens
-            or agent.max_day_tokens
+            max_cost or agent.max_session_cost or agent.max_day_cost or agent.max_session_tokens or agent.max_day_tokens
         ):
             return
         spent = await self.requests.spent(self.uid, self.session, self.turn)
         for key, used, most in (
-            ("max_cost", spent.turn, agent.max_cost),
+            ("max_cost", spent.turn, max_cost),
             ("max_session_cost", spent.session, agent.max_session_cost),
             ("max_day_cost", spent.day, agent.max_day_cost),
             ("max_session_tokens", spent.session_tokens, agent.max_session_tokens),

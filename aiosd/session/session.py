@@ -17,7 +17,7 @@ from aiosd.agent.conversation import parse_message, render_message
 from aiosd.agent.loop import Answered
 from aiosd.agent.prompt import find_facts
 from aiosd.config import Live
-from aiosd.errors import AiosError, NotFoundError, SessionBusyError, StorageError
+from aiosd.errors import AiosError, NotFoundError, SessionBusyError, StorageError, TurnTimeoutError
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts, complete_calls
 from aiosd.model.base import Model, UserMessage
@@ -91,7 +91,7 @@ class Session:
             raise SessionBusyError(f"a turn runs in {self.name}", hint="wait for it, or cancel it")
         self._state = "starting"
         try:
-            message = UserMessage(text=ask.text)
+            message = UserMessage(text=ask.text, pictures=ask.pictures)
             after = self.log.last_seq
             model, gone = await self._choose_model(ask.model)
             turn = await self._rooms.transcripts.begin_turn(
@@ -185,7 +185,8 @@ class Session:
 
     async def _run_loop(self, ask: Ask, number: int) -> Answered:
         rooms, limits = self._rooms, self._rooms.live.config.agent
-        budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=limits.max_seconds)
+        seconds = min(limits.max_seconds, ask.timeout_s or limits.max_seconds)
+        budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=seconds)
         model, _gone = await self._choose_model("")
         turn = Turn(
             uid=self.uid,
@@ -202,11 +203,13 @@ class Session:
         )
         history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
         try:
-            async with asyncio.timeout(limits.max_seconds), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 draining = group.create_task(self.log.drain_forever())
                 answered = await turn.make_loop(budget).run(history)
                 draining.cancel()
         except TimeoutError as exc:
+            if seconds < limits.max_seconds:
+                raise TurnTimeoutError(f"the turn took its {seconds} s", hint="give it more: --timeout") from exc
             raise budget.out_of_time() from exc
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors

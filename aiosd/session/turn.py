@@ -7,12 +7,13 @@ from aiosd.agent.budget import Budget
 from aiosd.agent.conversation import render_message
 from aiosd.agent.loop import Loop
 from aiosd.agent.prompt import Facts, render_prompt
+from aiosd.agent.structured import Answer, parse_schema
 from aiosd.agent.subagent import Task
 from aiosd.agent.talking import AskUser, Todo
 from aiosd.config import Live
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts
-from aiosd.model.base import Message, Model
+from aiosd.model.base import Message, Model, Picture
 from aiosd.session.outlet import Outlet
 from aiosd.tools import Tool, ToolContext, all_tools
 from aiosd.types import CallId, SessionId
@@ -26,7 +27,8 @@ _MAX_ABOUT = 1000
 class Ask:
     """What a person asks in a turn. `model` is asked from then on in the session; "" leaves the one it has.
 
-    A new session, or with `fork` the copy of an old one, is called `name` where that is not "".
+    A new session, or with `fork` the copy of an old one, is called `name` where that is not "". The rest as in
+    `aiosd.wire_ask`.
     """
 
     prompt: str
@@ -36,6 +38,12 @@ class Ask:
     model: str = ""
     name: str = ""
     fork: bool = False
+    plan: bool = False
+    yes_to: str = ""
+    timeout_s: int = 0
+    max_cost: float = 0.0
+    schema: str = ""
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def about(self) -> str:
@@ -44,8 +52,13 @@ class Ask:
 
     @property
     def text(self) -> str:
-        """The message: the words, and below them what came on standard input."""
+        """The words of the message, and below them what came on standard input."""
         return f"{self.prompt}\n\n{self.input}".strip() if self.input else self.prompt
+
+    @property
+    def most(self) -> str:
+        """The strictest tier that may run, "" for any."""
+        return "auto_allow" if self.plan else self.yes_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +87,21 @@ class Turn:
             wait_s=self.ask.wait_s,
             result_bytes=limits.result_bytes,
             emit=self.emit,
+            most=self.ask.most,
+            plan=self.ask.plan,
+            careful=limits.careful,
+            foreign={"standard input"} if self.ask.input else set(),
         )
         outlet = Outlet(
-            requests=self.transcripts.sent, live=self.live, uid=self.uid, session=self.session, turn=self.number
+            requests=self.transcripts.sent,
+            live=self.live,
+            uid=self.uid,
+            session=self.session,
+            turn=self.number,
+            max_cost=self.ask.max_cost,
         )
         system = render_prompt(self.facts)
+        answer = Answer(parse_schema(self.ask.schema)) if self.ask.schema else None
 
         def begin(tools: Sequence[Tool], where: ToolContext, prefix: str, *, kept: bool) -> Loop:
             return Loop(
@@ -90,6 +113,7 @@ class Turn:
                 store=self._store if kept else _keep_nothing,
                 log=outlet,
                 prefix=prefix,
+                answer=answer if kept else None,
             )
 
         task = Task(lambda where, prefix: begin(all_tools(), where, prefix, kept=False))

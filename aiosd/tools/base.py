@@ -6,7 +6,7 @@ argument are results that go back to the model.
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast, get_args
 
 from aiosd.errors import GuardRefusedError, GuardUnavailableError, InvalidRequestError
@@ -31,7 +31,11 @@ from aiosd.wire import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
-    """Where a turn's tools act: the guard's session, the client's working directory, and who hears of it."""
+    """Where a turn's tools act: the guard's session, the client's working directory, and who hears of it.
+
+    `most` is the strictest tier that may run ("" is any); with `plan` it is no failure to be above it. `foreign` names
+    whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
+    """
 
     guard: GuardClient
     session: SessionId
@@ -39,6 +43,10 @@ class ToolContext:
     wait_s: int
     result_bytes: int
     emit: Callable[[Event], None]
+    most: str = ""
+    plan: bool = False
+    careful: bool = True
+    foreign: set[str] = field(default_factory=set)
 
 
 class Tool(Protocol):
@@ -81,13 +89,19 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
     """
     collected = CollectedOutput(context.result_bytes)
     proposal: JsonObject = {**parameters, "session": context.session, "call": call.id, "wait_s": context.wait_s or None}
+    if context.most:
+        proposal["most"] = context.most
+    if context.careful and context.foreign:
+        proposal["careful"] = True
     done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
     try:
         async with context.guard.stream(method, proposal) as events:
             async for event in events:
                 match event.get("event"):
                     case "decision":
-                        context.emit(DecisionMade(call=call.id, verdict=parse_verdict(_object(event["verdict"]))))
+                        verdict = parse_verdict(_object(event["verdict"]))
+                        context.emit(DecisionMade(call=call.id, verdict=verdict))
+                        context.foreign.update(_list_foreign(verdict))
                     case "approval":
                         approval, expires_at = str(event["approval"]), str(event["expires_at"])
                         context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
@@ -104,6 +118,11 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
     for stream in get_args(Stream):
         _collect(call, context, collected, stream, b"", last=True)
     return _finish(call, context, done, collected)
+
+
+def _list_foreign(verdict: VerdictInfo) -> set[str]:
+    """Whose words a command shows: whoever can write to the journal has words in it."""
+    return {facet for part in verdict.parts for facet in part.facets if facet == "journal"}
 
 
 def _collect(

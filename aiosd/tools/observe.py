@@ -7,6 +7,8 @@ from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ToolContext, perform, text_argument
 from aiosd.types import JsonObject
 
+_JOURNAL = ("failed_logins", "journal_errors", "kernel_messages", "unit_journal")
+
 
 class Observe:
     """Asks the guard for one observation of its closed table."""
@@ -31,5 +33,7 @@ class Observe:
     async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         """Ask for it. What may not be seen is an answer too: the turn that goes on without it has not failed."""
         parameters: JsonObject = {"what": text_argument(call, "what"), "name": text_argument(call, "name", default="")}
+        if parameters["what"] in _JOURNAL:
+            context.foreign.add("journal")
         result = await perform(call, context, "Observe", parameters)
         return replace(result, outcome="failed") if result.outcome in {"denied", "refused"} else result

@@ -285,6 +285,8 @@ def _normalise(messages: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
                             yield "call", block["id"]
                         case "tool_result":
                             yield "result", (block["tool_use_id"], block["content"])
+                        case "image" | "image_url":
+                            yield role, block
                         case kept:
                             yield kept, {name: value for name, value in block.items() if name != "cache_control"}
 

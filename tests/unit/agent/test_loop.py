@@ -10,6 +10,7 @@ import pytest
 from aiosd import exits
 from aiosd.agent.budget import Budget
 from aiosd.agent.loop import Answered, Loop
+from aiosd.agent.structured import Answer
 from aiosd.errors import BudgetExceededError, ModelUnavailableError, StorageError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import (
@@ -41,6 +42,7 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     stored: list[Message] = field(default_factory=list)
     tools: tuple[Tool, ...] = field(default_factory=all_tools)
+    answer: Answer | None = None
 
     async def run(self, *history: Message) -> Answered:
         """Run it to its end."""
@@ -57,7 +59,13 @@ class Turn:
             emit=self.events.append,
         )
         loop = Loop(
-            model=self.model, tools=self.tools, system="be brief", budget=self.budget, context=context, store=store
+            model=self.model,
+            tools=self.tools,
+            system="be brief",
+            budget=self.budget,
+            context=context,
+            store=store,
+            answer=self.answer,
         )
         return await loop.run(history or [QUESTION])
 

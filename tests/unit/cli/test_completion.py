@@ -25,7 +25,13 @@ OFFERED = [
     ("log -t d", ["deny"]),
     ("log --session ", []),
     ("ask --wait ", []),
-    ("ask --wait 5 --", ["--continue", "--session", "--fork", "--name", "--model", "--wait", "--json"]),
+    (
+        "ask --wait 5 --",
+        [
+            *("--continue", "--session", "--fork", "--name", "--model", "--attach", "--output", "--schema", "--plan"),
+            *("--yes-to", "--timeout", "--budget", "--wait", "--json"),
+        ],
+    ),
     ("log --tier deny --u", ["--user", "--until"]),
     ("status ", []),
     ("nonsense ", []),

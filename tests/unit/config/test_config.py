@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "agent.max_session_tokens": 0,
     "agent.max_day_tokens": 0,
     "agent.question_wait_s": 300,
+    "agent.careful": True,
     "agent.max_day_cost": 0.0,
     "agent.max_seconds": 900,
     "agent.max_session_cost": 0.0,

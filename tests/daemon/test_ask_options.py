@@ -1,0 +1,162 @@
+"""`aios ask` with what goes along, how it answers, and how far it may go."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.daemon.cards import own_folder
+from tests.daemon.conftest import MakeDaemon
+from tests.daemon.harness import ROOT, Daemon
+from tests.doubles.provider import COMPLETIONS, MESSAGES, Call, Say, ScriptedProvider
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+NOTIFY = '[permissions]\nnotify = ["uname"]\n'
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    """A provider on loopback."""
+    with ScriptedProvider() as made:
+        made.one_conversation = False
+        yield made
+
+
+def _daemon(make_daemon: MakeDaemon, provider: ScriptedProvider, more: str = "", **fields: str) -> Daemon:
+    table = f'[models.mine]\nmodel = "m-1"\nbase_url = "{provider.url}"\n{more}'
+    claude = f'[models.claude]\nprovider = "anthropic"\nmodel = "m-2"\nbase_url = "{provider.url}"\n'
+    return make_daemon(config=f'[agent]\nmodel = "mine"\n{table}\n{claude}', **fields)
+
+
+def _run(command: str, identity: str = "call_a") -> Call:
+    return Call(id=identity, tool="bash", arguments={"command": command})
+
+
+def test_words_standard_input_and_files_go_together(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
+    daemon = _daemon(make_daemon, provider)
+    place = own_folder(daemon, "place")
+    (place / "a.log").write_text("first")
+    (place / "b.log").write_text("second\n")
+    (place / "c.png").write_bytes(PNG)
+    (place / "d.bin").write_bytes(b"\x7fELF\0")
+    provider.says(*(Say(text="Seen.") for _ in range(2)))
+    files = [word for name in ("a.log", "b.log", "c.png") for word in ("-a", f"{place}/{name}")]
+    for model in ("mine", "claude"):
+        ran = daemon.aios("ask", *files, "-m", model, "what is wrong?", stdin=b"third\n")
+        assert (ran.status, ran.out) == (0, "Seen.\n")
+    wanted = f"what is wrong?\n\nthird\n--- {place}/a.log\nfirst\n--- {place}/b.log\nsecond"
+    for asked in provider.asked:
+        content = asked.body["messages"][-1]["content"]
+        assert [block["text"] for block in content if block["type"] == "text"] == [wanted]
+        (picture,) = [block for block in content if block["type"] != "text"]
+        assert "iVBORw0KGgo" in json.dumps(picture)
+    assert [asked.path for asked in provider.asked] == [COMPLETIONS, MESSAGES]
+    assert daemon.api("GET", "/v1/sent").json["requests"][0]["sources"] == ["prompt", "person", "pictures"]
+    for name in ("d.bin", "none"):
+        refused = daemon.aios("ask", "-a", f"{place}/{name}", "x")
+        assert (refused.status, refused.out) == (64, "")
+    assert len(provider.asked) == 2
+
+
+def test_an_answer_in_a_form_and_in_a_file(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
+    daemon = _daemon(make_daemon, provider)
+    place = own_folder(daemon, "place")
+    (place / "schema").write_text(
+        '{"type": "object", "properties": {"free": {"type": "integer"}}, "required": ["free"]}'
+    )
+    (place / "wrong").write_text("{")
+    answer = Call(id="call_b", tool="answer", arguments={"free": 7})
+    provider.says(Say(text="I look.", calls=(_run("cat /etc/hostname"),)), Say(calls=(answer,)), Say(text="Seven."))
+    words = ["ask", "--schema", f"{place}/schema", "-o", f"{place}/out", "how much?"]
+    ran = daemon.aios(*words)
+    assert (ran.status, json.loads(ran.out)) == (0, {"free": 7})
+    assert json.loads((place / "out").read_text()) == {"free": 7}
+    refused = daemon.aios("ask", "--schema", f"{place}/wrong", "x")
+    assert refused.status == 65
+    ran = daemon.aios("ask", "--json", "-o", f"{place}/out", "how much?")
+    assert json.loads(ran.out.splitlines()[-1])["type"] == "turn_done"
+    assert (place / "out").read_text() == "Seven."
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "status"),
+    [
+        (["--plan"], "unanswered", 0),
+        (["--yes-to", "auto_allow"], "unanswered", 79),
+        (["--yes-to", "notify"], "done", 79),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) and value else "",
+)
+def test_how_far_a_turn_may_go_without_a_person(
+    make_daemon: MakeDaemon, provider: ScriptedProvider, words: list[str], told: str, status: int
+) -> None:
+    daemon = _daemon(make_daemon, provider, policy=NOTIFY)
+    place = own_folder(daemon, "place")
+    (place / "x").touch()
+    provider.says(
+        Say(calls=(_run("cat /etc/hostname", "c1"), _run("uname -s", "c2"), _run(f"rm {place}/x", "c3"))),
+        Say(text="Proposed."),
+    )
+    ran = daemon.aios("ask", *words, "make it so")
+    assert (ran.out, ran.status) == ("Proposed.\n", status)
+    results = provider.asked[1].results
+    assert "outcome=done" in results["c1"]
+    assert "outcome=unanswered" in results["c3"]
+    assert "nothing stricter than" in results["c3"]
+    assert f"outcome={told}" in results["c2"]
+    assert (place / "x").exists()
+    assert daemon.guard("ListPending")["approvals"] == []
+    decisions = [each["decision"] for each in daemon.records() if each["kind"] == "decided"]
+    assert decisions[0] == "allowed"
+    assert decisions[-1] == "unanswered"
+
+
+def test_a_turn_ends_in_time_and_within_its_budget(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
+    daemon = _daemon(make_daemon, provider, more="input_price = 100.0\n")
+    provider.says(Say(calls=(_run("sleep 1000"),)))
+    late = daemon.aios("ask", "--timeout", "1", "wait")
+    assert late.status == 124
+    assert "! the turn took its 1 s (give it more: --timeout)" in late.err
+    provider.says(Say(calls=(_run("cat /etc/hostname"),), usage=(100, 0, 0)))
+    dear = daemon.aios("ask", "--budget", "0.01", "what is it called?")
+    assert dear.status == 80
+    assert len(provider.asked) == 2
+    for words in (["--timeout", "soon"], ["--budget", "much"], ["--budget", "-1"], ["--yes-to", "require_approval"]):
+        assert daemon.aios("ask", *words, "x").status in (64, 65)
+    assert len(provider.asked) == 2
+
+
+def test_the_description_of_the_json_has_every_event_with_its_fields() -> None:
+    from aiosd.api.openapi import render_openapi  # noqa: PLC0415 - heavy
+
+    schemas: Any = cast("Any", render_openapi())["components"]["schemas"]
+    wanted = {}
+    for schema in schemas.values():
+        properties = schema.get("properties", {})
+        if {"v", "seq", "type"} <= properties.keys():
+            fields = [name for name in properties if name not in {"v", "seq", "session", "at", "type"}]
+            wanted[properties["type"]["const"]] = sorted(fields)
+    told = {}
+    for line in (Path(ROOT) / "docs" / "json.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            kind, fields_text = line.split("|")[1:3]
+            told[kind.strip(" `")] = sorted(each.strip(" `") for each in fields_text.split(","))
+    assert told == wanted
+
+
+@pytest.mark.parametrize(("careful", "asked"), [(True, True), (False, False)])
+def test_once_text_of_others_was_read_what_would_be_announced_is_asked_about(
+    make_daemon: MakeDaemon, provider: ScriptedProvider, careful: bool, asked: bool
+) -> None:
+    daemon = _daemon(make_daemon, provider, policy=NOTIFY)
+    daemon.stop()
+    daemon.config = daemon.config.replace("[agent]\n", f"[agent]\ncareful = {str(careful).lower()}\n")
+    daemon.start()
+    for given in ("", "a line of somebody else's log"):
+        provider.says(Say(calls=(_run("uname -s"),)), Say(text="Done."))
+        events = daemon.ask("look at this", input=given, wait_s=1)
+        (decided,) = [event["verdict"] for event in events if event["type"] == "decision"]
+        assert (decided["tier"] == "require_approval") is (asked and bool(given))
+        assert ("Text from elsewhere was read" in decided["reason"]) is (asked and bool(given))
