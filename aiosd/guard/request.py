@@ -19,8 +19,8 @@ class Request:
     `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
     `proposer` is the connection it came by: a card whose proposer died outlives it. `profile` is the confinement that
     a person chose for a command of their own, "" where policy does; `egress` is the channel by which a sandbox's
-    listener goes to the proxy, -1 for none.
-    What is stricter than `most` asks nobody and does not run; with `careful` what would only be announced is asked about.
+    listener goes to the proxy, -1 for none. What is stricter than `most` asks nobody and does not run; with `careful`
+    what would only be announced is asked about.
     """
 
     session: GuardSession
