@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from tests.system.guest import Guest, GuestError, GuestUnavailableError, Testbed
-from tests.system.packages import built_package, install
+from tests.system.packages import built_package, installed_layer
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,15 +43,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def terminated_gently() -> Iterator[None]:
-    """SIGTERM ends the run as Ctrl-C does, through each fixture's end, so guests power off; the next is ignored."""
+    """SIGTERM and SIGINT end the run through each fixture's end, so guests power off; the next is ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt("SIGTERM")
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # SIGINT too, which is ignored in what a script has started in the background.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +70,7 @@ def testbed(terminated_gently: None) -> Testbed:
 
 @pytest.fixture(scope="module")
 def guest(testbed: Testbed) -> Iterator[Guest]:
-    """A machine for the module's tests, fresh at its start and powered off at its end."""
+    """A machine for the module's tests, fresh at its start and gone at its end."""
     with testbed.boot() as guest:
         yield guest
 
@@ -78,12 +81,16 @@ def package(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built_package(testbed, tmp_path_factory.mktemp("package"))
 
 
+@pytest.fixture(scope="session")
+def layer(testbed: Testbed, package: Path) -> Path:
+    """What the package and its enabled socket add to the root: `testbed.boot(layer=layer)` has them from the start."""
+    return installed_layer(testbed, package)
+
+
 @pytest.fixture(scope="module")
-def installed(testbed: Testbed, package: Path) -> Iterator[Guest]:
+def installed(testbed: Testbed, layer: Path) -> Iterator[Guest]:
     """A machine of its own with our package, and its sockets enabled as the package's message says."""
-    with testbed.boot() as guest:
-        install(guest, package)
-        guest.enter(["systemctl", "enable", "--now", "--quiet", "aiosd.socket"])
+    with testbed.boot(layer=layer) as guest:
         yield guest
 
 

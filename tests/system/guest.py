@@ -271,10 +271,11 @@ class Guest:
         """PID 1's word on the machine: "running", "degraded", "starting", …; empty while there is none."""
         return self.enter(["systemctl", "is-system-running"], check=False, timeout_s=timeout_s).stdout.strip()
 
-    def stop(self, *, kill: bool = False) -> None:
-        """Power off, or kill; nothing is left on this machine. Done twice, it does nothing."""
+    def stop(self, *, kill: bool = False, keep: bool = False) -> None:
+        """Power off, or kill; nothing is left here, but what it changed if `keep`. Done twice, it does nothing."""
         command = [str(SCRIPTS / "stop.sh"), self.name, *(["--kill"] if kill else [])]
-        bounded(command, env=_environment(self.folder), timeout_s=PATIENCE_S).checked()
+        environment = {**_environment(self.folder), **({"TB_KEEP": "1"} if keep else {})}
+        bounded(command, env=environment, timeout_s=PATIENCE_S).checked()
 
     # Inside
 
@@ -331,6 +332,11 @@ class Testbed:
         done.checked()
         return cls(folder=folder)
 
+    def stamp(self) -> str:
+        """The name of the recipe that the root is made by."""
+        command = ["bash", "-c", f". {SCRIPTS}/lib.sh; recipe_stamp", f"{SCRIPTS}/lib.sh"]
+        return bounded(command, timeout_s=PATIENCE_S).checked().stdout.strip()
+
     def fresh(
         self,
         suite: str,
@@ -363,22 +369,48 @@ class Testbed:
         ).checked()
 
     @contextlib.contextmanager
-    def boot(self, *options: str, name: str | None = None) -> Iterator[Guest]:
-        """A running guest on a fresh overlay, powered off at the end; `options` are systemd-nspawn's."""
+    def boot(self, *options: str, name: str | None = None, layer: Path | None = None) -> Iterator[Guest]:
+        """A running guest on a fresh overlay, killed at the end; `options` are systemd-nspawn's."""
         name = name or f"sysx{os.getpid()}-{next(_serial)}"
         guest = Guest(name, self.folder)
-        lifeline, held = os.pipe()
-        booted = False
+        with self._lifeline() as lifeline:
+            try:
+                environment = {"TB_LAYER": str(layer)} if layer else {}
+                self._boot(name, options, lifeline, environment)
+                yield guest
+            finally:
+                guest.stop(kill=True)
+
+    def make_layer(self, folder: Path, prepare: Callable[[Guest], None]) -> None:
+        """Keep in `folder`, which must not exist, what `prepare` changes on a machine: a `layer` for others."""
+        guest = Guest(f"sysx{os.getpid()}-{next(_serial)}", self.folder)
+        session = self.folder / "run" / guest.name
+        with self._lifeline() as lifeline:
+            try:
+                self._boot(guest.name, (), lifeline, {"TB_UPPER": "disk"})
+                prepare(guest)
+                guest.stop(keep=True)
+                kept = session / "changes/upper"
+                for name in ("etc/machine-id", "var/log/journal", "var/lib/systemd/random-seed"):
+                    bounded(["rm", "-rf", str(kept / name)], timeout_s=PATIENCE_S).checked()
+                folder.parent.mkdir(exist_ok=True)
+                kept.rename(folder)
+            finally:
+                guest.stop(kill=True)
+
+    @contextlib.contextmanager
+    def _lifeline(self) -> Iterator[int]:
+        reading, writing = os.pipe()
         try:
-            command = [str(SCRIPTS / "boot.sh"), name, *options]
-            environment = {**_environment(self.folder), "TB_LIFELINE": str(lifeline)}
-            bounded(command, env=environment, timeout_s=PATIENCE_S, keep=(lifeline,)).checked()
-            booted = True
-            yield guest
+            yield reading
         finally:
-            guest.stop(kill=not booted)
-            os.close(held)
-            os.close(lifeline)
+            os.close(writing)
+            os.close(reading)
+
+    def _boot(self, name: str, options: Sequence[str], lifeline: int, environment: Mapping[str, str]) -> None:
+        command = [str(SCRIPTS / "boot.sh"), name, *options]
+        variables = {**_environment(self.folder), "TB_LIFELINE": str(lifeline), **environment}
+        bounded(command, env=variables, timeout_s=PATIENCE_S, keep=(lifeline,)).checked()
 
 
 def _environment(folder: Path) -> dict[str, str]:

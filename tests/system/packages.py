@@ -16,12 +16,14 @@ from tests.system.guest import REPOSITORY, Guest, Testbed
 __all__ = [
     "HOME",
     "Source",
+    "bare_package",
     "build",
     "built_package",
     "content_key",
     "copy_tree",
     "fetch",
     "install",
+    "installed_layer",
     "make_source",
     "source_of",
     "stored_package",
@@ -80,6 +82,15 @@ def install(guest: Guest, package: Path, *options: str) -> str:
     return guest.enter(["pacman", "-U", "--noconfirm", "--noprogressbar", *options, there]).stdout
 
 
+def bare_package(guest: Guest, name: str, version: str, path: str) -> None:
+    """Make a package there, of one file named after itself, without makepkg."""
+    facts = f"pkgname = {name}\npkgbase = {name}\npkgver = {version}\narch = any\nbuilddate = 1\nsize = 0\n"
+    guest.put("/tmp/bare/.PKGINFO", facts)
+    guest.put(f"/tmp/bare/usr/share/bare/{name}", "")
+    script = 'cd /tmp/bare && bsdtar --zstd -cf "$0" .PKGINFO usr && rm -r /tmp/bare'
+    guest.enter(["sh", "-c", script, path])
+
+
 def content_key(repository: Path = REPOSITORY) -> str:
     """A hash of all that the package is made of, as it lies there."""
     total = hashlib.sha256()
@@ -102,7 +113,7 @@ def built_package(testbed: Testbed, folder: Path) -> Path:
 
 def stored_package(testbed: Testbed, key: str, make: Callable[[], Source]) -> Path:
     """The package of this key, from the store or built now. Runs that want the same at once build it once."""
-    store = testbed.folder / "built"
+    store = testbed.folder / "builds"
     store.mkdir(exist_ok=True)
     with (store / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -112,16 +123,39 @@ def stored_package(testbed: Testbed, key: str, make: Callable[[], Source]) -> Pa
             with testbed.boot() as guest:
                 there = build(guest, source, "--nocheck")
                 content = fetch(guest, there)
+                guest.enter(["zstd", "-q", "-d", there, "-o", "/root/opened.tar"])
+                opened = fetch(guest, "/root/opened.tar")
             new = store / "new"
             shutil.rmtree(new, ignore_errors=True)
             shutil.copytree(source.folder, new / "source")
             (new / "epoch").write_text(f"{source.version} {source.epoch}")
             (new / Path(there).name).write_bytes(content)
+            (new / "opened.tar").write_bytes(opened)
             new.rename(place)
             _forget_old(store)
         os.utime(place)
         (package,) = place.glob("*.pkg.tar.*")
         return package
+
+
+def installed_layer(testbed: Testbed, package: Path) -> Path:
+    """What installing a package of the store and enabling its socket changes on a machine; kept beside the packages."""
+    store = testbed.folder / "layers"
+    store.mkdir(exist_ok=True)
+    with (store / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = store / f"{testbed.stamp()}-{package.parent.name}"
+        if not place.is_dir():
+            testbed.make_layer(place, lambda guest: _install_for_good(guest, package))
+            _forget_old(store)
+        os.utime(place)
+        return place
+
+
+def _install_for_good(guest: Guest, package: Path) -> None:
+    install(guest, package)
+    guest.enter(["systemctl", "enable", "--quiet", "aiosd.socket"])
+    guest.enter(["sh", "-c", "rm -f /root/*.pkg.tar.*"])
 
 
 def source_of(package: Path) -> Source:

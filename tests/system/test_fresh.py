@@ -13,6 +13,7 @@ from tests.system.guest import Testbed
 from tests.system.traces import traces
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.fresh,
     pytest.mark.skipif(os.environ.get("AIOS_FRESH") == "1", reason="this is the fresh machine"),
 ]

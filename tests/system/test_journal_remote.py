@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import REPOSITORY, Guest, Testbed
-from tests.system.packages import install
 
 _KEYS = "/etc/ssl/journal"
 _REMOTE = "/var/log/journal/remote"
@@ -25,13 +24,11 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(testbed: Testbed, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(testbed: Testbed, layer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("keys")
     _authority(folder)
-    with testbed.boot() as source, testbed.boot() as collector:
+    with testbed.boot(layer=layer) as source, testbed.boot() as collector:
         _connect(source, collector)
-        install(source, package)
-        source.enter(["systemctl", "enable", "--now", "--quiet", "aiosd.socket"])
         for guest, name in ((source, "source"), (collector, "collector")):
             _put_keys(guest, folder, name)
         collector.put("/etc/systemd/journal-remote.conf", _configuration("Remote"))

@@ -92,7 +92,7 @@ def _probe(guest: Guest, where: str, line: str, user: str = "alice") -> tuple[in
         "systemctl get-default",
         "systemctl is-system-running",
         "systemctl list-dependencies --no-pager basic.target",
-        "timedatectl show",
+        "timedatectl show -p Timezone -p LocalRTC -p NTPSynchronized",
         "busctl --no-pager tree org.freedesktop.systemd1",
     ],
 )

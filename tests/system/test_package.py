@@ -1,7 +1,6 @@
 """The package file: the rules of docs/packaging.md for how it is built and what is in it."""
 
 import ast
-import io
 import re
 import sys
 import tarfile
@@ -11,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.system.command import PATIENCE_S
-from tests.system.guest import REPOSITORY, Testbed
+from tests.system.guest import REPOSITORY, Guest
 from tests.system.packages import build, fetch, make_source, source_of
 
 _PAGE = REPOSITORY / "docs/packaging.md"
@@ -23,13 +22,9 @@ _SYSTEMD_DOES = (
 
 
 @pytest.fixture(scope="module")
-def archive(testbed: Testbed, package: Path) -> Iterator[tarfile.TarFile]:
+def archive(package: Path) -> Iterator[tarfile.TarFile]:
     """The package, opened."""
-    with testbed.boot() as guest:
-        guest.put("/root/p", package.read_bytes())
-        guest.enter(["zstd", "-q", "-d", "/root/p", "-o", "/root/p.tar"])
-        content = fetch(guest, "/root/p.tar")
-    with tarfile.open(fileobj=io.BytesIO(content)) as opened:
+    with tarfile.open(package.with_name("opened.tar")) as opened:
         yield opened
 
 
@@ -70,21 +65,19 @@ def test_every_rule_has_its_test_and_every_test_its_rule() -> None:
 # How it is built
 
 
-def test_two_builds_are_the_same_bytes(testbed: Testbed, package: Path) -> None:
+def test_two_builds_are_the_same_bytes(guest: Guest, package: Path) -> None:
     environment = {"LANG": "ja_JP.UTF-8", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
-    with testbed.boot() as guest:
-        again = fetch(guest, build(guest, source_of(package), "--nocheck", environment=environment, umask="077"))
+    again = fetch(guest, build(guest, source_of(package), "--nocheck", environment=environment, umask="077"))
     assert again == package.read_bytes()
 
 
 @pytest.mark.soak
-def test_a_build_with_its_unit_tests_is_the_same_bytes_too(testbed: Testbed, package: Path) -> None:
-    with testbed.boot() as guest:
-        again = fetch(guest, build(guest, source_of(package), timeout_s=20 * PATIENCE_S))
+def test_a_build_with_its_unit_tests_is_the_same_bytes_too(guest: Guest, package: Path) -> None:
+    again = fetch(guest, build(guest, source_of(package), timeout_s=20 * PATIENCE_S))
     assert again == package.read_bytes()
 
 
-def test_its_own_unit_tests_run_while_it_is_built_and_can_stop_it(testbed: Testbed, tmp_path: Path) -> None:
+def test_its_own_unit_tests_run_while_it_is_built_and_can_stop_it(guest: Guest, tmp_path: Path) -> None:
     source = make_source(tmp_path)
     recipe = (source.folder / "PKGBUILD").read_text(encoding="utf-8")
     assert "pytest" in recipe[recipe.index("check() {") : recipe.index("package() {")]
@@ -94,7 +87,7 @@ def test_its_own_unit_tests_run_while_it_is_built_and_can_stop_it(testbed: Testb
     spoiled = spoiled.replace("tests/unit \\", "tests/unit/test_no.py \\")
     assert spoiled.count("test_no.py") == 2
     (source.folder / "PKGBUILD").write_text(spoiled, encoding="utf-8")
-    with testbed.boot() as guest, pytest.raises(Exception, match=r"A failure occurred in check\(\)"):
+    with pytest.raises(Exception, match=r"A failure occurred in check\(\)"):
         build(guest, source)
 
 

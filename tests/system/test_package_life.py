@@ -13,7 +13,7 @@ import pytest
 
 from aiosd import __version__
 from tests.system.guest import REPOSITORY, Guest, Testbed
-from tests.system.packages import Source, content_key, copy_tree, install, make_source, stored_package
+from tests.system.packages import Source, bare_package, content_key, copy_tree, install, make_source, stored_package
 
 _NOT_OURS = "/proc /sys /dev /run /tmp /root /home /var/log /var/cache /var/tmp /var/lib/pacman /etc/pacman.d".split()
 _COMPILED = """\
@@ -24,6 +24,9 @@ for source in sorted(pathlib.Path("/usr/lib/aios").rglob("*.py")):
     if head != importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(stat.st_mtime), stat.st_size):
         print(source)
 """
+
+
+_UNREADABLE = "find /usr/lib/aios /usr/share/doc/aios ! -perm -o=r -o -type d ! -perm -o=x"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,15 @@ def versions(testbed: Testbed, package: Path, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def machine(testbed: Testbed) -> Iterator[Guest]:
-    """A machine for one test."""
+    """A machine for one test, without the package."""
     with testbed.boot() as guest:
+        yield guest
+
+
+@pytest.fixture
+def enabled(testbed: Testbed, layer: Path) -> Iterator[Guest]:
+    """A machine for one test, with the package, as `installed` has it."""
+    with testbed.boot(layer=layer) as guest:
         yield guest
 
 
@@ -187,28 +197,6 @@ def test_byte_code_is_made_on_the_machine_and_found(installed: Guest) -> None:
     assert "code object from '/usr/lib/aios/aiosd/cli/main.py'" not in said
 
 
-def test_it_works_whatever_the_umask_of_who_installs_it(machine: Guest, package: Path) -> None:
-    machine.put("/root/aios.pkg.tar.zst", package.read_bytes())
-    machine.enter(["sh", "-c", "umask 077; pacman -U --noconfirm /root/aios.pkg.tar.zst"])
-    unreadable = [
-        "find",
-        "/usr/lib/aios",
-        "/usr/share/doc/aios",
-        "!",
-        "-perm",
-        "-o=r",
-        "-o",
-        "-type",
-        "d",
-        "!",
-        "-perm",
-        "-o=x",
-    ]
-    assert machine.enter(unreadable).stdout == ""
-    _enable(machine)
-    assert machine.run(["aios", "ask", "which services failed?"], user="bob").stdout == "No unit has failed.\n"
-
-
 def test_completions_and_manual_pages_are_read_by_their_tools(installed: Guest) -> None:
     installed.enter(["bash", "-n", "/usr/share/bash-completion/completions/aios"])
     for page in ("1 aios", "5 aios-config", "5 aios-policy", "8 aiosd", "8 aios-guard"):
@@ -220,59 +208,98 @@ def test_completions_and_manual_pages_are_read_by_their_tools(installed: Guest) 
 # A new Python
 
 
-def test_a_new_python_gets_byte_code_of_its_own_and_restarts_what_runs(machine: Guest, package: Path) -> None:
-    install(machine, package)
-    _enable(machine)
-    before = _served(machine), _pids(machine)
-    # What an upgrade of Python leaves: byte-code that is not this Python's.
-    machine.enter(["find", "/usr/lib/aios", "-name", "*.pyc", "-exec", "truncate", "-s", "1", "{}", "+"])
-    assert machine.enter(["python3", "-c", _COMPILED]).stdout != ""
-    _pacman(machine, "-U", _newer_python(machine))
-    assert machine.enter(["python3", "-c", _COMPILED]).stdout == ""
-    assert _served(machine) == before[0]
-    assert set(_pids(machine)).isdisjoint(before[1])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A machine whose Python was upgraded, and what was true before."""
+
+    guest: Guest
+    served: str
+    pids: tuple[str, str]
+    stale: str
 
 
-def _newer_python(guest: Guest) -> str:
-    """A package `python`, newer than the one that is installed."""
-    recipe = "pkgname=python\npkgver=99\npkgrel=1\narch=(any)\noptions=(!debug)\n"
-    recipe += 'package() { install -Dm644 "$startdir/PKGBUILD" "$pkgdir/usr/share/newer-python"; }\n'
-    guest.put("/home/builder/python/PKGBUILD", recipe, owner="builder")
-    guest.enter(["chown", "builder:", "/home/builder/python"])
-    guest.run(["sh", "-c", "cd ~/python && makepkg --nodeps"], user="builder", env={"PKGDEST": "/home/builder/python"})
-    return "/home/builder/python/python-99-1-any.pkg.tar.zst"
+@pytest.fixture(scope="module")
+def renewed(testbed: Testbed, layer: Path) -> Iterator[Renewal]:
+    with testbed.boot(layer=layer) as guest:
+        served, pids = _served(guest), _pids(guest)
+        # What an upgrade of Python leaves: byte-code that is not this Python's.
+        guest.enter(["find", "/usr/lib/aios", "-name", "*.pyc", "-exec", "truncate", "-s", "1", "{}", "+"])
+        stale = guest.enter(["python3", "-c", _COMPILED]).stdout
+        bare_package(guest, "python", "99-1", "/root/python.pkg.tar.zst")
+        upgrade = ["pacman", "--noconfirm", "-U", "/root/python.pkg.tar.zst"]
+        guest.run(upgrade, properties=["Description=somebody"])
+        yield Renewal(guest=guest, served=served, pids=pids, stale=stale)
+
+
+def test_a_new_python_gets_byte_code_of_its_own_and_restarts_what_runs(renewed: Renewal) -> None:
+    assert "/usr/lib/aios/aiosd/wire.py" in renewed.stale
+    assert renewed.guest.enter(["python3", "-c", _COMPILED]).stdout == ""
+    assert _served(renewed.guest) == renewed.served
+    assert set(_pids(renewed.guest)).isdisjoint(renewed.pids)
+
+
+def test_each_transaction_is_noted_in_the_journal_with_who_began_it(renewed: Renewal) -> None:
+    _pacman(renewed.guest, "-Rdd", "btrfs-progs")
+    noted = renewed.guest.journal("-t", "aios", "AIOS_KIND=packages")
+    assert (noted[0]["AIOS_PACKAGES"], noted[0]["AIOS_COUNT"]) == ("python 99-1", "1")
+    assert noted[0]["_SYSTEMD_UNIT"].startswith("guest-")
+    assert noted[1]["AIOS_PACKAGES"] == "btrfs-progs removed"
+    assert {entry["_UID"] for entry in noted} == {"0"}
 
 
 # Upgrading
 
 
-def test_an_upgrade_restarts_what_runs_and_keeps_sessions_record_and_settings(
-    machine: Guest, versions: Versions
-) -> None:
-    install(machine, versions.old)
-    _enable(machine)
-    machine.put("/etc/aios/config.toml", "[agent]\nmax_steps = 9\n")
-    machine.put("/etc/aios/policy.d/mine.toml", '[permissions]\ndeny = ["uptime"]\n')
-    machine.enter(["systemctl", "restart", "aios-guard.service"])
-    machine.run(["aios", "ask", "which services failed?"], user="bob")
-    sessions = machine.run(["aios", "sessions"], user="bob").stdout
-    name = sessions.splitlines()[1].split()[0]
-    record = _record(machine)
-    before, pids = _served(machine), _pids(machine)
-    assert "error" not in install(machine, versions.new)
-    assert (before, _served(machine)) == ("0.1.0", "7.0.1.0")
-    assert set(_pids(machine)).isdisjoint(pids)
-    assert machine.run(["aios", "sessions"], user="bob").stdout == sessions
-    assert (
-        machine.run(["aios", "ask", "-s", name, "which services failed?"], user="bob").stdout == "No unit has failed.\n"
-    )
-    assert _record(machine)[: len(record)] == record
-    assert machine.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
-    assert "max_steps" in machine.enter(["aios", "config", "show"]).stdout
-    assert machine.run(["aios", "policy", "check", "--", "uptime"], user="bob", check=False).stdout.startswith("deny")
-    assert machine.enter(["find", "/etc", "-name", "*.pacnew", "-o", "-name", "*.pacsave"]).stdout == ""
-    assert machine.enter(["python3", "-c", _COMPILED]).stdout == ""
-    assert machine.units(state="failed") == []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade:
+    """A machine that was used and upgraded while it ran, and what was true before."""
+
+    guest: Guest
+    said: str
+    served: str
+    pids: tuple[str, str]
+    sessions: str
+    record: list[object]
+
+
+@pytest.fixture(scope="module")
+def upgraded(testbed: Testbed, layer: Path, versions: Versions) -> Iterator[Upgrade]:
+    with testbed.boot(layer=layer) as guest:
+        guest.put("/etc/aios/config.toml", "[agent]\nmax_steps = 9\n")
+        guest.put("/etc/aios/policy.d/mine.toml", '[permissions]\ndeny = ["uptime"]\n')
+        guest.run(["aios", "ask", "which services failed?"], user="bob")
+        sessions = guest.run(["aios", "sessions"], user="bob").stdout
+        record, served, pids = _record(guest), _served(guest), _pids(guest)
+        said = install(guest, versions.new)
+        yield Upgrade(guest=guest, said=said, served=served, pids=pids, sessions=sessions, record=record)
+
+
+def test_an_upgrade_restarts_what_runs_and_keeps_sessions_record_and_settings(upgraded: Upgrade) -> None:
+    guest = upgraded.guest
+    assert "error" not in upgraded.said
+    assert (upgraded.served, _served(guest)) == (__version__, f"7.{__version__}")
+    assert set(_pids(guest)).isdisjoint(upgraded.pids)
+    assert guest.run(["aios", "sessions"], user="bob").stdout == upgraded.sessions
+    name = upgraded.sessions.splitlines()[1].split()[0]
+    again = guest.run(["aios", "ask", "-s", name, "which services failed?"], user="bob")
+    assert again.stdout == "No unit has failed.\n"
+    assert _record(guest)[: len(upgraded.record)] == upgraded.record
+    assert guest.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
+    assert "max_steps" in guest.enter(["aios", "config", "show"]).stdout
+    assert guest.run(["aios", "policy", "check", "--", "uptime"], user="bob", check=False).stdout.startswith("deny")
+    assert guest.enter(["find", "/etc", "-name", "*.pacnew", "-o", "-name", "*.pacsave"]).stdout == ""
+    assert guest.enter(["python3", "-c", _COMPILED]).stdout == ""
+    assert guest.units(state="failed") == []
+
+
+def test_a_downgrade_is_a_transaction_as_any_other(upgraded: Upgrade, versions: Versions) -> None:
+    guest = upgraded.guest
+    sessions = guest.run(["aios", "sessions"], user="bob").stdout
+    said = install(guest, versions.old)
+    assert "downgrading aios" in said
+    assert _served(guest) == __version__
+    assert guest.run(["aios", "sessions"], user="bob").stdout == sessions
+    assert guest.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
 
 
 def _record(guest: Guest) -> list[object]:
@@ -280,108 +307,124 @@ def _record(guest: Guest) -> list[object]:
     return [json.loads(line) for line in lines]
 
 
-def test_an_upgrade_starts_nothing_that_did_not_run(machine: Guest, versions: Versions) -> None:
-    install(machine, versions.old)
-    install(machine, versions.new)
-    assert _pids(machine) == ("0", "0")
-    assert machine.unit("aiosd.socket")["ActiveState"] == "inactive"
-    _enable(machine)
-    assert _pids(machine) == ("0", "0")
-    install(machine, versions.old)
-    assert _pids(machine) == ("0", "0")
-    assert machine.unit("aiosd.socket")["ActiveState"] == "active"
+def test_an_upgrade_starts_nothing_that_did_not_run(enabled: Guest, versions: Versions) -> None:
+    install(enabled, versions.new)
+    assert _pids(enabled) == ("0", "0")
+    assert enabled.unit("aiosd.socket")["ActiveState"] == "active"
+    enabled.enter(["systemctl", "disable", "--now", "--quiet", "aiosd.socket"])
+    install(enabled, versions.old)
+    assert _pids(enabled) == ("0", "0")
+    assert enabled.unit("aiosd.socket")["ActiveState"] == "inactive"
 
 
-def test_a_command_that_runs_during_an_upgrade_ends_and_is_recorded_once(machine: Guest, versions: Versions) -> None:
-    install(machine, versions.old)
-    _enable(machine)
-    with machine.start(["aios", "ask", "$ sleep 6"], user="bob") as asking:
+def test_a_command_that_runs_during_an_upgrade_ends_and_is_recorded_once(enabled: Guest, versions: Versions) -> None:
+    with enabled.start(["aios", "ask", "$ sleep 6"], user="bob") as asking:
         asking.end_of_input()
-        machine.wait_for(["pgrep", "-x", "sleep"])
-        install(machine, versions.new)
+        enabled.wait_for(["pgrep", "-x", "sleep"])
+        install(enabled, versions.new)
         asking.wait()
-    assert machine.enter(["pgrep", "-x", "sleep"], check=False).status == 1
-    assert _served(machine) == "7.0.1.0"
-    kinds = [entry["AIOS_KIND"] for entry in machine.journal("-t", "aios", "AIOS_USER=bob")]
+    assert enabled.enter(["pgrep", "-x", "sleep"], check=False).status == 1
+    assert _served(enabled) == f"7.{__version__}"
+    kinds = [entry["AIOS_KIND"] for entry in enabled.journal("-t", "aios", "AIOS_USER=bob")]
     assert kinds == ["decided", "done"]
-    done = machine.journal("-t", "aios", "AIOS_KIND=done")[-1]
+    done = enabled.journal("-t", "aios", "AIOS_KIND=done")[-1]
     assert (done["AIOS_OUTCOME"], done["AIOS_STATUS"]) == ("done", "0")
-    assert machine.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
+    assert enabled.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
 
 
-def test_a_downgrade_is_a_transaction_as_any_other(machine: Guest, versions: Versions) -> None:
-    install(machine, versions.new)
-    _enable(machine)
-    machine.run(["aios", "ask", "which services failed?"], user="bob")
-    sessions = machine.run(["aios", "sessions"], user="bob").stdout
-    said = install(machine, versions.old)
-    assert "downgrading aios" in said
-    assert _served(machine) == "0.1.0"
-    assert machine.run(["aios", "sessions"], user="bob").stdout == sessions
-    assert machine.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
+# One machine's life: installed, used, removed, installed again, purged
 
 
-# Removing
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What was seen on the way. `left` is what is there after a removal and was not before the package was."""
+
+    noted: list[dict[str, str]]
+    removed_said: str
+    removed_left: set[str]
+    kept_config: str
+    still_active: list[str]
+    still_running: bool
+    still_listening: str
+    sessions: tuple[str, str]
+    verified: str
+    unreadable: str
+    answered: str
+    purged_left: set[str]
+    users: str
 
 
-def test_removing_leaves_what_people_made_and_nothing_else(machine: Guest, package: Path) -> None:
-    before = _files(machine)
-    install(machine, package)
-    _enable(machine)
-    machine.put("/etc/aios/config.toml", "[agent]\nmax_steps = 9\n")
-    machine.run(["aios", "ask", "which services failed?"], user="bob")
-    machine.enter(["systemctl", "--global", "--quiet", "enable", "aiosd.socket"])
-    said = _pacman(machine, "-R", "aios")
-    kept = ("/var/lib/aios", "/var/lib/aios-guard", "/etc/aios")
-    line = f":: Sessions, the record and your settings stay; when they should go too: rm -r {' '.join(kept)}\n"
-    assert line in said
-    left = {path for path in _left(before, _files(machine)) if not path.startswith(kept)}
-    assert left == {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"} & left
-    assert machine.read("/etc/aios/config.toml") == "[agent]\nmax_steps = 9\n"
-    assert machine.units("aios*", state="active") == machine.units(state="failed") == []
-    assert machine.enter(["pgrep", "-f", "/usr/lib/aios|/usr/bin/aiosd"], check=False).status == 1
-    assert machine.enter(["ls", "/run/aios"]).stdout == ""
+_KEPT = ("/var/lib/aios", "/var/lib/aios-guard", "/etc/aios")
+# Backups by the tools that made the locked users, which stay.
+_OF_USERS = {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"}
 
 
-def test_what_was_removed_comes_back_with_its_sessions(machine: Guest, package: Path) -> None:
-    install(machine, package)
-    _enable(machine)
-    machine.run(["aios", "ask", "which services failed?"], user="bob")
-    sessions = machine.run(["aios", "sessions"], user="bob").stdout
-    _pacman(machine, "-R", "aios")
-    install(machine, package)
-    _enable(machine)
-    assert machine.run(["aios", "sessions"], user="bob").stdout == sessions
-    assert machine.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
+@pytest.fixture(scope="module")
+def life(testbed: Testbed, package: Path) -> Iterator[Life]:
+    with testbed.boot() as guest:
+        before = _files(guest)
+        install(guest, package)
+        noted = guest.journal("-t", "aios", "AIOS_KIND=packages")
+        _enable(guest)
+        guest.put("/etc/aios/config.toml", "[agent]\nmax_steps = 9\n")
+        guest.run(["aios", "ask", "which services failed?"], user="bob")
+        sessions = guest.run(["aios", "sessions"], user="bob").stdout
+        guest.enter(["systemctl", "--global", "--quiet", "enable", "aiosd.socket"])
+        removed_said = _pacman(guest, "-R", "aios")
+        removed_left = {path for path in _left(before, _files(guest)) if not path.startswith(_KEPT)} - _OF_USERS
+        kept_config = guest.read("/etc/aios/config.toml")
+        still_listening = guest.enter(["ls", "/run/aios"]).stdout
+        still_active = guest.units("aios*", state="active") + guest.units(state="failed")
+        still_running = guest.enter(["pgrep", "-f", "/usr/lib/aios|/usr/bin/aiosd"], check=False).status == 0
+        script = f"umask 077; pacman -U --noconfirm --noprogressbar /root/{package.name}"
+        guest.enter(["sh", "-c", script])
+        _enable(guest)
+        again = guest.run(["aios", "sessions"], user="bob").stdout
+        answered = guest.run(["aios", "ask", "which services failed?"], user="bob").stdout
+        verified = guest.enter(["aios", "log", "--verify"]).stdout
+        unreadable = guest.enter(["sh", "-c", _UNREADABLE]).stdout
+        said = _pacman(guest, "-Rns", "aios")
+        guest.enter(["sh", "-c", said.partition("when they should go too: ")[2].partition("\n")[0]])
+        yield Life(
+            noted=noted,
+            removed_said=removed_said,
+            removed_left=removed_left,
+            kept_config=kept_config,
+            still_listening=still_listening,
+            still_active=still_active,
+            still_running=still_running,
+            sessions=(sessions, again),
+            verified=verified,
+            unreadable=unreadable,
+            answered=answered,
+            purged_left=_left(before, _files(guest)) - _OF_USERS,
+            users=guest.read("/etc/passwd"),
+        )
 
 
-def test_purging_by_the_line_it_prints_leaves_only_its_locked_users(machine: Guest, package: Path) -> None:
-    before = _files(machine)
-    install(machine, package)
-    _enable(machine)
-    machine.put("/etc/aios/config.toml", "[agent]\nmax_steps = 9\n")
-    machine.run(["aios", "ask", "which services failed?"], user="bob")
-    said = _pacman(machine, "-Rns", "aios")
-    line = said.partition("when they should go too: ")[2].partition("\n")[0]
-    machine.enter(["sh", "-c", line])
-    left = _left(before, _files(machine))
-    assert left == {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"} & left
-    assert "aios" in machine.read("/etc/passwd")
+def test_removing_leaves_what_people_made_and_nothing_else(life: Life) -> None:
+    line = f":: Sessions, the record and your settings stay; when they should go too: rm -r {' '.join(_KEPT)}\n"
+    assert line in life.removed_said
+    assert life.removed_left == set()
+    assert life.kept_config == "[agent]\nmax_steps = 9\n"
+    assert (life.still_active, life.still_running, life.still_listening) == ([], False, "")
 
 
-# Transactions
+def test_what_was_removed_comes_back_with_its_sessions(life: Life) -> None:
+    assert life.sessions[0].count("\n") > 1
+    assert life.sessions[0] == life.sessions[1]
+    assert life.verified == "the record is whole\n"
 
 
-def test_each_transaction_is_noted_in_the_journal_with_who_began_it(machine: Guest, package: Path) -> None:
-    install(machine, package)
-    machine.run(
-        ["pacman", "--noconfirm", "-U", _newer_python(machine)],
-        properties=["Description=somebody"],
-    )
-    _pacman(machine, "-Rdd", "python-mcp" if "python-mcp" in machine.enter(["pacman", "-Qq"]).stdout else "btrfs-progs")
-    noted = machine.journal("-t", "aios", "AIOS_KIND=packages")
-    assert noted[0]["AIOS_PACKAGES"].startswith("aios 0.1.0")
-    assert (noted[1]["AIOS_PACKAGES"], noted[1]["AIOS_COUNT"]) == ("python 99-1", "1")
-    assert noted[1]["_SYSTEMD_UNIT"].startswith("guest-")
-    assert noted[2]["AIOS_PACKAGES"].endswith(" removed")
-    assert {entry["_UID"] for entry in noted} == {"0"}
+def test_it_works_whatever_the_umask_of_who_installs_it(life: Life) -> None:
+    assert (life.unreadable, life.answered) == ("", "No unit has failed.\n")
+
+
+def test_purging_by_the_line_it_prints_leaves_only_its_locked_users(life: Life) -> None:
+    assert life.purged_left == set()
+    assert "aios" in life.users
+
+
+def test_its_own_installation_is_noted_too(life: Life) -> None:
+    (entry,) = life.noted
+    assert entry["AIOS_PACKAGES"].startswith(f"aios {__version__}")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.command import PATIENCE_S
 from tests.system.guest import REPOSITORY, Guest, Testbed
-from tests.system.packages import copy_tree, fetch
+from tests.system.packages import bare_package, copy_tree, fetch
 
 _REPOSITORY = "/home/builder/aios"
 _DIST = f"{_REPOSITORY}/dist"
@@ -167,9 +167,8 @@ def test_only_root_installs_and_others_are_told_how(released: Guest) -> None:
 @pytest.fixture(scope="module")
 def spoiled(released: Guest) -> Guest:
     """The machine with files that are no package of ours, or are not what their checksums say."""
-    recipe = "pkgname=other\\npkgver=1\\npkgrel=1\\narch=(any)\\noptions=(!debug)\\n"
-    _as_builder(released, f"mkdir other && cd other && printf '{recipe}' > PKGBUILD && makepkg --nodeps")
-    released.enter(["sh", "-c", f"cp {_DIST}/* /home/builder/other/*.zst /root; sed -i s/^./0/ /root/SHA256SUMS"])
+    bare_package(released, "other", "1-1", "/root/other-1-1-any.pkg.tar.zst")
+    released.enter(["sh", "-c", f"cp {_DIST}/* /root; sed -i s/^./0/ /root/SHA256SUMS"])
     released.enter(["sh", "-c", "grep -q '^0.*any.pkg' /root/SHA256SUMS"])
     return released
 
@@ -225,8 +224,9 @@ def test_a_machine_that_cannot_have_it_is_told_what_it_lacks_and_what_else_to_do
 def test_the_wheel_in_an_environment_of_its_own_answers_standalone(released: Guest) -> None:
     # The dependencies are this machine's, as it has no network; pip checks that they are there.
     script = (
-        "python3 -m venv --system-site-packages ~/venv && "
-        f"~/venv/bin/pip install --quiet --no-index {_DIST}/aiosd-0.1.0-py3-none-any.whl && ls ~/venv/bin"
+        "python3 -m venv --without-pip --system-site-packages ~/venv && "
+        "python3 -m pip --python ~/venv/bin/python install --quiet --no-index "
+        f"{_DIST}/aiosd-0.1.0-py3-none-any.whl && ls ~/venv/bin"
     )
     programs = released.run(["sh", "-c", script], user="carol").stdout.split()
     assert {"aios", "aiosd", "aios-guard"} <= set(programs)

@@ -221,7 +221,7 @@ def test_nobody_else_gets_what_was_given_to_ai(founded: Guest) -> None:
 
 def test_the_terminal_logs_the_user_in(founded: Guest) -> None:
     script = (
-        "import os, pty, subprocess, sys, time\n"
+        "import os, pty, pwd, subprocess, sys, time\n"
         "master, slave = pty.openpty()\n"
         "number = os.ttyname(slave).removeprefix('/dev/pts/')\n"
         "subprocess.run(['aios', 'setup', '--yes', '--autologin', 'pts/' + number], check=True, stdout=2)\n"
@@ -237,6 +237,7 @@ def test_the_terminal_logs_the_user_in(founded: Guest) -> None:
         "    shown += os.read(master, 4096)\n"
         "subprocess.run(['systemctl', 'stop', unit], check=True)\n"
         "subprocess.run(['loginctl', 'terminate-user', 'ai'])\n"
+        "subprocess.run(['systemctl', 'stop', 'user-' + str(pwd.getpwnam('ai').pw_uid) + '.slice'], check=True)\n"
         "print(shown.decode(errors='replace'))\n"
     )
     shown = founded.enter(["timeout", "60", "python3", "-c", script]).stdout

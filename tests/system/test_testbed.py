@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.command import PATIENCE_S
 from tests.system.guest import REPOSITORY, SCRIPTS, Guest, GuestError, GuestTimeoutError, Testbed
 from tests.system.traces import traces
 
@@ -186,6 +187,7 @@ def test_polkit_keeps_ordinary_users_from_units(guest: Guest) -> None:
     guest.run(["systemctl", "restart", "systemd-hostnamed.service"], user="root")
 
 
+@pytest.mark.soak
 def test_a_package_is_built_checked_and_installed_if_its_dependencies_are_there(
     guest: Guest, testbed: Testbed, tmp_path: Path
 ) -> None:
@@ -230,18 +232,19 @@ def test_two_machines_stand_side_by_side_and_leave_nothing(guest: Guest, testbed
     assert other.run(["true"], check=False).status == 125
 
 
-def test_what_is_killed_leaves_nothing_either(testbed: Testbed) -> None:
+def test_what_is_powered_off_leaves_nothing_either(testbed: Testbed) -> None:
     with testbed.boot() as guest:
-        guest.stop(kill=True)
+        guest.stop()
         assert traces(guest.name) == []
 
 
 def test_an_unchanged_recipe_is_not_built_again(testbed: Testbed) -> None:
     before = sorted(os.listdir(testbed.folder))
-    assert Testbed.build(testbed.folder, deadline_s=10) == testbed
+    assert Testbed.build(testbed.folder, deadline_s=PATIENCE_S) == testbed
     assert sorted(os.listdir(testbed.folder)) == before
 
 
+@pytest.mark.soak
 def test_a_killed_build_is_resumed_by_the_one_that_waited(testbed: Testbed) -> None:
     folder = testbed.folder / f"build-sysx{os.getpid()}"
     try:
@@ -263,13 +266,15 @@ def test_a_killed_build_is_resumed_by_the_one_that_waited(testbed: Testbed) -> N
             builder.kill()
             assert (builder.wait(20), waiter.wait(300)) == (-signal.SIGKILL, 0)
         assert traces(folder.name) == []
-        with Testbed.build(folder, deadline_s=10).boot() as guest:
+        with Testbed.build(folder, deadline_s=PATIENCE_S).boot() as guest:
             assert guest.run(["id", "-un"], user="bob").stdout == "bob\n"
     finally:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGINT, signal.SIGKILL]
+)
 def test_a_run_that_is_ended_takes_its_machine_with_it(
     testbed: Testbed, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -291,7 +296,7 @@ def test_a_run_that_is_ended_takes_its_machine_with_it(
         start_new_session=True,
     )
     with run:
-        until = time.monotonic() + 120
+        until = time.monotonic() + PATIENCE_S
         while not (tmp_path / "name").exists():
             assert run.poll() is None, run.communicate()
             assert time.monotonic() < until
@@ -299,7 +304,7 @@ def test_a_run_that_is_ended_takes_its_machine_with_it(
         name = (tmp_path / "name").read_text()
         assert traces(name)
         run.send_signal(number)
-        run.communicate(timeout=60)
+        run.communicate(timeout=PATIENCE_S)
     assert run.returncode == (-signal.SIGKILL if number == signal.SIGKILL else pytest.ExitCode.INTERRUPTED)
     while (testbed.folder / "run" / name).exists():  # after SIGKILL it is the lifeline that tidies up
         assert time.monotonic() < until

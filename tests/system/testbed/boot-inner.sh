@@ -2,13 +2,13 @@
 # boot-inner.sh: the inside of a session, PID 1 of a pid namespace and alone in a mount namespace. boot.sh calls it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-session=$1 root=$2 name=$3 upper=$4
+session=$1 lower=$2 name=$3 upper=$4
 shift 4
 exec 8<&9 9<&- # the lock on the root stays with this shell, and is not the guest's to see
 mkdir -p "$session/changes" "$session/tree"
 [ "$upper" != memory ] || mount -t tmpfs -o mode=755,size=8g testbed "$session/changes"
 mkdir -p "$session/changes/"{upper,work}
-mount -t overlay -o "lowerdir=$root,upperdir=$session/changes/upper,workdir=$session/changes/work" testbed "$session/tree"
+mount -t overlay -o "lowerdir=$lower,upperdir=$session/changes/upper,workdir=$session/changes/work" testbed "$session/tree"
 [ -s "$session/tree/etc/machine-id" ] || tr -d - < /proc/sys/kernel/random/uuid > "$session/tree/etc/machine-id"
 # nspawn wants its run-time folder on a tmpfs, and leaves folders behind where /run is on a disk
 mkdir -p /run/systemd/nspawn

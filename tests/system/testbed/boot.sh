@@ -3,6 +3,7 @@
 # root's own systemd as PID 1. Returns when the guest is up; a boot that fails is taken down again, its console shown.
 #
 #   TB_UPPER=disk     keep the overlay's changes on disk, not in memory; with TB_KEEP=1 at stop.sh the next boot of NAME has them
+#   TB_LAYER=FOLDER  what is between the root and the overlay: changes that an earlier session kept
 #   TB_LIFELINE=FD    an open descriptor to read from: at its end of file the session is killed, so a killed test leaves no guest
 #   TB_LOG=info       what the guest's PID 1 writes to the console log
 #
@@ -29,7 +30,7 @@ flock -s 9
 [ -e "$root/.stamp" ] || die "the root was just removed: run build-root.sh"
 touch "$root.lock"
 setsid unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-  bash "$HERE/boot-inner.sh" "$session" "$root" "$name" "${TB_UPPER:-memory}" "$@" </dev/null >"$session/console.log" 2>&1 &
+  bash "$HERE/boot-inner.sh" "$session" "${TB_LAYER:+$TB_LAYER:}$root" "$name" "${TB_UPPER:-memory}" "$@" </dev/null >"$session/console.log" 2>&1 &
 pid=$!
 exec 9<&-
 record "$pid" "$session/pid" || die "the session did not start: $(tail -5 "$session/console.log")"
