@@ -120,6 +120,24 @@ class AccessTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EgressTable:
+    """Whom commands reach that a rule gives a network, by the proxy.
+
+    `allow` are the hosts where a rule's `network` says `*`: `HOST`, `HOST:PORT`, `*.DOMAIN`, an address, or `any`; a
+    reason may follow after a blank. Nobody where it is empty. What is in `deny` is refused, whatever else allows it;
+    names in `internal` may lead to private addresses. `parent` is a proxy to go by (`http://HOST:PORT`), `idle_s` and
+    `max_mib` end a connection.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    internal: tuple[str, ...] = ()
+    parent: str = ""
+    idle_s: Positive = 120
+    max_mib: Positive = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Every table but the guard's. `models` are the tables `models.NAME`, by name."""
 
@@ -128,6 +146,7 @@ class Config:
     agent: AgentTable = field(default_factory=AgentTable)
     sessions: SessionsTable = field(default_factory=SessionsTable)
     access: AccessTable = field(default_factory=AccessTable)
+    egress: EgressTable = field(default_factory=EgressTable)
     models: Mapping[str, ModelTable] = field(default_factory=dict)
 
 
@@ -179,6 +198,7 @@ def load_config(folders: list[Path], environment: Mapping[str, str], *, standalo
         for name, table in models.items():
             _check_model(name, table, found)
         _check_choice(config, found)
+        _check_egress(config, found)
     guard = load_guard_settings(folders, environment)
     values = {key: getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) for key in own_keys}
     values |= {key: getattr(config.models[key.split(".")[1]], key.split(".")[2]) for key in model_keys}
@@ -254,6 +274,15 @@ def _check_choice(config: Config, found: Mapping[str, Setting]) -> None:
                 near = get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
                 raise ConfigError(f"{found[key].origin}: {key}: there is no model {name!r}", hint=hint)
+
+
+def _check_egress(config: Config, found: Mapping[str, Setting]) -> None:
+    for key in ("allow", "deny", "internal", "parent"):
+        if f"egress.{key}" in found:
+            from aiosd.egress.bounds import find_fault  # noqa: PLC0415 - where nobody wrote any, nobody waits for it
+
+            if fault := find_fault(key, getattr(config.egress, key)):
+                raise ConfigError(f"{found[f'egress.{key}'].origin}: egress.{key}: {fault}", hint="see aios-config(5)")
 
 
 def _table_type(name: str) -> Any:

@@ -21,6 +21,7 @@ _MESSAGES = {
     Kind.STOPPED: "The guard stopped",
     Kind.DECIDED: "An action was decided",
     Kind.DONE: "An action ended",
+    Kind.CONNECTED: "A command used the network",
     Kind.PACKAGES: "Packages changed",
 }
 

@@ -15,7 +15,15 @@ from aiosd.audit.redact import redact
 from aiosd.types import JsonObject, JsonValue, RunAs, Tier
 
 # In bytes of UTF-8, so that with names, numbers and hashes an entry has at most 4 KiB.
-_MAX_BYTES = {"action": 1536, "packages": 1536, "cwd": 320, "confinement": 320, "reason": 320, "digest": 64}
+_MAX_BYTES = {
+    "action": 1536,
+    "packages": 1536,
+    "cwd": 320,
+    "confinement": 320,
+    "reason": 320,
+    "digest": 64,
+    "host": 256,
+}
 _MAX_NAME_BYTES = 80
 _MAX_RULES_BYTES = 480
 _MARK_BYTES = 32
@@ -28,6 +36,7 @@ class Kind(StrEnum):
     STOPPED = "stopped"
     DECIDED = "decided"
     DONE = "done"
+    CONNECTED = "connected"
     PACKAGES = "packages"
 
     @property
@@ -42,6 +51,7 @@ _MESSAGE_IDS = {
     Kind.DECIDED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40103",
     Kind.DONE: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40104",
     Kind.PACKAGES: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40105",
+    Kind.CONNECTED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40106",
 }
 
 
@@ -133,6 +143,24 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A command's connection has ended, or was refused (`reason`): to which host, and at what address that was."""
+
+    session: str
+    call: str
+    uid: int
+    user: str
+    host: str
+    port: int
+    address: str
+    sent_bytes: int
+    received_bytes: int
+    reason: str = ""
+
+    kind = Kind.CONNECTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Packages:
     """A transaction of the package manager, whoever began it: how many packages it changed, and each as it is now."""
 
@@ -142,7 +170,7 @@ class Packages:
     kind = Kind.PACKAGES
 
 
-Record = Started | Stopped | Decided | Done
+Record = Started | Stopped | Decided | Done | Connected
 
 
 def render_record(record: Record | Packages) -> JsonObject:

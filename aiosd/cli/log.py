@@ -62,6 +62,11 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
                     rows.append((_INDENT + reason,))
             case "done" if (record["session"], record["call"]) not in decided:
                 rows.append((moment, record["session"][:8], record["user"], record["tier"], _describe_end(record), ""))
+            case "connected":
+                refused = f": {record['reason']}" if record["reason"] else ""
+                what = f"reached {record['host']}:{record['port']}{refused}"
+                moved = f"{record['sent_bytes']} out, {record['received_bytes']} in"
+                rows.append((moment, record["session"][:8], record["user"], "network", moved, what))
             case "started":
                 rows.append((f"{moment}  -- guard {record['version']} started ({record['mode']})",))
             case "stopped":

@@ -46,10 +46,17 @@ class GuardClient:
                 raise GuardUnavailableError(f"the guard took over {_CALL_DEADLINE_S:.0f} s", hint=_HINT) from exc
 
     @asynccontextmanager
-    async def stream(self, method: str, parameters: JsonObject) -> AsyncIterator[AsyncIterator[JsonObject]]:
-        """A streaming call: its events, the last one (`done`) included. Leaving early interrupts what runs."""
+    async def stream(
+        self, method: str, parameters: JsonObject, *, egress_fd: int = -1
+    ) -> AsyncIterator[AsyncIterator[JsonObject]]:
+        """A streaming call: its events, the last one (`done`) included. Leaving early interrupts what runs.
+
+        By `egress_fd` the guard hands over the listener of a sandbox that may reach the network.
+        """
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": parameters, "more": True}
-        async with self._send(message, -1) as (reader, writer):
+        if egress_fd >= 0:
+            message["parameters"] = {**parameters, "egress": True}
+        async with self._send(message, egress_fd) as (reader, writer):
             try:
                 yield _receive_all(reader)
             except BaseException:

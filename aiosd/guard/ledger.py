@@ -10,7 +10,7 @@ from collections import deque
 
 from aiosd.audit.journal import JournalSink
 from aiosd.audit.log import AuditError, AuditLog, Query
-from aiosd.audit.records import Decided, Decision, Done, Outcome, Record, Started, Stopped
+from aiosd.audit.records import Connected, Decided, Decision, Done, Outcome, Record, Started, Stopped
 from aiosd.types import JsonObject, Tier
 
 _LOG = logging.getLogger(__name__)
@@ -65,6 +65,10 @@ class Ledger:
         """Record an end; AuditError where it has to wait."""
         self._owed.append(record)
         self._pay()
+
+    def connected(self, record: Connected) -> None:
+        """Record a connection; AuditError where that is not possible."""
+        self._append(record)
 
     async def read(self, query: Query) -> list[JsonObject]:
         """The records that match."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from aiosd import __version__
 from aiosd.audit.log import AuditError, Query
 from aiosd.guard.approvals import Approval, ApprovalError, Approvals, Approver
+from aiosd.guard.connections import parse_connected
 from aiosd.guard.diagnose import diagnose
 from aiosd.guard.door import Door
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
@@ -83,6 +84,7 @@ class Service:
                 "Execute": self._execute,
                 "Invoke": self._invoke,
                 "Observe": self._observe,
+                "Connected": self._connected,
                 "ListKept": self._list_kept,
                 "ListPending": self._list_pending,
                 "Answer": self._answer,
@@ -197,6 +199,15 @@ class Service:
         if profile and self._mode == "system" and call.peer.uid == self._agent_uid:
             raise VarlinkError(f"{_NAME}.NotEntitled", reason="only a person chooses how a command is confined")
         return profile
+
+    async def _connected(self, call: Call) -> None:
+        if call.peer.uid != self._agent_uid:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd, whose proxy it is, tells of connections")
+        record = parse_connected(call, self._session(call))
+        try:
+            self._ledger.connected(record)
+        except AuditError as exc:
+            raise VarlinkError(f"{_NAME}.CannotRecord", reason=str(exc)) from exc
 
     async def _list_kept(self, call: Call) -> None:
         if call.peer.uid != self._agent_uid:

@@ -1,7 +1,7 @@
 """What one turn is made of: its loop, with the tools it has, what it may use up, and where its messages are kept."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from aiosd.agent.budget import Budget
 from aiosd.agent.conversation import render_message
@@ -11,6 +11,8 @@ from aiosd.agent.structured import Answer, parse_schema
 from aiosd.agent.subagent import Task
 from aiosd.agent.talking import AskUser, Todo
 from aiosd.config import Live
+from aiosd.egress.desk import Desk
+from aiosd.egress.given import Lists
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts
 from aiosd.model.base import Message, Model, Picture
@@ -91,6 +93,7 @@ class Turn:
             plan=self.ask.plan,
             careful=limits.careful,
             foreign={"standard input"} if self.ask.input else set(),
+            egress=Desk(self._lists),
         )
         outlet = Outlet(
             requests=self.transcripts.sent,
@@ -118,6 +121,10 @@ class Turn:
 
         task = Task(lambda where, prefix: begin(all_tools(), where, prefix, kept=False))
         return begin((*all_tools(), AskUser(self.wait), Todo(), task), context, "", kept=True)
+
+    def _lists(self) -> Lists:
+        table = self.live.config.egress
+        return Lists(**{each.name: getattr(table, each.name) for each in fields(table)})
 
     async def _store(self, messages: Sequence[Message]) -> None:
         bodies = [render_message(each) for each in messages]

@@ -5,10 +5,13 @@ argument are results that go back to the model.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, cast, get_args
 
+from aiosd.egress.desk import Desk
+from aiosd.egress.given import Made
 from aiosd.errors import GuardRefusedError, GuardUnavailableError, InvalidRequestError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
@@ -28,6 +31,8 @@ from aiosd.wire import (
     VerdictInfo,
 )
 
+_MAX_REFUSALS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
@@ -35,6 +40,7 @@ class ToolContext:
 
     `most` is the strictest tier that may run ("" is any); with `plan` it is no failure to be above it. `foreign` names
     whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
+    `egress` serves what a command may reach of the network; without it there is none.
     """
 
     guard: GuardClient
@@ -47,6 +53,7 @@ class ToolContext:
     plan: bool = False
     careful: bool = True
     foreign: set[str] = field(default_factory=set)
+    egress: Desk | None = None
 
 
 class Tool(Protocol):
@@ -93,28 +100,23 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
         proposal["most"] = context.most
     if context.careful and context.foreign:
         proposal["careful"] = True
-    done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
+    made: list[Made] = []
     try:
-        async with context.guard.stream(method, proposal) as events:
-            async for event in events:
-                match event.get("event"):
-                    case "decision":
-                        verdict = parse_verdict(_object(event["verdict"]))
-                        context.emit(DecisionMade(call=call.id, verdict=verdict))
-                        context.foreign.update(_list_foreign(verdict))
-                    case "approval":
-                        approval, expires_at = str(event["approval"]), str(event["expires_at"])
-                        context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
-                    case "output":
-                        _collect(call, context, collected, event["stream"], base64.b64decode(str(event["data"])))
-                    case "done":
-                        done = event
+        if context.egress is None:
+            done = await _follow(call, context, collected, (method, proposal))
+        else:
+            async with context.egress.channel(made.append) as channel:
+                done = await _follow(call, context, collected, (method, proposal), channel)
     except InvalidRequestError as exc:
         raise ArgumentError(exc.message) from exc
     except GuardRefusedError as exc:
         done = {"outcome": "refused", "status": -1, "reason": exc.message}
     except GuardUnavailableError as exc:
         done = {"outcome": "cancelled", "status": -1, "reason": exc.message}
+    finally:
+        await _record_connections(call, context, made)
+    if made:
+        done["reason"] = _add_refusals(str(done.get("reason") or ""), made)
     for stream in get_args(Stream):
         _collect(call, context, collected, stream, b"", last=True)
     return _finish(call, context, done, collected)
@@ -123,6 +125,57 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
 def _list_foreign(verdict: VerdictInfo) -> set[str]:
     """Whose words a command shows: whoever can write to the journal has words in it."""
     return {facet for part in verdict.parts for facet in part.facets if facet == "journal"}
+
+
+async def _follow(
+    call: ToolCall,
+    context: ToolContext,
+    collected: CollectedOutput,
+    asked: tuple[str, JsonObject],
+    channel: int = -1,
+) -> JsonObject:
+    """The last event of an action, the others passed on."""
+    done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
+    async with context.guard.stream(*asked, egress_fd=channel) as events:
+        async for event in events:
+            match event.get("event"):
+                case "decision":
+                    verdict = parse_verdict(_object(event["verdict"]))
+                    context.emit(DecisionMade(call=call.id, verdict=verdict))
+                    context.foreign.update(_list_foreign(verdict))
+                case "approval":
+                    approval, expires_at = str(event["approval"]), str(event["expires_at"])
+                    context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
+                case "output":
+                    _collect(call, context, collected, event["stream"], base64.b64decode(str(event["data"])))
+                case "done":
+                    done = event
+    return done
+
+
+async def _record_connections(call: ToolCall, context: ToolContext, made: Sequence[Made]) -> None:
+    """Put what a command wanted to reach on the guard's record."""
+    with suppress(GuardUnavailableError, GuardRefusedError):
+        for each in made:
+            await context.guard.call(
+                "Connected",
+                {
+                    "session": context.session,
+                    "call": call.id,
+                    "host": each.host,
+                    "port": each.port,
+                    "address": each.address,
+                    "refused": each.refused,
+                    "sent": each.sent,
+                    "received": each.received,
+                },
+            )
+
+
+def _add_refusals(reason: str, made: Sequence[Made]) -> str:
+    """The reason with what the proxy refused: the command itself was told no more than that there is no connection."""
+    refused = dict.fromkeys(f"the network: {each.refused}" for each in made if each.refused)
+    return "; ".join([*([reason] if reason else []), *list(refused)[:_MAX_REFUSALS]])
 
 
 def _collect(

@@ -1,8 +1,11 @@
 """`aios run` and rules that let write, by a real daemon: what a person runs, how it is confined, what is recorded."""
 
+import http.server
 import os
 import shutil
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +139,59 @@ def test_what_is_asked_about_names_its_approval_and_runs_when_it_is_given(daemon
                 assert event["outcome"] == "done"
                 break
     assert not (work / "free/f").exists()
+
+
+def test_what_a_command_reaches_is_granted_by_its_rule_and_recorded(make_daemon: MakeDaemon) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hello)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        port = server.server_address[1]
+        rule = '[[rule]]\npattern = ["curl*"]\ntier = "notify"\nnetwork = ["*"]\n'
+        daemon = make_daemon(policy=rule, config=f'[egress]\nallow = ["127.0.0.1:{port} the site"]\n')
+        events = daemon.ask(f"$ curl -s http://127.0.0.1:{port}/")
+        assert "hello" in "".join(event["text"] for event in events if event["type"] == "output")
+        (done,) = [event for event in events if event["type"] == "call_done"]
+        assert (done["outcome"], done["reason"]) == ("done", "")
+        (decision,) = [event for event in events if event["type"] == "decision"]
+        assert "network to * only" in decision["verdict"]["confinement"]
+        refused = daemon.ask("$ curl -sf http://example.org/")
+        (done,) = [event for event in refused if event["type"] == "call_done"]
+        assert done["outcome"] == "failed"
+        assert "example.org:80 is not in egress.allow, where an administrator can add it" in done["reason"]
+        told = [record for record in daemon.records() if record["kind"] == "connected"]
+        assert [(each["host"], each["port"], each["address"], bool(each["reason"])) for each in told] == [
+            ("127.0.0.1", port, "127.0.0.1", False),
+            ("example.org", 80, "", True),
+        ]
+        assert "reached example.org:80: example.org:80 is not in egress.allow" in daemon.aios("log").out
+        assert daemon.guard("Verify", uid=0 if os.geteuid() == 0 else None) == {"problems": []}
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+
+class _Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Say hello."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello\n")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing."""
+
+
+def test_a_list_of_hosts_that_holds_none_is_refused_with_its_place(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(config='[egress]\nallow = ["*.com"]\n', start=False)
+    daemon.write_config()
+    ran = subprocess.run(
+        daemon.command("--show-config", "--standalone"),
+        env=daemon.variables(),
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert ran.returncode == 78
+    assert f"{daemon.folder}/etc/config.toml: egress.allow: '*.com' is too wide; name a domain" in ran.stderr

@@ -27,6 +27,12 @@ DEFAULTS: dict[str, Any] = {
     "agent.result_bytes": 32 * 1024,
     "daemon.drain_s": 60,
     "daemon.idle_exit_s": 600,
+    "egress.allow": [],
+    "egress.deny": [],
+    "egress.idle_s": 120,
+    "egress.internal": [],
+    "egress.max_mib": 1024,
+    "egress.parent": "",
     "guard.admin_groups": ["wheel", "sudo"],
     "guard.approval_wait_s": 300,
     "guard.command_cpu_s": 1200,
@@ -109,7 +115,13 @@ def _other(key: str, value: Any) -> Any:
         case int() | float():
             return value + 1
         case list():
-            return ["other"] if key in ("access.groups", "guard.admin_groups", "agent.fallback") else ["/x"]
+            return (
+                ["other"]
+                if key.startswith("egress.") or key in ("access.groups", "guard.admin_groups", "agent.fallback")
+                else ["/x"]
+            )
+        case _ if key == "egress.parent":
+            return "http://proxy.example:3128"
         case _:
             return {"effort": "low", "provider": "anthropic", "base_url": "https://example.org/v1"}.get(key, "other")
 

@@ -1,0 +1,277 @@
+"""The proxy on real sockets: what is asked of it, what a server behind it gets, and what is told of each connection."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from aiosd.egress.proxy import Bounds, Connection, Proxy
+from aiosd.egress.rules import read_rules
+from tests.unit.egress.test_hosts import make_hello
+from tests.unit.guard.conftest import no_thread_left, nothing_left  # noqa: F401 - fixtures
+
+DEADLINE_S = 20.0
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfine\n"
+
+
+@dataclass(slots=True)
+class Outside:
+    """A server that keeps what it is told, answers once and hangs up; the proxy before it, and what that reports."""
+
+    port: int = 0
+    proxy: int = 0
+    heard: list[bytes] = field(default_factory=list)
+    reports: list[Connection] = field(default_factory=list)
+
+    async def say(self, data: bytes, *, then: bytes = b"") -> bytes:
+        """Everything that the proxy answers, to its end; `then` is said when it has answered something."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.proxy)
+        async with asyncio.timeout(DEADLINE_S):
+            writer.write(data)
+            first = b""
+            if then:
+                first = await reader.read(65536)
+                writer.write(then)
+            rest = b""
+            with suppress(ConnectionResetError):  # where it is stopped in the middle
+                while piece := await reader.read(65536):
+                    rest += piece
+                writer.close()
+                await writer.wait_closed()
+        return first + rest
+
+    async def reported(self) -> tuple[str, int, str, str]:
+        """The one report, when it has come."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.reports:  # noqa: ASYNC110 - it comes after the client's own end
+                await asyncio.sleep(0.005)
+        (made,) = self.reports
+        return made.host, made.port, made.address, made.refused
+
+
+@asynccontextmanager
+async def outside(
+    *granted: str,
+    answer: bytes = ANSWER,
+    allow: tuple[str, ...] = (),
+    max_bytes: int = 1 << 20,
+    idle_s: int = 10,
+    parent: bool = False,
+) -> AsyncIterator[Outside]:
+    there = Outside()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard = await reader.read(65536)
+        while b"more\n" in heard and b"end\n" not in heard:
+            heard += await reader.read(65536)
+        there.heard.append(heard)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    there.port = server.sockets[0].getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    there.proxy = listener.getsockname()[1]
+    bounds = Bounds(
+        rules=read_rules(tuple(each.format(port=there.port) for each in allow), ()),
+        max_bytes=max_bytes,
+        idle_s=idle_s,
+        parent=("127.0.0.1", there.port) if parent else None,
+    )
+    proxy = Proxy(tuple(each.format(port=there.port) for each in granted), lambda: bounds, there.reports.append)
+    async with server, asyncio.TaskGroup() as group:
+        serving = group.create_task(proxy.serve(listener))
+        try:
+            yield there
+        finally:
+            serving.cancel()
+            listener.close()
+
+
+async def test_a_plain_request_reaches_the_host_that_was_granted_and_is_written_anew() -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        request = (
+            f"GET http://127.0.0.1:{there.port}/a?b HTTP/1.1\r\nHost: other.example\r\nProxy-Authorization: x\r\n"
+            "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nAccept: */*\r\n\r\n"
+        )
+        assert await there.say(request.encode()) == ANSWER
+        assert there.heard == [
+            f"GET /a?b HTTP/1.1\r\nHost: 127.0.0.1:{there.port}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
+        ]
+        assert await there.reported() == ("127.0.0.1", there.port, "127.0.0.1", "")
+        assert there.reports[0].moved.received == len(ANSWER)
+
+
+async def test_a_second_request_behind_the_first_goes_nowhere() -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        one = f"GET http://127.0.0.1:{there.port}/one HTTP/1.1\r\n\r\n"
+        assert await there.say((one + one.replace("one", "two")).encode()) == ANSWER
+        assert [heard.split()[1] for heard in there.heard] == [b"/one"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        ("Content-Length: 9\r\n", b"more\nend\n"),
+        ("Transfer-Encoding: chunked\r\n", b"5\r\nmore\n\r\n4\r\nend\n\r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_body_is_passed_on_and_not_a_byte_after_it(fields: str, body: bytes) -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        head = f"POST http://127.0.0.1:{there.port}/ HTTP/1.1\r\n{fields}\r\n".encode()
+        assert await there.say(head + body + b"GET /smuggled HTTP/1.1\r\n\r\n") == ANSWER
+        assert there.heard[0].partition(b"\r\n\r\n")[2] == body
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: +1\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nBad Name: x\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\n folded: x\r\n",
+        "GET http://user@127.0.0.1:{port}/ HTTP/1.1\r\n",
+        "GET ftp://127.0.0.1:{port}/ HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/2\r\n",
+        "GET  http://127.0.0.1:{port}/ HTTP/1.1\r\n",
+        "CONNECT 127.0.0.1 HTTP/1.1\r\n",
+        "CONNECT evil.example\0.127.0.0.1:{port} HTTP/1.1\r\n",
+        "nonsense\r\n",
+    ],
+)
+async def test_a_request_that_could_be_read_in_two_ways_is_refused(request_line: str) -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        said = await there.say(request_line.format(port=there.port).encode() + b"\r\n")
+        assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert there.heard == []
+
+
+@pytest.mark.parametrize(
+    ("granted", "target", "why"),
+    [
+        ((), "127.0.0.1", "is not granted: the rule's network names no host; an administrator can add it"),
+        (("other.example",), "127.0.0.1", "is not granted: the rule's network names other.example;"),
+        (("*",), "127.0.0.1", "is not in egress.allow, where an administrator can add it"),
+        (("any",), "127.0.0.1", "is not granted"),
+        (("any",), "localhost", "localhost leads to 127.0.0.1, this machine itself"),
+        (("localhost",), "localhost", "localhost leads to 127.0.0.1, this machine itself"),
+    ],
+)
+async def test_what_is_not_granted_is_refused_in_words_and_nothing_is_connected(
+    granted: tuple[str, ...], target: str, why: str
+) -> None:
+    async with outside(*granted) as there:
+        for request in (
+            f"GET http://{target}:{there.port}/ HTTP/1.1\r\n\r\n",
+            f"CONNECT {target}:{there.port} HTTP/1.1\r\n\r\n",
+        ):
+            there.reports.clear()
+            said = await there.say(request.encode())
+            assert said.startswith(b"HTTP/1.1 403 Forbidden\r\n"), said
+            assert why in said.decode()
+            host, port, address, refused = await there.reported()
+            assert (host, port, address) == (target, there.port, "")
+            assert why in refused
+        assert there.heard == []
+
+
+async def test_the_configuration_can_grant_what_a_rule_leaves_to_it() -> None:
+    async with outside("*", allow=("127.0.0.1:{port}",)) as there:
+        assert await there.say(f"GET http://127.0.0.1:{there.port}/ HTTP/1.1\r\n\r\n".encode()) == ANSWER
+
+
+async def test_a_tunnel_carries_bytes_both_ways() -> None:
+    async with outside("127.0.0.1:{port}", answer=b"back") as there:
+        said = await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode(), then=b"there\n")
+        assert said == b"HTTP/1.1 200 Connection established\r\n\r\nback"
+        assert there.heard == [b"there\n"]
+        await there.reported()
+        assert (there.reports[0].moved.sent, there.reports[0].moved.received) == (6, 4)
+
+
+def socks(host: bytes, port: int, *, kind: int = 3, command: int = 1) -> bytes:
+    name = bytes([len(host)]) + host if kind == 3 else host
+    return b"\5\1\0" + bytes([5, command, 0, kind]) + name + port.to_bytes(2, "big")
+
+
+async def test_socks_carries_bytes_too() -> None:
+    async with outside("127.0.0.1:{port}", answer=b"back") as there:
+        said = await there.say(socks(b"127.0.0.1", there.port), then=b"there\n")
+        assert said.startswith(b"\5\0")
+        assert said.endswith(b"\5\0\0\1" + bytes(6) + b"back")
+        assert there.heard == [b"there\n"]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (lambda port: socks(b"evil.example\0.127.0.0.1", port), b"\5\0\5\4"),
+        (lambda port: socks(b"localhost", port), b"\5\0\5\2"),
+        (lambda port: socks(bytes([127, 0, 0, 2]), port, kind=1), b"\5\0\5\2"),
+        (lambda port: socks(bytes(15) + b"\1", port, kind=4), b"\5\0\5\2"),
+        (lambda port: socks(b"127.0.0.1", port, command=2), b"\5\0\5\7"),
+        (lambda port: socks(b"127.0.0.1", port, command=3), b"\5\0\5\7"),
+        (lambda port: b"\5\1\2" + bytes([port % 2]), b"\5\xff"),
+    ],
+)
+async def test_socks_refuses_what_http_refuses(request_bytes: Callable[[int], bytes], answer: bytes) -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        assert (await there.say(request_bytes(there.port))).startswith(answer)
+        assert there.heard == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "through"), [("127.0.0.1", True), ("", True), ("other.example", False), ("evil.example", False)]
+)
+async def test_tls_must_ask_for_the_host_that_was_named(asked: str, through: bool) -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        said = await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode(), then=make_hello(asked))
+        assert said.endswith(ANSWER) is through
+        assert bool(there.heard and there.heard[0]) is through
+        refused = (await there.reported())[3]
+        assert refused == ("" if through else f"TLS asks for {asked} by name")
+
+
+async def test_a_connection_ends_at_its_bound_of_bytes() -> None:
+    async with outside("127.0.0.1:{port}", answer=bytes(300_000), max_bytes=200_000) as there:
+        said = await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode(), then=b"x")
+        assert len(said) < 210_000
+        assert "over egress.max_mib" in (await there.reported())[3]
+
+
+async def test_a_connection_without_a_byte_ends_by_itself() -> None:
+    async with outside("127.0.0.1:{port}", idle_s=1) as there:
+        assert await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode()) == (
+            b"HTTP/1.1 200 Connection established\r\n\r\n"
+        )
+        assert (await there.reported())[3] == "nothing moved for 1 s"
+
+
+async def test_a_parent_proxy_is_asked_for_the_host() -> None:
+    established = b"HTTP/1.1 200 fine\r\n\r\nfrom far"
+    async with outside("far.example", answer=established, parent=True) as there:
+        said = await there.say(b"CONNECT far.example:443 HTTP/1.1\r\n\r\n")
+        assert said == b"HTTP/1.1 200 Connection established\r\n\r\nfrom far"
+        assert there.heard == [b"CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443\r\n\r\n"]
+        assert (await there.say(b"CONNECT near.example:443 HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403 ")
+        assert len(there.heard) == 1
+
+
+async def test_what_a_client_leaves_half_said_ends_nothing_else() -> None:
+    async with outside("127.0.0.1:{port}") as there:
+        for half in (b"G", b"\5", b"CONNECT 127.0.0.1:1 HT", b"\5\1\0\5\1\0\3\xffabc"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", there.proxy)
+            writer.write(half)
+            writer.write_eof()
+            await reader.read(-1)
+            writer.close()
+            await writer.wait_closed()
+        assert await there.say(f"GET http://127.0.0.1:{there.port}/ HTTP/1.1\r\n\r\n".encode()) == ANSWER
