@@ -159,7 +159,7 @@ ADMINISTRATORS: dict[str, tuple[Reading, list[str]]] = {
             "Not seen: the firewall. This needs the command `nft or iptables-save`, which is not on this machine.",
         ],
         [
-            "port 8099/tcp (?) is open to every machine",
+            "port 8099/tcp is open to every machine",
             f"Not seen: sshd's settings, sudo rules, the firewall, which process listens. {_HIDDEN}",
         ],
     ),

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aiosd.model.builtin.fold import has_japanese
 from aiosd.model.builtin.intents import Knowledge, SlotSpec
 from aiosd.model.builtin.lexicon import KNOWN_NAME, Segment
 
@@ -31,6 +32,7 @@ _SHAPES = {
 }
 _MOST_NAME = 200
 _LONGEST_COMM = 15  # what the kernel keeps of a process's name: proc(5)
+_CALLED = "called"  # the concept of words between a thing and its name
 _OWN_NAME = "own_name"  # the concept of our own name, which is mostly said to nobody
 _GROUP_NAME = "group_name"  # the concept of groups that are known by their names
 # A time as journalctl has it, systemd.time(7), and as find's -newermt has it.
@@ -66,7 +68,7 @@ def find_candidates(kind: str, segments: tuple[Segment, ...], raw: str) -> list[
     """The segments of `raw` that may fill a slot of `kind`, the surest first."""
     found = []
     for index, segment in enumerate(segments):
-        quality = _quality(kind, segment)
+        quality = _quality(kind, segment) or _quality_beside_called(kind, segments, index)
         if quality:
             found.append(Candidate(covers=(index,), value=segment.value, quality=quality))
     if kind in {"time", "age"}:
@@ -91,6 +93,8 @@ def _quality(kind: str, segment: Segment) -> float:
             return float(segment.kind == "zone" or bool(_SHAPES["zone"].fullmatch(segment.value)))
         case "port":
             return float(segment.kind == "number" and segment.value.isdigit() and 0 < int(segment.value[:6]) < 65_536)
+        case "number":
+            return float(segment.kind == "number" and segment.value.isdigit() and len(segment.value) <= 4)
         case "size":
             size = _SIZE.fullmatch(segment.value)
             return float(segment.kind == "number" and size is not None and size[2] is not None)
@@ -108,6 +112,17 @@ def _quality(kind: str, segment: Segment) -> float:
     if kind == "service" and (KNOWN_NAME in segment.concepts or name.endswith(_UNIT_TYPES)):
         return 1.0
     return 0.85 if not segment.concepts or segment.concepts & {KNOWN_NAME, _OWN_NAME} else 0.5
+
+
+def _quality_beside_called(kind: str, segments: tuple[Segment, ...], index: int) -> float:
+    """A word that means something is a name all the same where it is said to be one: `files named orders`."""
+    segment = segments[index]
+    before = index > 0 and _CALLED in segments[index - 1].concepts
+    following = segments[index + 1] if index + 1 < len(segments) else segment
+    after = _CALLED in following.concepts and has_japanese(following.value)
+    if not (before or after) or segment.kind != "word" or kind not in _SHAPES:
+        return 0.0
+    return 0.8 * float(bool(_SHAPES[kind].fullmatch(segment.value)))
 
 
 def _times(segments: tuple[Segment, ...]) -> list[Candidate]:

@@ -64,7 +64,7 @@ async def ask(question: str, machine: Machine, *, before: tuple[Message, ...] = 
     """The turn for `question`, to its end."""
     messages: list[Message] = [*before, UserMessage(text=question)]
     steps: list[tuple[str, ...]] = []
-    while len(steps) < 5:
+    while len(steps) < 8:
         calls, answer, verdict = await step(tuple(messages), tools=tools)
         if not calls:
             return Exchange(steps=tuple(steps), answer=answer, verdict=verdict, messages=tuple(messages))

@@ -1112,6 +1112,24 @@ MACHINE = {
         操作の履歴
         """,
     ),
+    "fix_finding": (
+        """
+        fix finding 1
+        fix 2
+        repair number 3
+        please fix the finding 4
+        correct item 2
+        fix number 1 of the security check
+        """,
+        """
+        1番の指摘を直して
+        2を修正して
+        指摘3に対処して
+        4番目を直してください
+        指摘1を修正
+        セキュリティの指摘2を解決して
+        """,
+    ),
     "security_check": (
         """
         security check

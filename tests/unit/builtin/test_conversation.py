@@ -188,10 +188,7 @@ async def test_every_way_to_end_has_its_sentence(outcome: Outcome, text: str, en
     assert (exchange.answer, exchange.verdict) == (f"{japanese}\n", "failed")
 
 
-QUESTIONS = (
-    "disk space", "space left on /home", "biggest files", "what eats /var", "memory", "cpu", "top processes by memory",
-    "uptime", "which os", "failed services", "is nginx running", "ip", "run: ls",
-)  # fmt: skip
+QUESTIONS = tuple(intent.example["en"] for intent in load_knowledge().intents.values())
 
 
 OUTCOMES: tuple[Outcome, ...] = ("done", "failed", "denied", "unanswered", "timed_out", "cancelled", "refused")
@@ -206,7 +203,7 @@ async def test_no_output_ends_in_a_traceback_or_in_silence(question: str) -> Non
         exchange = await ask(question, everything(Printed(text=text, outcome=outcome)))
         assert exchange.answer.strip()
         assert exchange.answer.replace("\n", "").isprintable()
-        if outcome in {"denied", "unanswered", "refused"}:
+        if exchange.steps and outcome in {"denied", "unanswered", "refused"}:
             assert exchange.verdict == "failed"
 
 

@@ -28,7 +28,7 @@ from aiosd.model.builtin.render.packages import (
 from aiosd.model.builtin.render.people import failed_logins, groups, last_logins, logged_in, user_info, users
 from aiosd.model.builtin.render.ports import connections, firewall, listening_ports, port_user
 from aiosd.model.builtin.render.processes import top_cpu, top_memory, uptime
-from aiosd.model.builtin.render.security import security_check
+from aiosd.model.builtin.render.security import fix_finding, security_check
 from aiosd.model.builtin.render.services import failed_services, service_state
 from aiosd.model.builtin.render.system import system
 from aiosd.model.builtin.render.units import enabled_services, running_services, scheduled_jobs, timers
@@ -57,6 +57,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "find_file": find_file,
     "find_process": find_process,
     "firewall": firewall,
+    "fix_finding": fix_finding,
     "greeting": greeting,
     "groups": groups,
     "hardware": hardware,

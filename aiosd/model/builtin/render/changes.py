@@ -60,7 +60,8 @@ def change_service(seen: Seen) -> Answer | More:
         return More(command="journal", fill=quoted)
     if wants_root_journal(seen):
         return More(command="root_journal", fill=quoted)
-    state = say("still_state", unit=name, state=clip(f"{after['ActiveState']} ({after.get('SubState', '')})", 40))
+    active, detail = after["ActiveState"], after.get("SubState", "")
+    state = say("still_state", unit=name, state=clip(active if detail in {active, ""} else f"{active} ({detail})", 40))
     sentences = (*(failure.sentences if failure else ()), state)
     told_log = with_log(seen, sentences, notes=())
     return Answer(sentences=told_log.sentences, table=told_log.table, notes=told_log.notes, failed=True)

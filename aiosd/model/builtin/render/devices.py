@@ -114,7 +114,7 @@ def disks(seen: Seen) -> Answer:
     say, found = seen.say, _load(seen["disks"], "blockdevices")
     if found is None:
         return no_answer(seen, seen["disks"])
-    found = [entry for entry in found if entry.get("type") != "loop"]
+    found = [entry for entry in found if entry.get("type") != "loop" and entry.get("size") != 0]
     drives = [entry for entry in found if _is_drive(entry)]
     if not found:
         return Answer(sentences=(say("disks_none"),))

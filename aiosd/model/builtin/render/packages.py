@@ -50,7 +50,7 @@ def package_info(seen: Seen) -> Answer:
     fields = parse_fields(pacman) if pacman.result.outcome == "done" else {}
     if "Version" in fields:
         sentences = [say("package_installed", package=name, version=clip(fields["Version"], 40))]
-        sentences += [clip(fields[key], _TEXT_COLUMNS) for key in ("Description",) if fields.get(key)]
+        sentences += [_end(fields["Description"])] if fields.get("Description") else []
         if size := _INSTALLED_SIZE.fullmatch(fields.get("Installed Size", "")):
             sentences.append(say("package_takes", size=f"{size[1]} {size[2]}"))
         if fields.get("Install Date"):
@@ -60,13 +60,19 @@ def package_info(seen: Seen) -> Answer:
         parts = line.split("\t")
         if len(parts) == 5 and parts[2] == "installed":
             sentences = [say("package_installed", package=name, version=clip(parts[1], 40))]
-            sentences += [clip(parts[4], _TEXT_COLUMNS) + ("" if parts[4].endswith(".") else ".")] if parts[4] else []
+            sentences += [_end(parts[4])] if parts[4] else []
             if parts[3].isdigit():
                 sentences.append(say("package_takes", size=render_size(int(parts[3]) * 1024)))
             return Answer(sentences=tuple(sentences))
     if answer := _neither(seen, pacman, apt):
         return answer
     return Answer(sentences=(say("package_absent", package=name),))
+
+
+def _end(text: str) -> str:
+    """What a package says of itself, as a sentence."""
+    text = clip(text, _TEXT_COLUMNS)
+    return text if text.endswith((".", "…")) else f"{text}."
 
 
 def search_package(seen: Seen) -> Answer:
@@ -205,9 +211,9 @@ def render_age(seen: Seen) -> tuple[float | None, str]:
         known = path.endswith(".db") or "Packages" in path or "Release" in path
         if known and stamp.replace(".", "", 1).isdigit() and float(stamp) > newest:
             newest = float(stamp)
-            refresh = "pacman -Sy" if path.endswith(".db") else "apt-get update"
+            refresh = "pacman -Syu" if path.endswith(".db") else "apt-get update"
     if is_missing(seen["apt"]):
-        refresh = "pacman -Sy"
+        refresh = "pacman -Syu"
     return (float(now) - newest if now.isdigit() and newest else None), refresh
 
 

@@ -43,7 +43,7 @@ def withheld(seen: Seen, reading: Reading) -> str:
     if missing := _MISSING.search(said):
         return seen.say("missing_tool", tool=clip(missing[1], 60))
     known = next((sentence for sign, sentence in seen.knowledge.symptoms if sign in said), "")
-    return seen.say(known) if known else clip(_REASON.sub(r"\1", said.strip()), 200)
+    return seen.say(known) if known else clip(_REASON.sub(r"\1", said.strip()), 200) or reading.result.outcome
 
 
 def parse_sockets(reading: Reading) -> list[Socket] | None:

@@ -67,7 +67,7 @@ def scheduled_jobs(seen: Seen) -> Answer:
     """From cron's tables and folders and systemd's timers."""
     say = seen.say
     rows: list[tuple[str, ...]] = [
-        (clip(match[1], 30), clip(match[2], _TEXT_COLUMNS))
+        (clip(" ".join(match[1].split()), 30), clip(" ".join(match[2].split()), _TEXT_COLUMNS))
         for line in seen["cron"].lines
         if (match := _CRON_LINE.fullmatch(line.strip()))
     ]
