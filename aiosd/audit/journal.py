@@ -23,6 +23,7 @@ _MESSAGES = {
     Kind.DONE: "An action ended",
     Kind.CONNECTED: "A command used the network",
     Kind.PACKAGES: "Packages changed",
+    Kind.ORDERED: "A person gave an order",
 }
 
 

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     DONE = "done"
     CONNECTED = "connected"
     PACKAGES = "packages"
+    ORDERED = "ordered"
 
     @property
     def message_id(self) -> str:
@@ -52,6 +53,7 @@ _MESSAGE_IDS = {
     Kind.DONE: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40104",
     Kind.PACKAGES: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40105",
     Kind.CONNECTED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40106",
+    Kind.ORDERED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40107",
 }
 
 
@@ -170,7 +172,20 @@ class Packages:
     kind = Kind.PACKAGES
 
 
-Record = Started | Stopped | Decided | Done | Connected
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """A person gave an order to the guard: to stop or thaw actions, to grant or revoke a lease. `reason` says which."""
+
+    order: str
+    uid: int
+    user: str
+    session: str = ""
+    reason: str = ""
+
+    kind = Kind.ORDERED
+
+
+Record = Started | Stopped | Decided | Done | Connected | Ordered
 
 
 def render_record(record: Record | Packages) -> JsonObject:

@@ -28,7 +28,18 @@ _MAX_CONTENT_LINES = 40
 _INDENT = 11
 _WRAPPED = "↳ "
 _QUESTION = b"  [y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): "
+# Just this command, here, in this session, at most 10 times.
+_OR_LEASE = b"  [y] yes, once   [l] yes, for 30 min   [n] no   [n REASON] no, and tell the model why   (no): "
 _AGENT_READY_S = 5.0
+
+
+class Said:
+    """What a person answered; no, where nothing else is said."""
+
+    def __init__(self, *, approve: bool = False, reason: str = "", lease: bool = False) -> None:
+        self.approve = approve
+        self.reason = reason
+        self.lease = lease
 
 
 def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
@@ -38,7 +49,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
             return _list()
         card = _fetch(operands[0])
         if verb == "deny":
-            _answer(card, approve=False, reason=" ".join(operands[1:]))
+            _answer(card, Said(approve=False, reason=" ".join(operands[1:])))
             write_all(2, b"denied\n")
             return exits.OK
         return _approve(card, asked="yes" not in options)
@@ -63,11 +74,10 @@ def answer_inline(identity: str, stream: _socket.socket) -> bool:
         return True
     try:
         write_all(terminal, draw_card(card, columns=_measure(terminal)).encode())
-        answer = _read_answer(terminal, stream)
+        answer = _read_answer(terminal, stream, leasable=card["leasable"])
         if answer is None:
             return False
-        approve, reason = answer
-        _answer(card, approve=approve, reason=reason)
+        _answer(card, answer)
     except GuardError as exc:
         write_all(terminal, f"! {escape(str(exc))}\n".encode())
     finally:
@@ -93,15 +103,14 @@ def _approve(card: dict[str, Any], *, asked: bool) -> int:
         if terminal < 0:
             raise UsageError("there is no terminal to ask at; add --yes if you have seen what is asked", "approve")
         try:
-            answer = _read_answer(terminal, None)
+            said = _read_answer(terminal, None, leasable=card["leasable"]) or Said()
         finally:
             os.close(terminal)
-        approve, reason = answer or (False, "")
     else:
-        approve, reason = True, ""
-    _answer(card, approve=approve, reason=reason)
-    write_all(2, b"approved\n" if approve else b"denied\n")
-    return exits.OK if approve else exits.DENIED
+        said = Said(approve=True)
+    _answer(card, said)
+    write_all(2, b"approved\n" if said.approve else b"denied\n")
+    return exits.OK if said.approve else exits.DENIED
 
 
 def _fetch(identity: str) -> dict[str, Any]:
@@ -111,12 +120,19 @@ def _fetch(identity: str) -> dict[str, Any]:
     return dict(cards[0])
 
 
-def _answer(card: dict[str, Any], *, approve: bool, reason: str) -> None:
-    decision = "approve" if approve else "deny"
-    proving = approve and card["run_as"] == "root" and os.geteuid() != 0
+def _answer(card: dict[str, Any], said: Said) -> None:
+    answer: dict[str, Any] = {
+        "id": card["id"],
+        "digest": card["digest"],
+        "decision": "approve" if said.approve else "deny",
+        "reason": said.reason or None,
+    }
+    if said.lease:
+        answer["lease"] = {}
+    proving = said.approve and card["run_as"] == "root" and os.geteuid() != 0
     agent = _start_agent() if proving else 0
     try:
-        call("Answer", {"id": card["id"], "digest": card["digest"], "decision": decision, "reason": reason or None})
+        call("Answer", answer)
     finally:
         if agent:
             os.kill(agent, signal.SIGTERM)
@@ -206,19 +222,21 @@ def open_terminal() -> int:
         return -1
 
 
-def _read_answer(terminal: int, stream: _socket.socket | None) -> tuple[bool, str] | None:
-    """y, n, or n with a reason; None when the turn's stream moves on first. What is neither is asked for again."""
+def _read_answer(terminal: int, stream: _socket.socket | None, *, leasable: bool) -> Said | None:
+    """y, l, n, or n with a reason; None when the turn's stream moves on first. What is neither is asked for again."""
     termios.tcflush(terminal, termios.TCIFLUSH)
     watched: list[Any] = [terminal] if stream is None else [terminal, stream]
     while True:
-        write_all(terminal, _QUESTION)
+        write_all(terminal, _OR_LEASE if leasable else _QUESTION)
         readable, _, _ = select.select(watched, [], [])
         if terminal not in readable:
             return None
         line = os.read(terminal, 4096)
         head, _, reason = line.decode("utf-8", "replace").strip().partition(" ")
         if head.lower() in ("y", "yes") and not reason:
-            return True, ""
+            return Said(approve=True)
+        if head.lower() == "l" and leasable and not reason:
+            return Said(approve=True, lease=True)
         if head.lower() in ("", "n", "no"):
             write_all(terminal, b"" if line.endswith(b"\n") else b"\n")
-            return False, reason.strip()
+            return Said(reason=reason.strip())

@@ -43,14 +43,17 @@ class GuardError(Exception):
         self.exit_status = exit_status
 
 
-def call(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """One call; its answer. Raises GuardError for what it refuses, NoDaemonError where no guard answers."""
-    return next(follow(method, parameters, more=False))
+def call(method: str, parameters: dict[str, Any], *, patience_s: float | None = None) -> dict[str, Any]:
+    """One call; its answer. Raises GuardError for what it refuses, NoDaemonError where no guard answers (in time)."""
+    return next(follow(method, parameters, more=False, patience_s=patience_s))
 
 
-def follow(method: str, parameters: dict[str, Any], *, more: bool = True) -> Iterator[dict[str, Any]]:
+def follow(
+    method: str, parameters: dict[str, Any], *, more: bool = True, patience_s: float | None = None
+) -> Iterator[dict[str, Any]]:
     """A streaming call: its replies as they come. Leaving early, or the end of this process, interrupts what runs."""
     with _connect() as connection:
+        connection.settimeout(patience_s)
         try:
             message: dict[str, Any] = {"method": f"{_INTERFACE}.{method}", "parameters": parameters}
             if more:

@@ -67,6 +67,8 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
                 what = f"reached {record['host']}:{record['port']}{refused}"
                 moved = f"{record['sent_bytes']} out, {record['received_bytes']} in"
                 rows.append((moment, record["session"][:8], record["user"], "network", moved, what))
+            case "ordered":
+                rows.append((f"{moment}  -- {record['user']}: {record['order']} ({record['reason']})",))
             case "started":
                 rows.append((f"{moment}  -- guard {record['version']} started ({record['mode']})",))
             case "stopped":
@@ -112,7 +114,7 @@ def _show_sent(options: dict[str, str]) -> int:
             raise UsageError("--show takes the number of a request; aios log --sent lists them", "log")
         path = f"/v1/sent/{options['show']}"
     elif "session" in options:
-        path += f"&session={_find_session(options['session'])}"
+        path += f"&session={find_session(options['session'])}"
     if "json" not in options:
         return fetch("GET", path)
     answer = request("GET", path, accept="application/json")
@@ -141,7 +143,7 @@ def _verify() -> int:
 def _render_query(options: dict[str, str]) -> dict[str, Any]:
     query: dict[str, Any] = {}
     if "session" in options:
-        query["session"] = _find_session(options["session"])
+        query["session"] = find_session(options["session"])
     if "user" in options:
         query["user"] = options["user"]
     if "tier" in options:
@@ -156,7 +158,7 @@ def _render_query(options: dict[str, str]) -> dict[str, Any]:
     return query
 
 
-def _find_session(name: str) -> str:
+def find_session(name: str) -> str:
     """A session's id: what has dashes is a name, which the daemon knows."""
     if "-" not in name:
         return name

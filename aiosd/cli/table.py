@@ -83,6 +83,23 @@ VERBS = (
     ),
     ("pending", "", "List what waits for an answer of yours.", ()),
     ("approve", "ID", "Show what is asked, and approve it.", (("-y", "--yes", "", "without asking again"),)),
+    (
+        "stop",
+        "[SESSION]",
+        "Stop what the AI does for you, or in one session, in its tracks; for root and administrators, everybody's.",
+        (
+            ("", "--kill", "", "end it instead"),
+            ("", "--everybody", "", "everybody's (for root always)"),
+        ),
+    ),
+    ("thaw", "[SESSION]", "Let go on what was stopped.", (("", "--everybody", "", "everybody's (for root always)"),)),
+    (
+        "lease list",
+        "",
+        "List what you have allowed for longer than once, and what became of it.",
+        (("", "--json", "", "print them, one JSON object a line"),),
+    ),
+    ("lease revoke", "ID", "End a lease.", ()),
     ("deny", "ID [REASON ...]", "Deny what is asked; the reason goes back to the model.", ()),
     (
         "policy check",

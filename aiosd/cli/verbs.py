@@ -76,6 +76,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             from aiosd.cli import approvals
 
             return approvals.run(name, options, operands)
+        case "stop" | "thaw" | "lease list" | "lease revoke":
+            from aiosd.cli import orders
+
+            return orders.run(name, options, operands)
         case "login enable" | "login disable" | "login status":
             from aiosd.cli import login
 

@@ -28,11 +28,13 @@ from aiosd.guard.bus import BusProxy
 from aiosd.guard.door import Door
 from aiosd.guard.host import find_host
 from aiosd.guard.identity import ClientSockets
+from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
 from aiosd.guard.refusal import Manager, refuse
 from aiosd.guard.root import RootUnits, is_possible
 from aiosd.guard.run import Runner
+from aiosd.guard.running import Running
 from aiosd.guard.service import Service
 from aiosd.guard.sessions import Sessions
 from aiosd.guard.settings import GuardSettings, LiveSettings, load_guard_settings
@@ -89,6 +91,7 @@ class Opened:
     policy: Policy
     ledger: Ledger
     approvals: Approvals
+    leases: Leases
     agent_uid: int
 
 
@@ -117,6 +120,8 @@ async def _open(options: Options) -> Opened:
     approvals = Approvals(state / "approvals.db", boot=log.boot)
     try:
         expired = await approvals.expire_open()
+        leases = Leases(approvals, boot=log.boot)
+        await leases.open()
         lost = ledger.started(version=aiosd.__version__, mode="standalone" if options.standalone else "system")
     except (sqlite3.Error, AuditError) as exc:
         approvals.close()
@@ -124,7 +129,9 @@ async def _open(options: Options) -> Opened:
         raise CannotBeginError(f"{state}: {exc}") from exc
     if expired or lost:
         _LOG.warning("an earlier guard left %d approvals open and %d actions unfinished", expired, lost)
-    return Opened(settings=settings, policy=policy, ledger=ledger, approvals=approvals, agent_uid=agent_uid)
+    return Opened(
+        settings=settings, policy=policy, ledger=ledger, approvals=approvals, leases=leases, agent_uid=agent_uid
+    )
 
 
 async def _serve(options: Options, listener: socket.socket, opened: Opened) -> None:
@@ -139,16 +146,32 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             host = await find_host()
             root = RootUnits(host.interpreter) if not options.standalone and is_possible() else None
             workers = Workers(live, host, background, starter=starter, masks=(*masks, "/run/aios"))
-            runner = Runner(live=live, workers=workers, bus=bus, root=root)
+            running = Running(Path(options.state_dir) / "stopped")
+            runner = Runner(live=live, workers=workers, bus=bus, root=root, running=running)
             asking = Asking(
-                approvals=approvals, ledger=ledger, live=live, background=background, outlive=not options.standalone
+                approvals=approvals,
+                leases=opened.leases,
+                ledger=ledger,
+                live=live,
+                background=background,
+                outlive=not options.standalone,
             )
-            door = Door(policy=opened.policy, asking=asking, ledger=ledger, runner=runner, live=live, root=bool(root))
+            door = Door(
+                policy=opened.policy,
+                asking=asking,
+                ledger=ledger,
+                runner=runner,
+                live=live,
+                running=running,
+                root=bool(root),
+            )
             service = Service(
                 door=door,
                 sessions=Sessions(),
                 approvals=approvals,
                 ledger=ledger,
+                leases=opened.leases,
+                running=running,
                 workers=workers,
                 clients=ClientSockets(options.api_socket),
                 live=live,

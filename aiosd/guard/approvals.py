@@ -64,7 +64,8 @@ class ApprovalError(Exception):
 class Approval:
     """What is asked. Every field but `claim` is part of the digest; the claim is the model's words, shown as such.
 
-    `content` is what a file tool would write. Times are UTC in RFC 3339.
+    `content` is what a file tool would write; `leasable` whether a yes may hold for more than once. Times are UTC in
+    RFC 3339.
     """
 
     id: ApprovalId
@@ -86,6 +87,7 @@ class Approval:
     policy: str
     reason: str
     rules: tuple[RuleRef, ...]
+    leasable: bool = False
     claim: str = ""
 
     @property
@@ -112,11 +114,12 @@ class Approver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a person said: approved or not, by which uid, with which reason for the model."""
+    """What a person said: approved or not, by which uid, with which reason for the model; or which `lease` said it."""
 
     state: State
     answered_by: int = -1
     reason: str = ""
+    lease: str = ""
 
 
 class Approvals:
@@ -147,7 +150,7 @@ class Approvals:
             database.execute("DELETE FROM approvals WHERE rowid <= (SELECT max(rowid) FROM approvals) - ?", (_KEPT,))
             return expired
 
-        return await self._run(work)
+        return await self.transact(work)
 
     async def request(self, draft: Approval, *, wait_s: int) -> Approval:
         """Store `draft` as pending, with an id, a nonce and its times; it lives `wait_s` seconds."""
@@ -169,7 +172,7 @@ class Approvals:
 
         self._waiting[approval.id] = (approval, asyncio.get_running_loop().create_future())
         try:
-            await self._run(work)
+            await self.transact(work)
         except BaseException:
             self.withdraw(approval)
             raise
@@ -189,14 +192,24 @@ class Approvals:
 
     async def _conclude(self, approval: Approval, answered: "asyncio.Future[Answer]") -> Answer:
         expired = Answer(state=State.EXPIRED)
-        if not answered.done() and await self._run(lambda _database: self._mark(approval.id, State.PENDING, expired)):
+        if not answered.done() and await self.transact(
+            lambda _database: self._mark(approval.id, State.PENDING, expired)
+        ):
             return expired
         answer = await answered  # taken in time: whoever gave it has been told so, or is about to be
-        if answer.state is State.APPROVED and not await self._run(
+        if answer.state is State.APPROVED and not await self.transact(
             lambda _database: self._mark(approval.id, State.APPROVED, replace(answer, state=State.CONSUMED))
         ):
             return expired
         return answer
+
+    def dismiss(self, wanted: Callable[[Approval], bool], reason: str) -> int:
+        """Answer no to all that is pending and `wanted`; how many that were."""
+        chosen = [each for each in self._waiting.values() if not each[1].done() and wanted(each[0])]
+        for approval, answered in chosen:
+            answered.set_result(Answer(state=State.DENIED, reason=reason))
+            self._thread.submit(self._mark, approval.id, State.PENDING, Answer(state=State.DENIED, reason=reason))
+        return len(chosen)
 
     def is_open(self, approval: Approval) -> bool:
         """Whether it can still be waited for."""
@@ -234,7 +247,7 @@ class Approvals:
                 )
             await authenticate(approval)
         answer = Answer(state=State.APPROVED if approve else State.DENIED, answered_by=who.uid, reason=reason)
-        if not await self._run(lambda _database: self._mark(identity, State.PENDING, answer)):
+        if not await self.transact(lambda _database: self._mark(identity, State.PENDING, answer)):
             raise ApprovalError("not_pending", "it was answered or has expired")
         _approval, answered = self._waiting.get(identity, (approval, None))
         if answered is not None and not answered.done():
@@ -264,7 +277,9 @@ class Approvals:
         )
         return cursor.rowcount == 1
 
-    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def transact(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `work` returns, done in the store's own thread. AuditError where the store fails."""
+
         def call() -> _T:
             if self._database is None:
                 self._database = sqlite3.connect(self._path, isolation_level=None)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from aiosd.audit.records import Decision
 from aiosd.guard.approvals import Answer, Approval, Approvals, State
+from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.request import Request, render_decided
 from aiosd.guard.settings import LiveSettings
@@ -20,6 +21,7 @@ from aiosd.guard.varlink import has_hung_up, open_peer_pidfd, wait_readable
 from aiosd.policy import FileAction, Verdict
 from aiosd.types import ApprovalId, CallId, JsonObject, SessionId
 
+PAUSED = "a person has said no several times in a row; nobody is asked for a while: do something else, or end the turn"
 _DEATH_S = 2.0  # a dying process closes its sockets before it is dead
 
 
@@ -31,6 +33,7 @@ class Asked:
     verdict: Verdict
     confinement: str
     policy: str
+    leasable: bool = False
 
 
 class Asking:
@@ -40,16 +43,19 @@ class Asking:
         self,
         *,
         approvals: Approvals,
+        leases: Leases,
         ledger: Ledger,
         live: LiveSettings,
         background: asyncio.TaskGroup,
         outlive: bool,
     ) -> None:
         self._approvals = approvals
+        self._leases = leases
         self._ledger = ledger
         self._live = live
         self._background = background
         self._outlive = outlive
+        self._denials: dict[SessionId, tuple[int, float]] = {}
         self._kept: dict[tuple[SessionId, CallId], tuple[Approval, asyncio.Task[None]]] = {}
 
     def kept(self) -> list[tuple[SessionId, CallId]]:
@@ -66,8 +72,39 @@ class Asking:
         asked: Asked,
         environment: tuple[tuple[str, str], ...],
         tell: Callable[[JsonObject], Awaitable[None]],
+    ) -> tuple[Answer, Approval | None]:
+        """The answer to `asked`, and the approval it was given to, if any. Cancelling it is recorded, and asks no more.
+
+        A lease answers without a card. After so many denials in a row a session asks nobody for a while: whoever is
+        asked the same again and again says yes in the end.
+        """
+        session = asked.request.session.id
+        if self._is_paused(session):
+            return Answer(state=State.DENIED, reason=PAUSED), None
+        if asked.leasable and (lease := await self._leases.take(_draft(asked, environment))):
+            return Answer(state=State.APPROVED, answered_by=lease[1], reason=f"lease {lease[0]}", lease=lease[0]), None
+        answer, approval = await self._ask(asked, environment, tell)
+        count = self._denials.pop(session, (0, 0.0))[0]
+        if answer.state is State.DENIED:
+            self._denials[session] = (count + 1, asyncio.get_running_loop().time())
+        return answer, approval
+
+    def _is_paused(self, session: SessionId) -> bool:
+        count, last = self._denials.get(session, (0, 0.0))
+        settings = self._live.now
+        if count < settings.denials_in_a_row:
+            return False
+        if asyncio.get_running_loop().time() - last < settings.approval_wait_s:
+            return True
+        del self._denials[session]
+        return False
+
+    async def _ask(
+        self,
+        asked: Asked,
+        environment: tuple[tuple[str, str], ...],
+        tell: Callable[[JsonObject], Awaitable[None]],
     ) -> tuple[Answer, Approval]:
-        """The answer to `asked`, and the approval it was given to. Cancelling it is recorded, and asks no more."""
         longest = self._live.now.approval_wait_s
         wait_s: float = min(asked.request.wait_s or longest, longest)
         draft = _draft(asked, environment)
@@ -146,6 +183,7 @@ def _draft(asked: Asked, environment: tuple[tuple[str, str], ...]) -> Approval:
         policy=asked.policy,
         reason=verdict.reason,
         rules=verdict.rules,
+        leasable=asked.leasable,
         claim=request.claim,
     )
 

@@ -14,10 +14,12 @@ from aiosd.audit.log import AuditError
 from aiosd.audit.records import Decision, Done, Outcome
 from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.asking import Asked, Asking
+from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.request import Request, Result, as_chosen, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
+from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.policy import CommandAction, FileAction, Policy, Verdict
@@ -47,12 +49,14 @@ class Door:
         ledger: Ledger,
         runner: Runner,
         live: LiveSettings,
+        running: Running,
         root: bool,
     ) -> None:
         self._asking = asking
         self._ledger = ledger
         self._runner = runner
         self._live = live
+        self._running = running
         self._root = root
         self.under_way = 0
         self.idle = asyncio.Event()
@@ -113,7 +117,13 @@ class Door:
         self.under_way += 1
         self.idle.clear()
         try:
-            return await self._execute(request, tell)
+            with self._running.acting(request.session):
+                try:
+                    return await self._execute(request, tell)
+                except asyncio.CancelledError:
+                    if not self._running.was_ended():
+                        raise
+                    return Result(outcome=Outcome.CANCELLED.value, reason="ended by a person: aios stop --kill")
         finally:
             self.under_way -= 1
             if self.under_way == 0:
@@ -121,6 +131,8 @@ class Door:
 
     async def _execute(self, request: Request, tell: Tell) -> Result:
         verdict = as_chosen(self._evaluate(request), request)
+        if why := self._running.why_stopped(request.session):
+            return await self._refuse(request, verdict, why)
         try:
             run_as, profiles = self._confine(request.session.principal, request.action, verdict)
             if verdict.tier is Tier.REQUIRE_APPROVAL and run_as is not RunAs.ROOT:
@@ -138,8 +150,16 @@ class Door:
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
             environment = self._environment(request.session, profiles[0])
-            asked = Asked(request=request, verdict=verdict, confinement=confinement, policy=self._policy.digest)
+            asked = Asked(
+                request=request,
+                verdict=verdict,
+                confinement=confinement,
+                policy=self._policy.digest,
+                leasable=may_be_leased(verdict, request.action),
+            )
             answer, approval = await self._asking.ask(asked, environment, tell)
+        if answer.state is State.APPROVED and (why := self._running.why_stopped(request.session)):
+            return await self._refuse(request, verdict, why)
         decision = _decide(verdict, answer)
         await self._ledger.decided(
             render_decided(request, verdict, confinement, decision=decision, answer=answer, approval=approval)

@@ -10,7 +10,7 @@ from collections import deque
 
 from aiosd.audit.journal import JournalSink
 from aiosd.audit.log import AuditError, AuditLog, Query
-from aiosd.audit.records import Connected, Decided, Decision, Done, Outcome, Record, Started, Stopped
+from aiosd.audit.records import Connected, Decided, Decision, Done, Ordered, Outcome, Record, Started, Stopped
 from aiosd.types import JsonObject, Tier
 
 _LOG = logging.getLogger(__name__)
@@ -60,6 +60,11 @@ class Ledger:
         self._append(record)
         if not (record.tier is Tier.AUTO_ALLOW and record.decision is Decision.ALLOWED):
             await asyncio.to_thread(self._log.sync)
+
+    async def ordered(self, record: Ordered) -> None:
+        """Record what a person ordered; durable."""
+        self._append(record)
+        await asyncio.to_thread(self._log.sync)
 
     def done(self, record: Done) -> None:
         """Record an end; AuditError where it has to wait."""

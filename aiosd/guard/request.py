@@ -125,6 +125,6 @@ def render_decided(
         confinement=confinement,
         rules=tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in verdict.rules),
         reason=answer.reason or verdict.reason,
-        approval=approval.id if approval else "",
+        approval=approval.id if approval else answer.lease,
         approver=answer.answered_by,
     )

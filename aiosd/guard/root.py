@@ -12,12 +12,14 @@ import marshal
 import os
 import secrets
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aiosd.sandbox.link import SandboxError, WorkingDirectoryError
 from aiosd.sandbox.process import Process
-from aiosd.sandbox.start import SLICE_PATH, WORK_SLICE, kill_group
+from aiosd.sandbox.start import SLICE_PATH, WORK_SLICE, freeze_group, kill_group
 
 _ROOT = str(Path(__file__).parents[2])
 _TOOL = (
@@ -36,14 +38,25 @@ class RootUnits:
         self._run = secrets.token_hex(3)
         self._numbers = itertools.count(1)
 
+    @contextmanager
+    def named(self) -> Iterator[tuple[str, Callable[[bool], None]]]:
+        """A name for a unit to run, and what stops it in its tracks (true) and lets it go on (false)."""
+        unit = f"aios-root-{self._run}-{next(self._numbers)}.service"
+        yield unit, lambda on: freeze_group(f"{SLICE_PATH}/{unit}", on=on)
+
     async def run(
-        self, argv: tuple[str, ...], *, cwd: str, environment: tuple[tuple[str, str], ...], fds: tuple[int, int, int]
+        self,
+        argv: tuple[str, ...],
+        unit: str,
+        *,
+        cwd: str,
+        environment: tuple[tuple[str, str], ...],
+        fds: tuple[int, int, int],
     ) -> int:
         """Run `argv` as root with these descriptors; its exit status. Cancelling ends the unit and waits for that.
 
         WorkingDirectoryError where `cwd` cannot be entered, SandboxError where the unit cannot be started.
         """
-        unit = f"aios-root-{self._run}-{next(self._numbers)}.service"
         argv = (
             "/usr/bin/systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password",
             "--service-type=exec", "--expand-environment=no", f"--unit={unit}", f"--slice={WORK_SLICE}",

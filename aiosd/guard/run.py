@@ -20,6 +20,7 @@ from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.host import find_remedy
 from aiosd.guard.observe import OBSERVATIONS, ObserveAction, find_argv
 from aiosd.guard.root import RootUnits
+from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import wait_readable
@@ -60,7 +61,10 @@ class Ended:
 class Runner:
     """Runs allowed actions."""
 
-    def __init__(self, *, live: LiveSettings, workers: Workers, bus: BusProxy, root: RootUnits | None) -> None:
+    def __init__(
+        self, *, live: LiveSettings, workers: Workers, bus: BusProxy, root: RootUnits | None, running: Running
+    ) -> None:
+        self._running = running
         self._live = live
         self._workers = workers
         self._bus = bus
@@ -126,7 +130,8 @@ class Runner:
 
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
-                return await self._as_root().run(argv, cwd=cwd, environment=environment, fds=fds)
+                with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
+                    return await self._as_root().run(argv, unit, cwd=cwd, environment=environment, fds=fds)
             async with self._open(session, profile, cwd=cwd, egress=egress) as link:
                 status = await link.run(packet, fds)
                 why.over_memory = link.over_memory
@@ -151,7 +156,8 @@ class Runner:
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
                 argv = self._as_root().render_tool(name, arguments)
-                return await self._as_root().run(argv, cwd="/", environment=environment, fds=fds)
+                with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
+                    return await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
             async with self._open(session, profile, tool=True) as link:
                 return await link.run(packet, fds)
 
@@ -168,7 +174,8 @@ class Runner:
             return Ended(outcome=Outcome.REFUSED, reason=f"this machine has no {exc}")
 
         async def act(fds: tuple[int, int, int]) -> int:
-            status = await self._as_root().run(argv, cwd="/", environment=environment, fds=fds)
+            with self._as_root().named() as (unit, _freeze):
+                status = await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
             return 0 if status in OBSERVATIONS[action.what].fine else status
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell)
@@ -194,7 +201,8 @@ class Runner:
         async with opened as link:
             if profile.network:
                 link.hand_over(egress, json.dumps({"granted": profile.network}).encode())
-            yield link
+            with self._running.holding(session, link.freeze):
+                yield link
 
     async def _perform(
         self,

@@ -12,24 +12,26 @@ from pathlib import Path
 
 from aiosd import __version__
 from aiosd.audit.log import AuditError, Query
-from aiosd.guard.approvals import Approval, ApprovalError, Approvals, Approver
+from aiosd.guard.approvals import Approvals, Approver
 from aiosd.guard.connections import parse_connected
 from aiosd.guard.diagnose import diagnose
 from aiosd.guard.door import Door
-from aiosd.guard.identity import ClientSockets, NotIdentifiedError, is_sandboxed, load_identity, load_principal
+from aiosd.guard.identity import ClientSockets, NotIdentifiedError, load_identity, load_principal
+from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
-from aiosd.guard.polkit import NotAuthenticatedError, authenticate
+from aiosd.guard.orders import Orders
 from aiosd.guard.request import Request, Result
+from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
-from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter, open_peer_pidfd
+from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.policy import CommandAction, FileAction
 from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import Identity
 from aiosd.sandbox.profile import ProfileName
-from aiosd.types import ApprovalId, CallId, JsonObject, Principal, RunAs, SessionId, Tier
+from aiosd.types import CallId, JsonObject, Principal, RunAs, SessionId, Tier
 
 _NAME = "io.aios.Guard"
 _MAX_LINE = 65_536 + 1  # the policy denies what is over; the wire only bounds it
@@ -56,6 +58,8 @@ class Service:
         sessions: Sessions,
         approvals: Approvals,
         ledger: Ledger,
+        leases: Leases,
+        running: Running,
         workers: Workers,
         clients: ClientSockets,
         live: LiveSettings,
@@ -67,6 +71,7 @@ class Service:
         self._approvals = approvals
         self._ledger = ledger
         self._workers = workers
+        self._orders = Orders(running=running, approvals=approvals, leases=leases, ledger=ledger, live=live)
         self._clients = clients
         self._live = live
         self._agent_uid = agent_uid
@@ -86,12 +91,11 @@ class Service:
                 "Observe": self._observe,
                 "Connected": self._connected,
                 "ListKept": self._list_kept,
-                "ListPending": self._list_pending,
-                "Answer": self._answer,
                 "Records": self._records,
                 "Verify": self._verify,
                 "Ping": self._ping,
                 "Diagnose": self._diagnose,
+                **self._orders.methods(),
             },
             streaming=frozenset({"Execute", "Invoke", "Observe"}),
         )
@@ -214,53 +218,6 @@ class Service:
             raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd goes on with what an aiosd proposed")
         await call.reply({"kept": [{"session": session, "call": each} for session, each in self._door.kept()]})
 
-    async def _list_pending(self, call: Call) -> None:
-        wanted = call.optional_text("id")
-        who = await self._find_approver(call.peer)
-        cards = [
-            approval.card() for approval in self._approvals.pending(who=who) if not wanted or approval.id == wanted
-        ]
-        await call.reply({"approvals": list(cards)})
-
-    async def _answer(self, call: Call) -> None:
-        decision = call.text("decision")
-        if decision not in ("approve", "deny"):
-            raise invalid_parameter("decision")
-        if is_sandboxed(call.peer):
-            raise VarlinkError(f"{_NAME}.NotEntitled", reason="nobody answers from inside a sandbox or container")
-        try:
-            await self._approvals.answer(
-                ApprovalId(call.text("id")),
-                call.text("digest"),
-                approve=decision == "approve",
-                reason=call.optional_text("reason", limit=1000),
-                who=await self._find_approver(call.peer),
-                authenticate=lambda approval: self._authenticate(call, approval),
-            )
-        except ApprovalError as exc:
-            names = {"not_entitled": "NotEntitled", "digest_differs": "DigestDiffers"}
-            raise VarlinkError(f"{_NAME}.{names.get(exc.code, 'NotPending')}", reason=str(exc)) from exc
-        except AuditError as exc:
-            raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"the answer was not taken: {exc}") from exc
-
-    async def _find_approver(self, peer: Peer) -> Approver:
-        if peer.uid == 0:
-            return Approver(uid=0)
-        principal = await load_principal(peer)
-        return Approver(uid=peer.uid, administers=not set(principal.groups).isdisjoint(self._live.now.admin_groups))
-
-    async def _authenticate(self, call: Call, approval: Approval) -> None:
-        pidfd = open_peer_pidfd(call.connection)
-        try:
-            shown = json.dumps(approval.action)  # in ASCII: nothing in it moves a cursor
-            details = {"aios.command": shown, "aios.user": approval.user, "aios.digest": approval.digest}
-            await authenticate(call.peer, pidfd, details, wait_s=self._live.now.approval_wait_s)
-        except NotAuthenticatedError as exc:
-            raise ApprovalError("not_entitled", f"{exc}; or: sudo aios approve {approval.id}") from exc
-        finally:
-            if pidfd >= 0:
-                os.close(pidfd)
-
     async def _records(self, call: Call) -> None:
         uid: int | None = call.peer.uid
         user = call.optional_text("user")
@@ -294,7 +251,7 @@ class Service:
                 "mode": self._mode,
                 "sessions": len(self._sessions),
                 "running": self._door.under_way,
-                "pending": len(self._approvals.pending(who=await self._find_approver(peer))),
+                "pending": len(self._approvals.pending(who=await self._orders.find_approver(peer))),
             }
         )
 

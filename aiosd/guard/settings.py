@@ -19,6 +19,7 @@ class GuardSettings:
 
     `timeout_s` is a command's time when the proposal names none, `max_timeout_s` the most it can name;
     `output_bytes` is how much of a command's output is passed on; `approval_wait_s` how long a person has to answer;
+    after `denials_in_a_row` a session asks nobody for as long;
     `policy_dirs` the administrator's policy folders, after the vendor's; `observe_user` whose rights a session of root
     observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
     `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
@@ -32,6 +33,7 @@ class GuardSettings:
     max_timeout_s: int = 600
     output_bytes: int = 1024 * 1024
     approval_wait_s: int = 300
+    denials_in_a_row: int = 5
     policy_dirs: tuple[str, ...] = ("/etc/aios/policy.d",)
     observe_user: str = "aios-observe"
     worker_idle_s: int = 20

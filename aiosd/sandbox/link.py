@@ -240,6 +240,11 @@ class Link:
         finally:
             os.close(listener)
 
+    def freeze(self, on: bool) -> None:
+        """Stop everything in the sandbox in its tracks, or let it go on."""
+        if self._launched is not None:
+            self._launched.freeze(on=on)
+
     async def end(self) -> None:
         """End the sandbox and everything in it, and wait until it is gone. Several may call it at once."""
         async with self._ending:

@@ -35,6 +35,10 @@ class Launched(Protocol):
         """Kill the sandbox."""
         ...
 
+    def freeze(self, *, on: bool) -> None:
+        """Stop everything in it in its tracks, or let it go on."""
+        ...
+
     async def wait(self) -> None:
         """Until the process that was started here has ended, where there is one."""
         ...
@@ -64,6 +68,9 @@ class _Child:
 
     def kill(self) -> None:
         self._process.send(signal.SIGKILL)
+
+    def freeze(self, *, on: bool) -> None:
+        _signal_tree(self._process.pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     async def wait(self) -> None:
         await self._process.wait()
@@ -130,6 +137,9 @@ class _Unit:
     def kill(self) -> None:
         kill_group(self.group)
 
+    def freeze(self, *, on: bool) -> None:
+        freeze_group(self.group, on=on)
+
     async def wait(self) -> None:
         return
 
@@ -141,3 +151,29 @@ def kill_group(path: str) -> None:
     """Kill every process of a cgroup and those below, atomically (cgroups(7), `cgroup.kill`); one that is gone is."""
     with contextlib.suppress(FileNotFoundError):
         Path(path, "cgroup.kill").write_text("1", encoding="ascii")
+
+
+def freeze_group(path: str, *, on: bool) -> None:
+    """Stop every process of a cgroup and those below in its tracks, or let it go on; one that is gone is."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(path, "cgroup.freeze").write_text("1" if on else "0", encoding="ascii")
+
+
+def _signal_tree(pid: int, number: signal.Signals) -> None:
+    """Signal a process and its descendants, those too that are born meanwhile."""
+    seen: set[int] = set()
+    fresh = {pid}
+    while fresh:
+        for each in fresh:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(each, number)
+        seen |= fresh
+        fresh = {child for each in seen for child in _children(each)} - seen
+
+
+def _children(pid: int) -> set[int]:
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found.update(map(int, Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii").split()))
+    return found

@@ -49,6 +49,22 @@ def test_yes_lets_it_run_once_and_the_record_says_who_said_so(daemon: Daemon, pl
     assert stored_state(daemon, approval_on(card)) == ("consumed", me)
 
 
+def test_l_lets_it_run_and_the_same_again_for_a_while(daemon: Daemon, place: Path) -> None:
+    with on_terminal(daemon, "ask", f"run `touch {place}/made`") as terminal:
+        assert "[l] yes, for 30 min" in terminal.wait_for(QUESTION)
+        terminal.type("l")
+        assert terminal.end() == 0
+    assert (place / "made").exists()
+    assert f"    touch {place}/made\n" in daemon.aios("lease", "list").out
+    with on_terminal(daemon, "ask", f"run `rm {place}/made`") as terminal:
+        assert "[l]" not in terminal.wait_for(QUESTION)
+        terminal.type("l")  # no answer here: asked again
+        terminal.wait_for(QUESTION)
+        terminal.type("n")
+        assert terminal.end() == 77
+    assert (place / "made").exists()
+
+
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [

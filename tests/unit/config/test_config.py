@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "guard.command_memory_mib": 4096,
     "guard.command_open_files": 4096,
     "guard.command_processes": 512,
+    "guard.denials_in_a_row": 5,
     "guard.connections_per_user": 64,
     "guard.idle_exit_s": 600,
     "guard.max_timeout_s": 600,

@@ -1,0 +1,92 @@
+"""`aios stop`, `aios thaw`, `aios lease`: orders to the guard itself, so that they work when the daemon does not.
+
+Where not even the guard answers, root stops the slice of all agent work by its cgroup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from aiosd import exits
+from aiosd.cli.guard import GuardError, call
+from aiosd.cli.log import find_session
+from aiosd.cli.show import escape
+from aiosd.cli.transport import NoDaemonError, write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SLICE = "/sys/fs/cgroup/aios.slice/aios-work.slice"
+_PATIENCE_S = 3.0
+
+
+def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
+    """Run one verb; its exit status."""
+    try:
+        match verb:
+            case "stop":
+                return _stop(options, operands)
+            case "thaw":
+                return _thaw(options, operands)
+            case "lease list":
+                return _list(options)
+            case _:
+                call("RevokeLease", {"id": operands[0]})
+                write_all(2, b"revoked\n")
+                return exits.OK
+    except GuardError as exc:
+        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        return exc.exit_status
+
+
+def _stop(options: dict[str, str], operands: list[str]) -> int:
+    kill = "kill" in options
+    try:
+        said = call("Freeze", {**_scope(options, operands), "kill": kill}, patience_s=_PATIENCE_S)
+    except NoDaemonError:
+        if operands or os.geteuid() != 0 or not os.path.isdir(_SLICE):
+            raise
+        for name in ("cgroup.kill",) if kill else ("cgroup.freeze",):
+            with open(f"{_SLICE}/{name}", "w", encoding="ascii") as file:
+                file.write("1")
+        write_all(2, b"the guard does not answer; all agent work was stopped by its cgroup\n")
+        return exits.OK
+    ended = "ended" if kill else "stopped"
+    text = f"{ended}: {said['actions']} actions; denied: {said['approvals']}; leases over: {said['leases']}"
+    write_all(2, f"{text}\nnothing more begins until: aios thaw\n".encode())
+    return exits.OK
+
+
+def _thaw(options: dict[str, str], operands: list[str]) -> int:
+    if os.geteuid() == 0 and not operands and os.path.exists(f"{_SLICE}/cgroup.freeze"):
+        with open(f"{_SLICE}/cgroup.freeze", "w", encoding="ascii") as file:
+            file.write("0")
+    said = call("Thaw", _scope(options, operands))
+    write_all(2, f"goes on: {said['actions']} actions\n".encode())
+    return exits.OK
+
+
+def _scope(options: dict[str, str], operands: list[str]) -> dict[str, Any]:
+    """One session; else everybody's for root and whoever says so; else the caller's."""
+    if operands:
+        return {"session": find_session(operands[0])}
+    return {"everybody": "everybody" in options or os.geteuid() == 0}
+
+
+def _list(options: dict[str, str]) -> int:
+    leases = call("ListLeases", {})["leases"]
+    if "json" in options:
+        write_all(1, "".join(f"{json.dumps(lease)}\n" for lease in leases).encode())
+        return exits.OK
+    now = time.time()
+    for lease in leases:
+        left = f", {max(int(lease['expires_at'] - now), 0) // 60} min left" if lease["state"] == "open" else ""
+        where = " ".join(filter(None, (lease["cwd"], f"session {lease['session'][:8]}" if lease["session"] else "")))
+        text = f"{lease['id']}  {lease['state']}{left}, {lease['used']} of {lease['uses']} times, {lease['user']}, "
+        write_all(1, f"{escape(text + (where or 'anywhere'))}\n    {escape(lease['line'])}\n".encode())
+    if not leases:
+        write_all(1, b"there are no leases\n")
+    return exits.OK
