@@ -203,3 +203,64 @@ def test_an_observation_is_on_the_record_with_its_tier(shop: Guest) -> None:
     assert entries[-1]["_SYSTEMD_UNIT"] == "aios-guard.service"
     denied = shop.journal("SYSLOG_IDENTIFIER=aios", "AIOS_USER=bob", "AIOS_TOOL=observe", "AIOS_KIND=decided")
     assert {entry["AIOS_TIER"] for entry in denied} <= {"deny"}
+
+
+def ask_for_a_change(guest: Guest, question: str, *options: str, user: str, approve: bool) -> str:
+    """The answer to a question that proposes something, which root approves or denies."""
+    with guest.start(["aios", "ask", *options, question], user=user) as asking:
+        asking.end_of_input()
+        shown = guest.wait_for(
+            lambda: (pending := guest.enter(["aios", "pending"]).stdout) and "approval" in pending and pending,
+            deadline_s=30,
+        )
+        (number,) = re.findall(r"approval (\w+)", str(shown))
+        guest.enter(["aios", *(["approve", "--yes"] if approve else ["deny"]), number])
+        return asking.wait(deadline_s=30).stdout
+
+
+def test_a_change_is_proposed_and_its_outcome_looked_at_and_a_follow_up_keeps_the_subject(shop: Guest) -> None:
+    before = _pid(shop, "shop-web")
+    said = ask_for_a_change(shop, "restart shop-web", "--name", "shop", user="bob", approve=True)
+    after = _pid(shop, "shop-web")
+    assert before != after
+    assert said == f"shop-web.service was restarted and is running (PID {after}, before {before}).\n"
+    said = ask_for_a_change(shop, "stop it", "--session", "shop", user="bob", approve=False)
+    assert said == "It was not approved, so it did not run.\n\nNothing was changed.\n"
+    assert _pid(shop, "shop-web") == after
+
+
+def test_a_finding_is_fixed_by_its_number_and_gone_then(shop: Guest) -> None:
+    assert "\npermitrootlogin yes\n" in _said(shop, "sshd", "-T")
+    said = ask_for_a_change(shop, "fix finding 1", user="alice", approve=True)
+    assert said == "Done; it is no longer so: sshd lets root log in with a password.\n"
+    assert "\npermitrootlogin without-password\n" in _said(shop, "sshd", "-T")
+    assert "sshd lets root log in" not in ask(shop, "is this machine secure?", "alice")
+
+
+def test_a_missing_tool_is_named(shop: Guest) -> None:
+    shop.enter(["mv", "/usr/bin/findmnt", "/usr/bin/findmnt.away"])
+    try:
+        said = ask(shop, "what is mounted?", "bob")
+    finally:
+        shop.enter(["mv", "/usr/bin/findmnt.away", "/usr/bin/findmnt"])
+    assert said == "This needs the command `findmnt`, which is not on this machine.\n"
+    assert "/srv/full" not in said
+    assert " mounted." in ask(shop, "what is mounted?", "bob")
+
+
+def test_when_the_configured_model_does_not_answer_the_built_in_one_does(shop: Guest) -> None:
+    shop.put(
+        "/etc/aios/config.d/away.toml",
+        '[agent]\nmodel = "away"\n[models.away]\nprovider = "openai"\nmodel = "m"\n'
+        'base_url = "http://127.0.0.1:9/v1"\n',
+    )
+    shop.enter(["systemctl", "restart", "aiosd"])
+    try:
+        turn = shop.enter(["aios", "ask", "which services failed?"], check=False)
+        other = shop.enter(["aios", "ask", "write a poem about the sea"], check=False)
+    finally:
+        shop.enter(["rm", "/etc/aios/config.d/away.toml"])
+        shop.enter(["systemctl", "restart", "aiosd"])
+    assert turn.stdout.startswith("1 unit has failed.\n")
+    assert len([line for line in turn.stderr.splitlines() if "the built-in model answers instead" in line]) == 1
+    assert (other.stdout, other.status != 0) == ("", True)

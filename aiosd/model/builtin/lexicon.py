@@ -23,6 +23,7 @@ from aiosd.model.builtin.spelling import Spellings
 Kind = Literal["word", "name", "path", "place", "time", "zone", "option", "number", "odd"]
 
 KNOWN_NAME = "known_name"  # the concept of a service that is known without a hint
+UNIT_NAME = "unit_name"  # and of a word that is written as people write only names: shop-web, node_exporter
 
 _LONGEST_EXPRESSION = 4  # words in one English expression
 _MOST_TYPOS = 16  # unknown words of one question that are compared with the dictionary: bounds the time
@@ -31,6 +32,7 @@ _BREAKS = frozenset(" \t\r\n\"'`()[]{}<>|「」『』“”‘’【】〈〉《
 _BREAKS_TO_SPACES = dict.fromkeys(map(ord, _BREAKS), " ")
 _UNITS = frozenset(("", "b", "k", "m", "g", "t", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib"))
 _EDGES = ".,;:!?…"
+_NAME_JOINTS = ("-", "_", "@")
 _NAME_MARKS = frozenset("._@:+-\\")
 _TIME_WEIGHT = 0.4  # what a time adds to a question that is not about time
 _MAYBE_FILLER = 0.5  # the least weight of a word that is misspelt
@@ -262,6 +264,8 @@ class _Cutter:
             concepts, quality = frozenset((KNOWN_NAME,)), 1.0
         else:
             concepts, quality = self._guess(chunk)
+            if not concepts and any(mark in chunk for mark in _NAME_JOINTS):
+                concepts, quality = frozenset((UNIT_NAME,)), 1.0
         # What only may be filler is not taken for nothing.
         weight = max(_MAYBE_FILLER, self._lexicon.weight(concepts))
         self._add("name", start, end, weight=weight, concepts=concepts, quality=quality if concepts else 1.0)

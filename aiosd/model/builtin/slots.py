@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiosd.model.builtin.fold import has_japanese
 from aiosd.model.builtin.intents import Knowledge, SlotSpec
-from aiosd.model.builtin.lexicon import KNOWN_NAME, Segment
+from aiosd.model.builtin.lexicon import KNOWN_NAME, UNIT_NAME, Segment
 
 # systemd.unit(5): letters, digits and : - _ . \ @, at most 255. One that starts with - would be an option.
 _UNIT_NAME = re.compile(r"[A-Za-z0-9_:.@\\][A-Za-z0-9_:.@\\-]*")
@@ -101,7 +101,7 @@ def _quality(kind: str, segment: Segment) -> float:
         case "group" if _GROUP_NAME in segment.concepts:
             return 1.0
         case "text":
-            return 0.7 * float(segment.kind == "name" and not segment.concepts)
+            return 0.7 * float(segment.kind == "name" and segment.concepts <= {UNIT_NAME})
         case "process" if segment.kind == "number" and segment.value.isdigit():
             return 0.9
         case "file_name" if segment.kind == "odd":
@@ -111,7 +111,7 @@ def _quality(kind: str, segment: Segment) -> float:
         return 0.0
     if kind == "service" and (KNOWN_NAME in segment.concepts or name.endswith(_UNIT_TYPES)):
         return 1.0
-    return 0.85 if not segment.concepts or segment.concepts & {KNOWN_NAME, _OWN_NAME} else 0.5
+    return 0.85 if not segment.concepts or segment.concepts & {KNOWN_NAME, UNIT_NAME, _OWN_NAME} else 0.5
 
 
 def _quality_beside_called(kind: str, segments: tuple[Segment, ...], index: int) -> float:
