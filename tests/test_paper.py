@@ -50,6 +50,22 @@ def test_each_promise_has_a_test() -> None:
         assert all(link.startswith("tests/") and "#test_" in link for link in links), promise
 
 
+def test_each_way_out_has_a_test_and_a_twin() -> None:
+    rows = {}
+    for line in (ROOT / "docs/escapes.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if re.fullmatch(r"[CN][0-9]+", cells[0]):
+            rows[cells[0]] = cells
+    assert list(rows) == [*(f"C{number}" for number in range(1, 15)), *(f"N{number}" for number in range(1, 8))]
+    for name, (_name, _way, closed_by, tried_by, twin) in rows.items():
+        if closed_by.startswith("there are no "):  # such things at all
+            assert (tried_by, twin) == ("", ""), name
+            continue
+        assert all(link.startswith("../tests/") and "#test_" in link for link in _LINK.findall(tried_by)), name
+        assert _LINK.findall(tried_by), name
+        assert twin in ("in it", "in them") or _LINK.findall(twin), name
+
+
 def test_the_readme_shows_the_help_that_is_printed() -> None:
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _AIOS, "help"], check=True, capture_output=True, text=True, timeout=30

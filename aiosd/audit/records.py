@@ -103,6 +103,7 @@ class Decided:
     """A proposal was decided; an allowed one runs after this is stored. `approver` is a uid, -1 where nobody answered.
 
     `action` is the command line, or the file tool with its path; `digest` is over its exact bytes, as it may be cut.
+    `landlock` is the version that the kernel has of the second wall, 0 for none.
     """
 
     session: str
@@ -121,6 +122,7 @@ class Decided:
     reason: str
     approval: str = ""
     approver: int = -1
+    landlock: int = 0
 
     kind = Kind.DECIDED
 

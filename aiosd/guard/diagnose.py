@@ -2,14 +2,19 @@
 
 import os
 import shutil
+from pathlib import Path
 
 from aiosd.guard.bus import runs_systemd
 from aiosd.guard.host import ALLOW_NAMESPACES, INSTALL
 from aiosd.guard.workers import CLOSED, Workers
+from aiosd.sandbox import probe
 from aiosd.sandbox.landlock import SCOPE_ABI
 from aiosd.sandbox.link import Identity, SandboxError
+from aiosd.sandbox.probe import TRIES
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
+
+_PROBE = Path(probe.__file__)
 
 
 async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[JsonObject]:
@@ -18,6 +23,7 @@ async def diagnose(workers: Workers, identity: Identity, *, mode: str) -> list[J
     for facet, remedy in ((Facet.PROCESSES, ""), (Facet.SOCKETS, "")):
         profile = Profile(name=ProfileName.READ_ONLY, facets=frozenset({facet}))
         checks.append(await _try(workers, identity, profile, f"observe {facet}", remedy or ALLOW_NAMESPACES))
+    checks.append(await _walls(workers, identity))
     host = workers.host  # as these have left it
     checks.append(_bus())
     checks.append(
@@ -71,6 +77,28 @@ async def _try(workers: Workers, identity: Identity, profile: Profile, name: str
     if wrote == 0:
         return _check(name, ok=False, detail="a file could be written", remedy="report this as a security problem")
     return _check(name, ok=True, detail="works, and nothing could be written")
+
+
+async def _walls(workers: Workers, identity: Identity) -> JsonObject:
+    """Try to break out of a closed sandbox in every way that `sandbox.probe` knows, and say by what limits are held."""
+    out = os.memfd_create("probe", os.MFD_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    environment = render_environment(CLOSED, user=identity.user, home=identity.home)
+    words = _words(workers.host.interpreter, "-I", "-S", str(_PROBE))
+    try:
+        async with workers.fresh(identity, CLOSED) as link:
+            ended = await link.run(("run", words, "/", environment), (null, out, null))
+            limits = link.limited_by
+        broken = os.pread(out, 4096, 0).decode().splitlines()
+    except (SandboxError, ProfileError) as exc:
+        return _check("walls", ok=False, detail=str(exc), remedy=ALLOW_NAMESPACES)
+    finally:
+        os.close(out)
+        os.close(null)
+    if ended != 0 or broken:
+        detail = f"these gave way: {', '.join(broken)}" if broken else f"the probe ended with {ended}"
+        return _check("walls", ok=False, detail=detail, remedy="report this as a security problem")
+    return _check("walls", ok=True, detail=f"{len(TRIES)} ways out tried, all closed; limits by {limits}")
 
 
 def _bubblewrap(host: HostFacts) -> JsonObject:

@@ -162,7 +162,15 @@ class Door:
             return await self._refuse(request, verdict, why)
         decision = _decide(verdict, answer)
         await self._ledger.decided(
-            render_decided(request, verdict, confinement, decision=decision, answer=answer, approval=approval)
+            render_decided(
+                request,
+                verdict,
+                confinement,
+                decision=decision,
+                answer=answer,
+                approval=approval,
+                landlock=self._runner.landlock,
+            )
         )
         if decision not in (Decision.ALLOWED, Decision.APPROVED):
             return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))

@@ -107,6 +107,7 @@ def render_decided(
     decision: Decision,
     answer: Answer,
     approval: Approval | None,
+    landlock: int = 0,
 ) -> Decided:
     """What was decided about a request, by whose answer, as it goes on the record."""
     principal = request.session.principal
@@ -127,4 +128,5 @@ def render_decided(
         reason=answer.reason or verdict.reason,
         approval=approval.id if approval else answer.lease,
         approver=answer.answered_by,
+        landlock=landlock,
     )

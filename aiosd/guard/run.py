@@ -74,6 +74,11 @@ class Runner:
         """Hold what runs to these folder policies from now on."""
         self._workers.use_folders(folders)
 
+    @property
+    def landlock(self) -> int:
+        """The version that the kernel has of the second wall."""
+        return self._workers.host.landlock
+
     async def ensure(self, session: GuardSession) -> None:
         """SandboxError where nothing of this session could be confined."""
         await self._workers.ensure(session.identity)

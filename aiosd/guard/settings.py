@@ -26,7 +26,8 @@ class GuardSettings:
     the system ends after so long without a connection, action or question (its socket starts it again); members of
     `admin_groups` approve what runs as root, by authenticating each time. The `command_` keys bound one command:
     memory and the largest file it may write in MiB, processes at once, seconds of processor time, open files of a
-    process, and its weight beside others for processor and disk (1 to 10000).
+    process, and its weight beside others for processor and disk (1 to 10000). Below `least_landlock` of the kernel
+    nothing is confined, and so nothing runs.
     """
 
     timeout_s: int = 60
@@ -48,6 +49,7 @@ class GuardSettings:
     command_open_files: int = 4096
     command_cpu_weight: int = 100
     command_io_weight: int = 100
+    least_landlock: int = 0
 
     @property
     def limits(self) -> Limits:
@@ -70,7 +72,7 @@ class LiveSettings:
     now: GuardSettings
 
 
-_MINIMUM = {"worker_idle_s": 0, "spare_workers": 0}
+_MINIMUM = {"worker_idle_s": 0, "spare_workers": 0, "least_landlock": 0}
 _MOST_WEIGHT = 10_000
 _PATHS = frozenset({"policy_dirs"})
 

@@ -182,6 +182,9 @@ class Workers:
             self._host = replace(found, fresh_proc=self._host.fresh_proc, bus_proxy=self._host.bus_proxy)
         if self._host.trouble:
             raise SandboxError(self._host.trouble)
+        least = self._live.now.least_landlock
+        if self._host.landlock < least:
+            raise SandboxError(f"the kernel has Landlock {self._host.landlock}, guard.least_landlock asks for {least}")
         link = await self._make(identity, profile, cwd, tool=tool)
         self._failed = False
         return link

@@ -32,6 +32,16 @@ def enable_controllers(path: str) -> None:
             _write(f"{path}/cgroup.subtree_control", f"+{name}")
 
 
+def find_controllers(path: str) -> str:
+    """What a cgroup can count and bound of a command, in words."""
+    try:
+        given = Path(path, "cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        given = []
+    held = [name for name in CONTROLLERS if name in given]
+    return f"cgroup ({', '.join(held)})" if held else "resource limits; its cgroup has no controllers"
+
+
 def freeze_group(path: str, *, frozen: bool) -> bool:
     """Stop every process of a cgroup and below where it stands, or let them go on; whether there is such a group."""
     return _write(f"{path}/cgroup.freeze", "1" if frozen else "0")

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from aiosd.sandbox.cgroup import CommandGroup
+from aiosd.sandbox.cgroup import CommandGroup, find_controllers
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
@@ -167,6 +167,12 @@ class Link:
             self._theirs.close()
             os.close(tell_errors)
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_packet)
+
+    @property
+    def limited_by(self) -> str:
+        """What counts and bounds a command here, in words."""
+        group = self._launched.group if self._launched else ""
+        return find_controllers(group) if group else "resource limits, of each process by itself"
 
     @property
     def alive(self) -> bool:

@@ -1,5 +1,6 @@
 """`aios run` and rules that let write, by a real daemon: what a person runs, how it is confined, what is recorded."""
 
+import ctypes
 import http.server
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from aiosd.sandbox.landlock import read_abi
 from tests.daemon.conftest import MakeDaemon
 from tests.daemon.harness import Daemon
 from tests.daemon.people import default_person, needs_root
@@ -195,3 +197,16 @@ def test_a_list_of_hosts_that_holds_none_is_refused_with_its_place(make_daemon: 
     )
     assert ran.returncode == 78
     assert f"{daemon.folder}/etc/config.toml: egress.allow: '*.com' is too wide; name a domain" in ran.stderr
+
+
+@pytest.mark.parametrize(("least", "runs"), [(99, False), (0, True)])
+def test_below_the_landlock_that_is_asked_for_nothing_runs(make_daemon: MakeDaemon, least: int, runs: bool) -> None:
+    daemon = make_daemon(config=f"[guard]\nleast_landlock = {least}\n")
+    ran = daemon.aios("run", "echo", "ran")
+    assert (ran.out == "ran\n") is runs
+    if not runs:
+        assert "guard.least_landlock asks for 99" in ran.err
+        assert "guard.least_landlock asks for 99" in daemon.aios("doctor").out
+    else:
+        (decided,) = [record for record in daemon.records() if record["kind"] == "decided"]
+        assert decided["landlock"] == read_abi(ctypes.CDLL(None))

@@ -271,3 +271,25 @@ async def test_of_a_calls_output_the_event_log_has_the_first_64_kib(guard: Scrip
     used = await _run(guard, *pieces, limit=1024)
     assert used.output == data[: 64 * 1024]
     assert used.result.truncated
+
+
+def test_no_tool_lets_the_model_choose_how_it_is_confined() -> None:
+    """Neither its tier, its sandbox, its user, its limits nor what it may write or reach."""
+    chosen = {
+        "profile",
+        "tier",
+        "sandbox",
+        "unsandboxed",
+        "network",
+        "writes",
+        "run_as",
+        "uid",
+        "user",
+        "egress",
+        "most",
+    }
+    for tool in TOOLS.values():
+        properties = tool.spec.parameters["properties"]
+        assert isinstance(properties, dict)
+        assert properties
+        assert not chosen & set(properties)
