@@ -20,7 +20,7 @@ from aiosd.sandbox.cgroup import CommandGroup, find_controllers
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
-from aiosd.sandbox.parts import put_in_memory, take_descriptors, worker_code
+from aiosd.sandbox.parts import await_eof, put_in_memory, take_descriptors, worker_code
 from aiosd.sandbox.profile import HOME_SECRETS, PROXY_PORT, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
@@ -275,7 +275,7 @@ class Link:
                 async with asyncio.timeout(_END_DEADLINE_S / 2):
                     await self._emptied.wait()
         if workspace and self._errors >= 0:
-            await self._await_keeper()
+            await await_eof(self._errors, _END_DEADLINE_S / 2)  # the keeper of its places holds it
         self._launched.kill()
         if self._worker >= 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # another's, to a guard without capability
@@ -285,25 +285,6 @@ class Link:
             pass
         if self._worker >= 0:  # a first process is dead when its whole namespace is; its socket closes before that
             await self._emptied.wait()
-
-    async def _await_keeper(self) -> None:
-        """Wait until nobody outside the sandbox keeps places for it, and so holds its standard error, any more."""
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def look() -> None:
-            with contextlib.suppress(BlockingIOError):
-                if not os.read(self._errors, 4096):
-                    ended.set()
-
-        loop.add_reader(self._errors, look)
-        try:
-            async with asyncio.timeout(_END_DEADLINE_S / 2):
-                await ended.wait()
-        except TimeoutError:
-            pass
-        finally:
-            loop.remove_reader(self._errors)
 
     def _close(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,5 +1,7 @@
 """What is handed over by descriptor to a sandbox and from it: the worker's byte-code, files in memory, a listener."""
 
+import asyncio
+import contextlib
 import functools
 import importlib.util
 import marshal
@@ -40,3 +42,23 @@ def put_in_memory(data: bytes) -> int:
         view = view[os.write(fd, view) :]
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+async def await_eof(fd: int, deadline_s: float) -> None:
+    """Return when nobody holds the other end of a pipe any more, or at the deadline; what comes by it is let go."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(fd, 4096):
+                ended.set()
+
+    loop.add_reader(fd, look)
+    try:
+        async with asyncio.timeout(deadline_s):
+            await ended.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(fd)
