@@ -13,12 +13,19 @@ from collections.abc import Mapping, Sequence
 class Process:
     """`argv` started with `fds` (the child's number → ours) and an environment of its own.
 
-    Standard descriptors that are left out are null. OSError where it cannot be started. `close` it after waiting.
+    Standard descriptors that are left out are null. With `group` it leads a process group, which is killed when it
+    ends. OSError where it cannot be started. `close` it after waiting.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, fds: Mapping[int, int], environment: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        fds: Mapping[int, int],
+        environment: Mapping[str, str] | None = None,
+        group: bool = False,
     ) -> None:
+        self._group = group
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             placed = {0: null, 1: null, 2: null, **fds}
@@ -28,6 +35,7 @@ class Process:
                 environment if environment is not None else {"PATH": "/usr/bin:/bin"},
                 file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in sorted(placed.items())],
                 setsigmask=(),
+                setpgroup=0 if group else os.getpgrp(),
             )
         finally:
             os.close(null)
@@ -58,6 +66,9 @@ class Process:
 
     def _on_exit(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
+        if self._group:  # its number is nobody else's until it has been waited for
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         _pid, raw = os.waitpid(self.pid, 0)
         self._status = os.waitstatus_to_exitcode(raw)
         self._exited.set()

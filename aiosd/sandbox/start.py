@@ -64,7 +64,8 @@ class _Child:
     group = ""
 
     def __init__(self, argv: list[str], control: int, errors: int) -> None:
-        self._process = Process(argv, fds={0: control, 2: errors})
+        # bubblewrap is two processes, and the second waits for a word of the first, for ever if that one is dead.
+        self._process = Process(argv, fds={0: control, 2: errors}, group=True)
 
     def kill(self) -> None:
         self._process.send(signal.SIGKILL)

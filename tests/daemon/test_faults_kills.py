@@ -196,6 +196,9 @@ def test_a_guard_that_is_killed_again_and_again_comes_back_each_time(make_daemon
         seen.add(guard_pid(daemon))
         _kill_guard(daemon)
         wait_until(lambda: _guard_answers(daemon), "another guard")
+        assert daemon.process is not None
+        children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text()
+        assert children.split() == [str(guard_pid(daemon))]  # nothing of the dead one, and nothing dead
     assert len(seen) == 3
     assert guard_pid(daemon) not in seen
     assert daemon.guard("Verify", uid=os.geteuid()) == {"problems": []}

@@ -141,7 +141,7 @@ def test_a_question_whose_asker_has_cancelled_is_over(daemon: Daemon, place: Pat
         assert stream.until("turn_failed")["code"] == "interrupted"
     assert answered(daemon, card)["error"] == "io.aios.Guard.NotPending"
     assert _outline(daemon.records(session=card["session"])) == [("decided", "require_approval", "cancelled", -1)]
-    assert stored_state(daemon, card["id"])[0] == "expired"
+    wait_until(lambda: stored_state(daemon, card["id"])[0] == "expired", "the card to be stored as expired")
     assert list(place.iterdir()) == []
 
 

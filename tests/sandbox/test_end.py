@@ -221,6 +221,23 @@ async def test_nothing_is_left_of_a_sandbox_whose_start_was_cancelled(host: Host
         await until(lambda: living() - before == set(), "everything to end")
 
 
+@pytest.mark.parametrize("profile", [READ_ONLY, PROCESSES], ids=["read-only", "processes"])
+async def test_what_is_killed_at_any_moment_while_it_is_made_leaves_no_half_of_it(
+    host: HostFacts, profile: Profile
+) -> None:
+    """Also where one of bubblewrap's two processes waits for the other, which is dead."""
+    before = living()
+    for number in range(40):
+        link = Link(profile, make_identity(), host)
+        async with asyncio.TaskGroup() as group:
+            start = group.create_task(link.start())
+            await until(lambda: start.done() or "bwrap" in _names(before), "bwrap to run")  # noqa: B023
+            await asyncio.sleep(number * 0.0006)
+            start.cancel()
+        await link.end()
+        await until(lambda: living() - before == set(), "everything to end")
+
+
 def _names(before: set[int]) -> str:
     names = []
     for pid in descendants() - before:
