@@ -58,7 +58,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
         return exc.exit_status
 
 
-def answer_inline(identity: str, stream: _socket.socket) -> bool:
+def answer_inline(identity: str, stream: _socket.socket | None) -> bool:
     """Show the card in the middle of `aios ask` and take the answer; False if the turn goes on without it."""
     try:
         card = _fetch(identity)

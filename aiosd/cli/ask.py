@@ -141,7 +141,7 @@ class Turn:
                 if not self._at_line_start:
                     write_all(1, b"\n")
                 return int(content)
-        raise NoDaemonError(self._lost())
+        raise self.lost()
 
     def follow_json(self) -> int:
         """Print the events as they are, until the last."""
@@ -162,14 +162,23 @@ class Turn:
                 self.said = b""
             elif event["type"] in ("turn_done", "turn_failed"):
                 return int(event["exit_status"])
-        raise NoDaemonError(self._lost())
+        raise self.lost()
+
+    @property
+    def session_name(self) -> str:
+        """The session's name."""
+        return self._session.partition(b" ")[2].decode()
 
     def on_interrupt(self, _number: int, _frame: object) -> None:
         """Ctrl-C: tell the daemon to end the turn, and read on to its end; the second time just leave."""
         if self._interrupted or not self._session:
             raise KeyboardInterrupt
-        self._interrupted = True
         write_all(2, b"\n")
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Have the turn end."""
+        self._interrupted = True
         name = self._session.partition(b" ")[0].decode()
         if request("POST", f"/v1/sessions/{name}/cancel", accept="application/json").status != 200:
             raise KeyboardInterrupt
@@ -185,9 +194,11 @@ class Turn:
 
         answer_inline(self._session.partition(b" ")[0].decode(), content, self._answer.connection)
 
-    def _lost(self) -> str:
-        name = self._session.partition(b" ")[2].decode()
-        return f"the daemon ended in the middle of the turn\n  go on with: aios ask --session {name} ..."
+    def lost(self) -> NoDaemonError:
+        """The error for a stream that ended before the turn did."""
+        return NoDaemonError(
+            f"the daemon ended in the middle of the turn\n  go on with: aios ask --session {self.session_name} ..."
+        )
 
     def _frames(self) -> Iterator[tuple[str, bytes]]:
         while True:
@@ -212,6 +223,6 @@ class Turn:
         try:
             piece = next(self._pieces, b"")
         except NoDaemonError as exc:
-            raise NoDaemonError(self._lost()) from exc
+            raise self.lost() from exc
         self._buffer += piece
         return bool(piece)

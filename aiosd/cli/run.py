@@ -11,6 +11,7 @@ import os
 import sys
 
 from aiosd import exits
+from aiosd.cli.approvals import answer_inline
 from aiosd.cli.guard import GuardError, call, follow
 from aiosd.cli.parse import UsageError
 from aiosd.cli.quote import join_words
@@ -51,7 +52,7 @@ def run(options: dict[str, str], operands: list[str]) -> int:
         proposal["input"] = _read_input()
     try:
         proposal["session"] = call("OpenSession", {})["session"]
-        return _follow(proposal)
+        return _follow(proposal, inline="inline" in options)
     except GuardError as exc:
         write_all(2, f"aios: {escape(str(exc))}\n".encode())
         return exc.exit_status
@@ -64,12 +65,14 @@ def _read_input() -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _follow(proposal: dict[str, Any]) -> int:
+def _follow(proposal: dict[str, Any], *, inline: bool) -> int:
     status = exits.BROKEN
     for event in follow("Execute", proposal):
         match event.get("event"):
             case "decision" if event["verdict"]["tier"] == "notify":
                 write_all(2, f"› {escape(event['verdict']['confinement'])}\n".encode())
+            case "approval" if inline:
+                answer_inline(event["approval"], None)
             case "approval":
                 write_all(2, f"aios: waits for an answer: aios approve {event['approval']}\n".encode())
             case "output":

@@ -23,6 +23,11 @@ ASK_OPTIONS = (
     ("", "--json", "", "print the events, one JSON object a line (docs/json.md)"),
 )
 
+CHAT_OPTIONS = (
+    *ASK_OPTIONS[:5],
+    ("", "--plain", "", "text and line ends and nothing else: no colour, no rewriting, no keys"),
+)
+
 VERBS = (
     (
         "ask",
@@ -45,6 +50,7 @@ VERBS = (
             ("-i", "--stdin", "", "let it read what comes on standard input"),
         ),
     ),
+    ("chat", "", "Talk at the terminal: /help there tells more.", CHAT_OPTIONS),
     (
         "sessions",
         "[NAME]",

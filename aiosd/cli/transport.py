@@ -10,7 +10,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SYSTEM = "/run/aios/aiosd.sock"
 _PIECE = 65536
@@ -66,6 +66,7 @@ class Answer:
 
     def __init__(self, connection: _socket.socket) -> None:
         self.connection = connection
+        self.waiting: Callable[[_socket.socket], None] | None = None  # called before it waits for more
         self._buffer = b""
         while b"\r\n\r\n" not in self._buffer:
             self._more()
@@ -114,6 +115,8 @@ class Answer:
             self._buffer = self._buffer[2:]
 
     def _more(self) -> None:
+        if self.waiting:
+            self.waiting(self.connection)
         try:
             data = self.connection.recv(_PIECE)
         except ConnectionError:

@@ -50,6 +50,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             return sessions.run(name.removeprefix("session "), options, operands)
         case "cancel":
             return _cancel(operands[0])
+        case "chat":
+            from aiosd.cli.chat import chat
+
+            return chat(options)
         case "model add":
             from aiosd.cli import model
 

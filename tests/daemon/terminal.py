@@ -8,7 +8,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tests.daemon.harness import DEADLINE_S, Daemon, _becoming, client_command
@@ -21,13 +21,20 @@ class Terminal:
     """A client whose controlling terminal this is. `separate` keeps its standard output out of it."""
 
     def __init__(
-        self, daemon: Daemon, words: tuple[str, ...], environment: Mapping[str, str], *, columns: int, separate: bool
+        self,
+        daemon: Daemon,
+        words: tuple[str, ...],
+        environment: Mapping[str, str],
+        *,
+        columns: int,
+        separate: bool,
+        program: Sequence[str],
     ) -> None:
         self._master, slave = os.openpty()
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         who = default_person() if daemon.uid == 0 else daemon.uid
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            ["setsid", "--ctty", *client_command(), *words],
+            ["setsid", "--ctty", *program, *words],
             stdin=slave,
             stdout=subprocess.PIPE if separate else slave,
             stderr=slave,
@@ -70,6 +77,12 @@ class Terminal:
         """Press a key."""
         os.write(self._master, key)
 
+    def read_on(self) -> str:
+        """All that was written so far, with what there is just now."""
+        while select.select([self._master], [], [], 0)[0] and self._read(time.monotonic() + DEADLINE_S):
+            pass
+        return self.raw
+
     def end(self) -> int:
         """Read to the end; the exit status."""
         deadline = time.monotonic() + DEADLINE_S
@@ -107,9 +120,12 @@ def on_terminal(
     columns: int = 80,
     separate: bool = False,
     environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = (),
 ) -> Iterator[Terminal]:
-    """Run the client with `words` on a terminal."""
-    terminal = Terminal(daemon, words, environment or {}, columns=columns, separate=separate)
+    """Run the client (or `program`) with `words` on a terminal."""
+    terminal = Terminal(
+        daemon, words, environment or {}, columns=columns, separate=separate, program=program or client_command()
+    )
     try:
         yield terminal
     finally:
