@@ -28,7 +28,8 @@ _NOT_HERE = ("ask", "chat", "run", "setup", "completion", "help", "sessions", "m
 class Chat:
     """One chat: which session and model the next words go to, and what the last turn left folded."""
 
-    def __init__(self, options: dict[str, str]) -> None:
+    def __init__(self, options: dict[str, str], run_verb: Callable[[list[str]], int]) -> None:
+        self._verb = run_verb
         self._options = {name: options[name] for name in _TAKEN if name in options}
         self._plain = "plain" in options
         self._turn: ChatTurn | None = None
@@ -92,13 +93,11 @@ class Chat:
     def _run_verb(self, text: str) -> None:
         import shlex
 
-        from aiosd.cli.verbs import run_verb
-
         try:
             words = shlex.split(text)
         except ValueError as exc:
             raise UsageError(f"that cannot be read: {exc}") from exc
-        run_verb(words)
+        self._verb(words)
 
     def _run_line(self, line: str) -> None:
         """A command of one's own: the same policy, no model."""
@@ -189,9 +188,7 @@ class Chat:
         write_all(2, b"the next words begin a new session\n")
 
     def _check_policy(self, rest: str) -> None:
-        from aiosd.cli.verbs import run_verb
-
-        run_verb(["policy", "check", "--", rest] if rest else ["policy", "show"])
+        self._verb(["policy", "check", "--", rest] if rest else ["policy", "show"])
 
     def _toggle_plan(self, _rest: str) -> None:
         self._plan = not self._plan
@@ -216,6 +213,6 @@ def _leave(_rest: str) -> None:
     raise EOFError
 
 
-def chat(options: dict[str, str]) -> int:
-    """`aios chat`; the exit status."""
-    return Chat(options).run()
+def chat(options: dict[str, str], run_verb: Callable[[list[str]], int]) -> int:
+    """`aios chat`; the exit status. `run_verb` runs a command line of `aios`."""
+    return Chat(options, run_verb).run()

@@ -53,7 +53,7 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
         case "chat":
             from aiosd.cli.chat import chat
 
-            return chat(options)
+            return chat(options, run_verb)
         case "model add":
             from aiosd.cli import model
 
