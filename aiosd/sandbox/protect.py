@@ -13,6 +13,7 @@ Source: flock(2), pidfd_open(2), rmdir(2), unlink(2).
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # signal itself, without the enums that cost 2 ms
 import ctypes
 import fcntl
 import os
@@ -44,6 +45,7 @@ _OF_HOMES = (
 _MAX_DEPTH, _MAX_FOLDERS = 3, 2000
 _TRIES = 8
 _CLONE_NEWNS = 0x00020000
+_SIGHUP, _SIGTERM = 1, 15
 
 
 def find_protected(writable: list[str], home: str, fence: Fence) -> tuple[list[str], list[str]]:
@@ -162,6 +164,8 @@ def keep(libc: ctypes.CDLL, places: list[tuple[str, int]], uid: int, gid: int) -
                 os._exit(0)
             os.setsid()
             os.chdir("/")
+            for number in (_SIGTERM, _SIGHUP):  # a unit whose first process has ended is told to end as a whole
+                _signal.signal(number, _signal.SIG_IGN)
             if os.geteuid() != uid:
                 os.setgroups([])
                 os.setresgid(gid, gid, gid)
