@@ -64,8 +64,8 @@ class ApprovalError(Exception):
 class Approval:
     """What is asked. Every field but `claim` is part of the digest; the claim is the model's words, shown as such.
 
-    `content` is what a file tool would write; `leasable` whether a yes may hold for more than once. Times are UTC in
-    RFC 3339.
+    `content` is what a file tool would write; `leasable` whether a yes may hold for more than once; `files` what
+    the directory, the programs and the scripts are by inode or hash. Times are UTC in RFC 3339.
     """
 
     id: ApprovalId
@@ -88,6 +88,7 @@ class Approval:
     reason: str
     rules: tuple[RuleRef, ...]
     leasable: bool = False
+    files: tuple[str, ...] = ()
     claim: str = ""
 
     @property

@@ -34,6 +34,7 @@ class Asked:
     confinement: str
     policy: str
     leasable: bool = False
+    files: tuple[str, ...] = ()
 
 
 class Asking:
@@ -184,6 +185,7 @@ def _draft(asked: Asked, environment: tuple[tuple[str, str], ...]) -> Approval:
         reason=verdict.reason,
         rules=verdict.rules,
         leasable=asked.leasable,
+        files=asked.files,
         claim=request.claim,
     )
 

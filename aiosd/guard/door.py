@@ -14,6 +14,7 @@ from aiosd.audit.log import AuditError
 from aiosd.audit.records import Decision, Done, Outcome
 from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.asking import Asked, Asking
+from aiosd.guard.drift import find_changed, looking_at
 from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
@@ -150,14 +151,18 @@ class Door:
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
             environment = self._environment(request.session, profiles[0])
+            files = await self._look(request, verdict, environment)
             asked = Asked(
                 request=request,
                 verdict=verdict,
                 confinement=confinement,
                 policy=self._policy.digest,
                 leasable=may_be_leased(verdict, request.action),
+                files=files,
             )
             answer, approval = await self._asking.ask(asked, environment, tell)
+            if answer.state is State.APPROVED and (why := await self._why_drifted(asked, environment)):
+                return await self._refuse(request, verdict, why)
         if answer.state is State.APPROVED and (why := self._running.why_stopped(request.session)):
             return await self._refuse(request, verdict, why)
         decision = _decide(verdict, answer)
@@ -175,6 +180,22 @@ class Door:
         if decision not in (Decision.ALLOWED, Decision.APPROVED):
             return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))
         return await self._run(request, verdict, profiles, tell)
+
+    async def _look(
+        self, request: Request, verdict: Verdict, environment: tuple[tuple[str, str], ...]
+    ) -> tuple[str, ...]:
+        """What a command stands on, now."""
+        if not isinstance(request.action, CommandAction):
+            return ()
+        return await self._runner.look(request.session, looking_at(verdict, request.action, dict(environment)["PATH"]))
+
+    async def _why_drifted(self, asked: Asked, environment: tuple[tuple[str, str], ...]) -> str:
+        """Why what was approved is not what would run now; "" where it is."""
+        if asked.policy != self._policy.digest:
+            return "the policy has changed since this was shown; propose it again"
+        now = await self._look(asked.request, asked.verdict, environment)
+        changed = find_changed(asked.files, now)
+        return f"{changed} has changed since this was shown; propose it again" if changed else ""
 
     def _evaluate(self, request: Request) -> Verdict:
         principal = request.session.principal

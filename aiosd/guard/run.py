@@ -30,11 +30,12 @@ from aiosd.policy.folders import Folders
 from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
 from aiosd.policy.verdict import Verdict
 from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
-from aiosd.sandbox.profile import Profile, ProfileError, ProfileName
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
 
 _CHUNK = 64 * 1024
 _DRAIN_S = 5.0
+_LOOK_S = 20
 _MAX_COMPLAINT = 8 * 1024
 # They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
@@ -112,6 +113,24 @@ class Runner:
             return status
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why)
+
+    async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
+        """The lines that `program`, of ours, prints in the session's closed view; none where it cannot look."""
+        said: list[bytes] = []
+
+        async def tell(event: JsonObject) -> None:
+            if event["stream"] == "stdout":
+                said.append(base64.b64decode(str(event["data"])))
+
+        profiles = tuple(Profile(name=ProfileName.READ_ONLY) for _ in program.pipelines)
+        user, home = session.identity.user, session.identity.home
+        environment = render_environment(profiles[0], user=user, home=home)
+        ended = await self.run_program(
+            session, profiles, program, cwd="/", environment=environment, timeout_s=_LOOK_S, tell=tell
+        )
+        if ended.outcome not in (Outcome.DONE, Outcome.FAILED):
+            return ()
+        return tuple(sorted(b"".join(said).decode("utf-8", "surrogateescape").splitlines()))
 
     async def run_shell(
         self,
