@@ -1,7 +1,7 @@
 # Everything one does with this checkout. `make try` and `make test` do their own set-up; see CONTRIBUTING.md.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help try run-deps venv dev check quick lint types test test-system soak bench lock package release clean
+.PHONY: help try run-deps venv dev check quick lint types test test-system soak mutants bench lock package release clean
 
 VENV := .venv/bin
 UV ?= uv
@@ -43,7 +43,10 @@ test-system: dev ## the tests on a booted systemd alone
 	@$(VENV)/python -m pytest tests/system
 
 soak: dev ## long fuzzing and fault loops
-	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} $(VENV)/python -m pytest -m "soak or not soak" tests/unit/policy tests/soak
+	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} $(VENV)/python -m pytest -m soak tests
+
+mutants: dev ## take out each defence in turn and print the test that notices (rows: M="A1 B3")
+	@$(VENV)/python -m tests.mutants $(M)
 
 bench: dev ## measure against floors and rivals, side by side
 	@$(VENV)/python -m bench

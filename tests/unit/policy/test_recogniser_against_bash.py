@@ -99,11 +99,11 @@ def test_the_oracle_sees_a_canary_that_bash_runs(tmp_path: Path) -> None:
     assert ("pwn", "x") in seen.ran
 
 
-@pytest.mark.skipif("AIOS_FUZZ_SECONDS" not in os.environ, reason="AIOS_FUZZ_SECONDS asks for a longer run")
+@pytest.mark.soak
 def test_bash_agrees_for_as_long_as_asked(tmp_path: Path) -> None:
     seed = int(os.environ.get("AIOS_FUZZ_SEED", str(time.time_ns())))
     chance = random.Random(seed)
-    deadline = time.monotonic() + float(os.environ["AIOS_FUZZ_SECONDS"])
+    deadline = time.monotonic() + float(os.environ.get("AIOS_FUZZ_SECONDS", "600"))
     for round_number in range(1_000_000):
         if time.monotonic() > deadline:
             return

@@ -63,6 +63,8 @@ def test_a4_twin_a_dollar_that_is_only_text_stays_in_it() -> None:
 
 def test_a5_a_line_continued_inside_a_word_leaves_the_language() -> None:
     assert _loose("A5") == []
+    for line in ("l\\\ns", 'echo "a\\\nb"', "ls a\\\nb", "ls 'a'\\\n'b'"):
+        assert isinstance(recognise(line), Opaque), line
 
 
 def test_a5_twin_a_line_continued_between_words_runs() -> None:
@@ -71,6 +73,16 @@ def test_a5_twin_a_line_continued_between_words_runs() -> None:
 
 def test_a6_nothing_sets_the_environment_of_what_runs_unasked() -> None:
     assert _loose("A6") == []
+    for line in (
+        "A=b ls",
+        "export A=b; ls",
+        "declare -x A; ls",
+        "unset A; ls",
+        "alias ls=x; ls",
+        "A+=b ls",
+        "set -a; ls",
+    ):
+        assert isinstance(recognise(line), Opaque), line
 
 
 def test_a6_twin_a_command_that_shows_its_environment_runs_in_the_golden_one() -> None:
@@ -101,6 +113,7 @@ def test_a8_twin_clusters_of_harmless_flags_run() -> None:
 def test_a9_what_is_a_value_and_what_an_option_is_known_by_arity() -> None:
     assert _loose("A9") == []
     assert verdict(asking_policy(), "sort -k 1 -o out in").tier in _STRICT
+    assert verdict(asking_policy(), "lsof -i -k x").tier in _STRICT
     assert verdict(asking_policy(), "grep --color -o x; ls --color --frob").tier in _STRICT
 
 
