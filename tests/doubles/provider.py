@@ -109,7 +109,7 @@ class ScriptedProvider:
         self.one_conversation = True
         self._steps = list(steps)
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
 
