@@ -15,21 +15,21 @@ from datetime import datetime
 from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
-from aiosd.cli.show import escape, wrap
+from aiosd.cli.show import escape, width, wrap
 from aiosd.cli.transport import NoDaemonError, write_all
+from aiosd.cli.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from typing import Any
 
-_TOOL_LABEL = {"bash": "run"}
 _MAX_CONTENT_LINES = 40
 _INDENT = 11
 _WRAPPED = "↳ "
-_QUESTION = b"  [y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): "
+_QUESTION = "[y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): "
 # Just this command, here, in this session, at most 10 times.
-_OR_LEASE = b"  [y] yes, once   [l] yes, for 30 min   [n] no   [n REASON] no, and tell the model why   (no): "
+_OR_LEASE = "[y] yes, once   [l] yes, for 30 min   [n] no   [n REASON] no, and tell the model why   (no): "
 _AGENT_READY_S = 5.0
 
 
@@ -50,7 +50,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
         card = _fetch(operands[0])
         if verb == "deny":
             _answer(card, Said(approve=False, reason=" ".join(operands[1:])))
-            write_all(2, b"denied\n")
+            write_all(2, f"{say('denied')}\n".encode())
             return exits.OK
         return _approve(card, asked="yes" not in options)
     except GuardError as exc:
@@ -65,12 +65,14 @@ def answer_inline(identity: str, stream: _socket.socket | None) -> bool:
     except GuardError:
         return True  # answered or expired meanwhile: what follows says so
     except NoDaemonError as exc:
-        write_all(2, f"! approval {identity} waits, and cannot be shown: {exc}\n".encode(errors="backslashreplace"))
+        text = say("! approval {id} waits, and cannot be shown: {why}", id=identity, why=exc)
+        write_all(2, f"{text}\n".encode(errors="backslashreplace"))
         return True
     terminal = open_terminal()
     if terminal < 0:
         until = _render_moment(card["expires_at"])
-        write_all(2, f"! waits until {until} for: aios approve {identity}  (or: aios deny {identity})\n".encode())
+        text = say("! waits until {until} for: aios approve {id}  (or: aios deny {id})", until=until, id=identity)
+        write_all(2, f"{text}\n".encode())
         return True
     try:
         write_all(terminal, draw_card(card, columns=_measure(terminal)).encode())
@@ -88,11 +90,11 @@ def answer_inline(identity: str, stream: _socket.socket | None) -> bool:
 def _list() -> int:
     cards = call("ListPending", {})["approvals"]
     if not cards:
-        write_all(1, b"nothing waits for an answer\n")
+        write_all(1, f"{say('nothing waits for an answer')}\n".encode())
         return exits.OK
     for card in cards:
         write_all(1, draw_card(card, columns=_measure(1)).encode())
-    write_all(1, b"\nanswer with: aios approve ID   or: aios deny ID [REASON]\n")
+    write_all(1, f"\n{say('answer with: aios approve ID   or: aios deny ID [REASON]')}\n".encode())
     return exits.OK
 
 
@@ -101,7 +103,8 @@ def _approve(card: dict[str, Any], *, asked: bool) -> int:
     if asked:
         terminal = open_terminal()
         if terminal < 0:
-            raise UsageError("there is no terminal to ask at; add --yes if you have seen what is asked", "approve")
+            text = say("there is no terminal to ask at; add --yes if you have seen what is asked")
+            raise UsageError(text, "approve")
         try:
             said = _read_answer(terminal, None, leasable=card["leasable"]) or Said()
         finally:
@@ -109,14 +112,15 @@ def _approve(card: dict[str, Any], *, asked: bool) -> int:
     else:
         said = Said(approve=True)
     _answer(card, said)
-    write_all(2, b"approved\n" if said.approve else b"denied\n")
+    write_all(2, f"{say('approved') if said.approve else say('denied')}\n".encode())
     return exits.OK if said.approve else exits.DENIED
 
 
 def _fetch(identity: str) -> dict[str, Any]:
     cards = call("ListPending", {"id": identity})["approvals"]
     if not cards:
-        raise GuardError(f"no approval {identity} is pending; aios pending lists what is", exits.BAD_INPUT)
+        text = say("no approval {id} is pending; aios pending lists what is", id=identity)
+        raise GuardError(text, exits.BAD_INPUT)
     return dict(cards[0])
 
 
@@ -168,27 +172,28 @@ def draw_card(card: dict[str, Any], *, columns: int) -> str:
     What is longer than a line goes on behind a mark that no text can contain, and never where the names of the facts
     stand: so no text looks like another fact, however wide the terminal is.
     """
-    label = _TOOL_LABEL.get(card["tool"], "do")
+    label = say("run") if card["tool"] == "bash" else say("do")
     named = f"uid {card['uid']}" if card["user"] == str(card["uid"]) else f"{card['user']} (uid {card['uid']})"
-    as_whom = f"root, for {named}" if card["run_as"] == "root" else named
-    rows = [(label, escape(card["action"], newlines=True)), ("as", escape(as_whom))]
+    as_whom = say("root, for {who}", who=named) if card["run_as"] == "root" else named
+    rows = [(label, escape(card["action"], newlines=True)), (say("as"), escape(as_whom))]
     if card["content"]:
-        rows.append(("with", _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
+        rows.append((say("with"), _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
     if card["cwd"]:
-        rows.append(("in", escape(card["cwd"])))
-    rows += [("within", escape(card["confinement"])), ("because", escape(card["reason"]))]
+        rows.append((say("in"), escape(card["cwd"])))
+    rows += [(say("within"), escape(card["confinement"])), (say("because"), escape(card["reason"]))]
     for rule in card["rules"]:
-        rows.append(
-            ("rule", escape(f"{rule['name']} ({rule['file']}:{rule['line']})" if rule["file"] else rule["name"]))
-        )
+        text = f"{rule['name']} ({rule['file']}:{rule['line']})" if rule["file"] else rule["name"]
+        rows.append((say("rule"), escape(text)))
     if card["claim"]:
-        rows.append(("claim", f"the model says: {escape(card['claim'])}"))
-    rows.append(("until", _render_moment(card["expires_at"])))
-    out = f"\n── approval {escape(card['id'])} ".ljust(min(columns, 72), "─") + "\n"
+        rows.append((say("claim"), say("the model says: {claim}", claim=escape(card["claim"]))))
+    rows.append((say("until"), _render_moment(card["expires_at"])))
+    head = f"\n── {say('approval')} {escape(card['id'])} "
+    out = head.ljust(min(columns, 72) - width(head) + len(head), "─") + "\n"
     for name, text in rows:
         for number, line in enumerate(text.split("\n")):
             first, *more = wrap(line, max(columns - _INDENT - len(_WRAPPED), 16))
-            out += f"  {'' if number else name:8} {first}\n"
+            shown = "" if number else name
+            out += f"  {shown}{' ' * (8 - width(shown))} {first}\n"
             out += "".join(f"{'':{_INDENT}}{_WRAPPED}{piece}\n" for piece in more)
     return out
 
@@ -211,7 +216,8 @@ def _shorten(text: str) -> str:
     if len(lines) <= _MAX_CONTENT_LINES:
         return text
     left_out = len(lines) - _MAX_CONTENT_LINES
-    return "\n".join([*lines[:_MAX_CONTENT_LINES], f"[{left_out} more lines; all of it: varlinkctl … ListPending]"])
+    text = say("[{count} more lines; all of it: varlinkctl … ListPending]", count=left_out)
+    return "\n".join([*lines[:_MAX_CONTENT_LINES], text])
 
 
 def open_terminal() -> int:
@@ -227,7 +233,7 @@ def _read_answer(terminal: int, stream: _socket.socket | None, *, leasable: bool
     termios.tcflush(terminal, termios.TCIFLUSH)
     watched: list[Any] = [terminal] if stream is None else [terminal, stream]
     while True:
-        write_all(terminal, _OR_LEASE if leasable else _QUESTION)
+        write_all(terminal, f"  {say(_OR_LEASE) if leasable else say(_QUESTION)}".encode())
         readable, _, _ = select.select(watched, [], [])
         if terminal not in readable:
             return None

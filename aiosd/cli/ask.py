@@ -11,6 +11,7 @@ import posix
 from aiosd import frames
 from aiosd.cli.parse import UsageError
 from aiosd.cli.transport import Answer, NoDaemonError, complain, environment, request, write_all
+from aiosd.cli.words import render_note, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class Turn:
             elif tag == frames.NOTE:
                 if content.startswith(_CALL):
                     self.said = b""
-                write_all(2, b"\x1b[2m%s\x1b[0m\n" % content if self._dim else content + b"\n")
+                note = render_note(content)
+                write_all(2, b"\x1b[2m%s\x1b[0m\n" % note if self._dim else note + b"\n")
             elif tag == frames.SESSION:
                 self._session = content
             elif tag == frames.APPROVAL:
@@ -187,7 +189,7 @@ class Turn:
         from aiosd.cli.approvals import answer_inline
 
         if not answer_inline(approval, self._answer.connection) and not self._interrupted:
-            write_all(2, b"\n(it was answered elsewhere, or is over)\n")
+            write_all(2, f"\n({say('it was answered elsewhere, or is over')})\n".encode())
 
     def _put_question(self, content: bytes) -> None:
         from aiosd.cli.questions import answer_inline
@@ -196,9 +198,8 @@ class Turn:
 
     def lost(self) -> NoDaemonError:
         """The error for a stream that ended before the turn did."""
-        return NoDaemonError(
-            f"the daemon ended in the middle of the turn\n  go on with: aios ask --session {self.session_name} ..."
-        )
+        text = say("the daemon ended in the middle of the turn")
+        return NoDaemonError(f"{text}\n  {say('go on with: aios ask --session {name} ...', name=self.session_name)}")
 
     def _frames(self) -> Iterator[tuple[str, bytes]]:
         while True:

@@ -12,6 +12,7 @@ from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape, width
 from aiosd.cli.table import TIERS
 from aiosd.cli.transport import write_all
+from aiosd.cli.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show_log(options: dict[str, str]) -> int:
     if "json" in options:
         write_all(1, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records).encode())
     else:
-        write_all(1, render_timeline(records).encode() or b"no records\n")
+        write_all(1, render_timeline(records).encode() or f"{say('no records')}\n".encode())
     return exits.OK
 
 
@@ -136,7 +137,7 @@ def _verify() -> int:
     for problem in problems:
         write_all(1, f"{escape(problem)}\n".encode())
     if not problems:
-        write_all(1, b"the record is whole\n")
+        write_all(1, f"{say('the record is whole')}\n".encode())
     return exits.FAILED if problems else exits.OK
 
 

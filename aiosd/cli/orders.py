@@ -14,6 +14,7 @@ from aiosd.cli.guard import GuardError, call
 from aiosd.cli.log import find_session
 from aiosd.cli.show import escape
 from aiosd.cli.transport import NoDaemonError, write_all
+from aiosd.cli.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
                 return _list(options)
             case _:
                 call("RevokeLease", {"id": operands[0]})
-                write_all(2, b"revoked\n")
+                write_all(2, f"{say('revoked')}\n".encode())
                 return exits.OK
     except GuardError as exc:
         write_all(2, f"aios: {escape(str(exc))}\n".encode())
@@ -52,11 +53,11 @@ def _stop(options: dict[str, str], operands: list[str]) -> int:
         for name in ("cgroup.kill",) if kill else ("cgroup.freeze",):
             with open(f"{_SLICE}/{name}", "w", encoding="ascii") as file:
                 file.write("1")
-        write_all(2, b"the guard does not answer; all agent work was stopped by its cgroup\n")
+        write_all(2, f"{say('the guard does not answer; all agent work was stopped by its cgroup')}\n".encode())
         return exits.OK
-    ended = "ended" if kill else "stopped"
-    text = f"{ended}: {said['actions']} actions; denied: {said['approvals']}; leases over: {said['leases']}"
-    write_all(2, f"{text}\nnothing more begins until: aios thaw\n".encode())
+    ended = say("ended") if kill else say("stopped")
+    text = say("{ended}: {actions} actions; denied: {approvals}; leases over: {leases}", ended=ended, **said)
+    write_all(2, f"{text}\n{say('nothing more begins until: aios thaw')}\n".encode())
     return exits.OK
 
 
@@ -65,7 +66,7 @@ def _thaw(options: dict[str, str], operands: list[str]) -> int:
         with open(f"{_SLICE}/cgroup.freeze", "w", encoding="ascii") as file:
             file.write("0")
     said = call("Thaw", _scope(options, operands))
-    write_all(2, f"goes on: {said['actions']} actions\n".encode())
+    write_all(2, f"{say('goes on: {actions} actions', actions=said['actions'])}\n".encode())
     return exits.OK
 
 
@@ -88,5 +89,5 @@ def _list(options: dict[str, str]) -> int:
         text = f"{lease['id']}  {lease['state']}{left}, {lease['used']} of {lease['uses']} times, {lease['user']}, "
         write_all(1, f"{escape(text + (where or 'anywhere'))}\n    {escape(lease['line'])}\n".encode())
     if not leases:
-        write_all(1, b"there are no leases\n")
+        write_all(1, f"{say('there are no leases')}\n".encode())
     return exits.OK

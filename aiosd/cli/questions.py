@@ -13,6 +13,7 @@ import termios
 from aiosd.cli.approvals import open_terminal
 from aiosd.cli.show import escape
 from aiosd.cli.transport import request, write_all
+from aiosd.cli.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def answer_inline(session: str, content: bytes, stream: _socket.socket) -> bool:
     choices = [escape(str(each)) for each in asked["choices"]]
     terminal = open_terminal()
     if terminal < 0:
-        write_all(2, f"? {escape(str(asked['text']))}\n  (nobody is here to answer)\n".encode())
+        write_all(2, f"? {escape(str(asked['text']))}\n  ({say('nobody is here to answer')})\n".encode())
         send(session, str(asked["call"]), "")
         return True
     try:
@@ -62,7 +63,7 @@ def choose(line: str, choices: list[str]) -> str:
 def _read(terminal: int, stream: _socket.socket, choices: list[str]) -> str | None:
     """A line, None when the turn moves on first."""
     termios.tcflush(terminal, termios.TCIFLUSH)
-    write_all(terminal, b"  number or words: " if choices else b"  answer: ")
+    write_all(terminal, f"  {say('number or words: ') if choices else say('answer: ')}".encode())
     watched: list[Any] = [terminal, stream]
     readable, _, _ = select.select(watched, [], [])
     if terminal not in readable:

@@ -52,7 +52,10 @@ def connect() -> tuple[_socket.socket, str]:
                 return connection, path
             connection.close()
             reason = f"{path} is somebody else's"
-    raise NoDaemonError(f"no daemon answers at {paths[0]} ({reason})\n  {START_HINT}")
+    from aiosd.cli.words import say  # not needed where all is well
+
+    text = say("no daemon answers at {path} ({why})", path=paths[0], why=reason)
+    raise NoDaemonError(f"{text}\n  {say(START_HINT)}")
 
 
 def _is_ours(connection: _socket.socket) -> bool:

@@ -225,3 +225,18 @@ def test_colour_is_for_terminals_that_want_it(daemon: Daemon, environment: dict[
         assert terminal.end() == 0
     assert terminal.screen.startswith("\x1b[2m› free -b\x1b[0m\n" if dim else "› free -b\n")
     assert ("\x1b" in terminal.screen) is dim
+
+
+def test_the_card_is_in_the_language_of_the_person(daemon: Daemon, place: Path) -> None:
+    environment = {"LANG": "ja_JP.UTF-8"}
+    with on_terminal(daemon, "ask", f"run `touch {place}/made`", environment=environment) as terminal:
+        card = terminal.wait_for("(拒否): ")
+        terminal.type("y")
+        assert terminal.end() == 0
+    assert f"\n  実行     touch {place}/made\n  実行者   " in card
+    assert "\n  理由     It changes files.\n" in card
+    assert re.search(r"^── 承認 \w+ ─+$", card, re.MULTILINE)
+    assert (place / "made").exists()
+    nothing = daemon.aios("pending", environment={"LC_MESSAGES": "ja_JP.UTF-8"})
+    assert nothing.out == "回答待ちの承認はありません\n"
+    assert daemon.aios("pending", environment={"LC_ALL": "C", "LC_MESSAGES": "ja_JP.UTF-8"}).out.startswith("nothing")

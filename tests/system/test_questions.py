@@ -225,7 +225,8 @@ def test_a_change_is_proposed_and_its_outcome_looked_at_and_a_follow_up_keeps_th
     assert before != after
     assert said == f"shop-web.service was restarted and is running (PID {after}, before {before}).\n"
     said = ask_for_a_change(shop, "stop it", "--session", "shop", user="bob", approve=False)
-    assert said == "It was not approved, so it did not run.\n\nNothing was changed.\n"
+    refused = "`sudo systemctl stop shop-web.service` was not allowed: a person said no"
+    assert said == f"{refused}\n\nNothing was changed.\n"
     assert _pid(shop, "shop-web") == after
 
 

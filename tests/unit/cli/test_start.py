@@ -18,7 +18,8 @@ from tests.unit.cli.scripted import listening, run_client
 # What Python itself has loaded with -I -S, and what the hot verbs may add to it.
 _ADDED = frozenset({"aiosd", "aiosd.cli", "aiosd.cli.main", "aiosd.cli.transport", "aiosd.exits", "_socket"})
 # And to ask a question, with nothing to approve.
-_ADDED_BY_ASK = _ADDED | {f"aiosd.cli.{name}" for name in ("verbs", "parse", "table", "ask")} | {"aiosd.frames"}
+_ASK = ("verbs", "parse", "table", "ask", "words")
+_ADDED_BY_ASK = _ADDED | {f"aiosd.cli.{name}" for name in _ASK} | {"aiosd.frames"}
 _PROGRAM = """\
 import json, os, posix, sys
 before = set(sys.modules)

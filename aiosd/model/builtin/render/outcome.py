@@ -18,6 +18,8 @@ _ABSENT = "No such file or directory"
 _NO_COMMAND = "command not found"
 _NOT_FOUND = 127  # the shell's exit status for a command that is not there: POSIX, Shell Command Language, 2.8.2
 _COMMAND_COLUMNS = 72
+# What the guard says of a person, in the language of the answer.
+_REASONS = {"a person said no": "reason_said_no", "nobody answered in time; that is a no": "reason_unanswered"}
 _REASON_COLUMNS = 200
 
 
@@ -140,7 +142,8 @@ def trouble(seen: Seen, reading: Reading) -> str:
             return say("failed_why", command=command, status=status, reason=clip(said, _REASON_COLUMNS))
         case "denied" | "refused" | "cancelled":
             name = f"{result.outcome}_why" if reading.reason else result.outcome
-            return say(name, command=command, reason=clip(reading.reason, _REASON_COLUMNS))
+            reason = say(_REASONS[reading.reason]) if reading.reason in _REASONS else reading.reason
+            return say(name, command=command, reason=clip(reason, _REASON_COLUMNS))
     return say(result.outcome, command=command)
 
 
