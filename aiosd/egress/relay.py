@@ -113,12 +113,12 @@ async def relay(
 
 async def _splice(source: socket.socket, pipe: int) -> int:
     """The next bytes of `source` in the pipe, which is empty; how many, 0 at its end."""
+    await asyncio.sleep(0)  # others' turn, too, while this one never runs dry
     while True:
-        await wait_for(source)
         try:
             return os.splice(source.fileno(), pipe, _CHUNK, flags=_SPLICE_F_MOVE | _SPLICE_F_NONBLOCK)
         except BlockingIOError:
-            continue
+            await wait_for(source)
 
 
 async def _drain(pipe: int, target: socket.socket, count: int) -> None:

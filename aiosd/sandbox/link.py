@@ -20,7 +20,7 @@ from aiosd.sandbox.cgroup import CommandGroup, find_controllers
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
-from aiosd.sandbox.parts import await_eof, put_in_memory, take_descriptors, worker_code
+from aiosd.sandbox.parts import await_eof, put_in_memory, read_pid, take_descriptors, worker_code
 from aiosd.sandbox.profile import HOME_SECRETS, PROXY_PORT, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
@@ -167,6 +167,11 @@ class Link:
             self._theirs.close()
             os.close(tell_errors)
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_packet)
+
+    @property
+    def worker_pid(self) -> int:
+        """The worker's pid as seen from here; 0 where there is none."""
+        return read_pid(self._worker) if self._worker >= 0 else 0
 
     @property
     def limited_by(self) -> str:

@@ -62,3 +62,9 @@ async def await_eof(fd: int, deadline_s: float) -> None:
         pass
     finally:
         loop.remove_reader(fd)
+
+
+def read_pid(pidfd: int) -> int:
+    """The pid that a pidfd stands for (proc(5), fdinfo); 0 where it has ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        return max(next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0), 0)
