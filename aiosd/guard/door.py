@@ -18,6 +18,7 @@ from aiosd.guard.drift import find_changed, looking_at
 from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
+from aiosd.guard.place import follow_cd
 from aiosd.guard.request import Request, Result, as_chosen, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.running import Running
@@ -32,6 +33,7 @@ from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, 
 
 _CAREFUL = "Text from elsewhere was read in this turn, so what would be announced is asked about."
 Tell = Callable[[JsonObject], Awaitable[None]]
+_RAN = frozenset((Outcome.DONE.value, Outcome.FAILED.value, Outcome.TIMED_OUT.value))
 
 ROOT_IN_STANDALONE = (
     "commands as root need the installed service: a standalone guard does not run any. "
@@ -105,6 +107,8 @@ class Door:
 
     def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
+        if isinstance(action, CommandAction):
+            action = follow_cd(action, principal.home)
         verdict = self._policy.evaluate(action, principal)
         verdict = with_remedies(self._policy, action, principal, verdict)
         try:
@@ -120,7 +124,7 @@ class Door:
         try:
             with self._running.acting(request.session):
                 try:
-                    return await self._execute(request, tell)
+                    return await self._follow(request, tell)
                 except asyncio.CancelledError:
                     if not self._running.was_ended():
                         raise
@@ -129,6 +133,14 @@ class Door:
             self.under_way -= 1
             if self.under_way == 0:
                 self.idle.set()
+
+    async def _follow(self, request: Request, tell: Tell) -> Result:
+        """Go where the line goes first, and do the rest there; the result says where the session is then."""
+        if not isinstance(request.action, CommandAction):
+            return await self._execute(request, tell)
+        action = follow_cd(request.action, request.session.principal.home)
+        result = await self._execute(replace(request, action=action), tell)
+        return replace(result, cwd=action.cwd) if result.outcome in _RAN else result
 
     async def _execute(self, request: Request, tell: Tell) -> Result:
         verdict = as_chosen(self._evaluate(request), request)

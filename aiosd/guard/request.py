@@ -73,7 +73,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a request ended, whatever became of it."""
+    """How a request ended, whatever became of it. `cwd` is where a command was run, "" where none was."""
 
     outcome: str
     reason: str = ""
@@ -81,6 +81,7 @@ class Result:
     duration_ms: int = 0
     output_bytes: int = 0
     truncated: bool = False
+    cwd: str = ""
 
 
 def as_chosen(verdict: Verdict, request: Request) -> Verdict:

@@ -338,6 +338,7 @@ def _render_result(result: Result) -> JsonObject:
         "duration_ms": result.duration_ms,
         "output_bytes": result.output_bytes,
         "truncated": result.truncated,
+        "cwd": result.cwd,
     }
 
 

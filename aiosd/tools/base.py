@@ -8,7 +8,7 @@ import base64
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, cast, get_args
+from typing import Literal, Protocol, cast, get_args
 
 from aiosd.egress.desk import Desk
 from aiosd.egress.given import Made
@@ -40,7 +40,8 @@ class ToolContext:
 
     `most` is the strictest tier that may run ("" is any); with `plan` it is no failure to be above it. `foreign` names
     whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
-    `egress` serves what a command may reach of the network; without it there is none.
+    `egress` serves what a command may reach of the network; without it there is none. `moved` is where commands
+    have gone in this turn.
     """
 
     guard: GuardClient
@@ -54,6 +55,12 @@ class ToolContext:
     careful: bool = True
     foreign: set[str] = field(default_factory=set)
     egress: Desk | None = None
+    moved: dict[Literal["cwd"], str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """The working directory: the client's, until a command went elsewhere."""
+        return self.moved.get("cwd", self.cwd)
 
 
 class Tool(Protocol):
@@ -89,10 +96,13 @@ def integer_argument(call: ToolCall, name: str, *, default: int) -> int:
     return value
 
 
-async def perform(call: ToolCall, context: ToolContext, method: str, parameters: JsonObject) -> ToolResult:
+async def perform(
+    call: ToolCall, context: ToolContext, method: str, parameters: JsonObject, *, moves: bool = False
+) -> ToolResult:
     """Hand one action to the guard and follow it to its end, passing events on. Cancelling interrupts the action.
 
-    ArgumentError for what the guard does not take, of which nothing has happened then.
+    With `moves`, what comes later in the turn begins where this one went. ArgumentError for what the guard does not
+    take, of which nothing has happened then.
     """
     collected = CollectedOutput(context.result_bytes)
     proposal: JsonObject = {**parameters, "session": context.session, "call": call.id, "wait_s": context.wait_s or None}
@@ -115,6 +125,8 @@ async def perform(call: ToolCall, context: ToolContext, method: str, parameters:
         done = {"outcome": "cancelled", "status": -1, "reason": exc.message}
     finally:
         await _record_connections(call, context, made)
+    if moves and done.get("cwd"):
+        context.moved["cwd"] = str(done["cwd"])
     if made:
         done["reason"] = _add_refusals(str(done.get("reason") or ""), made)
     for stream in get_args(Stream):

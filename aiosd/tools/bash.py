@@ -32,9 +32,10 @@ class Bash:
         """Hand the line over."""
         parameters: JsonObject = {
             "command": text_argument(call, "command"),
-            "cwd": os.path.normpath(os.path.join(context.cwd, text_argument(call, "cwd", default="."))),
+            "cwd": os.path.normpath(os.path.join(context.place, text_argument(call, "cwd", default="."))),
             "claim": text_argument(call, "reason", default=""),
         }
         if "timeout_s" in call.arguments:
             parameters["timeout_s"] = integer_argument(call, "timeout_s", default=0)
-        return await perform(call, context, "Execute", parameters)
+        stays = "cwd" not in call.arguments  # a folder that is named for one command is for that one
+        return await perform(call, context, "Execute", parameters, moves=stays)

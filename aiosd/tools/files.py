@@ -25,7 +25,7 @@ class FileTool:
         reason = arguments.pop("reason", "")
         parameters: JsonObject = {
             "tool": self.spec.name,
-            "path": os.path.normpath(os.path.join(context.cwd, path)),
+            "path": os.path.normpath(os.path.join(context.place, path)),
             "claim": str(reason),
         }
         if self._content:

@@ -1,5 +1,6 @@
 """`aios run` and rules that let write, by a real daemon: what a person runs, how it is confined, what is recorded."""
 
+import base64
 import ctypes
 import http.server
 import os
@@ -9,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,3 +212,37 @@ def test_below_the_landlock_that_is_asked_for_nothing_runs(make_daemon: MakeDaem
     else:
         (decided,) = [record for record in daemon.records() if record["kind"] == "decided"]
         assert decided["landlock"] == read_abi(ctypes.CDLL(None))
+
+
+def test_a_session_stays_where_its_command_went(daemon: Daemon, work: Path) -> None:
+    session = daemon.guard("OpenSession")["session"]
+
+    def execute(command: str, cwd: str) -> dict[str, Any]:
+        proposal = {"session": session, "call": "c", "command": command, "cwd": cwd}
+        with daemon.guard_stream("Execute", proposal) as events:
+            said = b""
+            for event in events:
+                if event["event"] == "output":
+                    said += base64.b64decode(event["data"])
+                if event["event"] == "done":
+                    return {**event, "said": said.decode()}
+        raise AssertionError("no end")
+
+    went = execute("cd free && cat f", str(work))
+    assert (went["outcome"], went["said"], went["cwd"]) == ("done", "free\n", f"{work}/free")
+    only = execute("cd ../kept", went["cwd"])
+    assert (only["outcome"], only["said"], only["cwd"]) == ("done", "", f"{work}/kept")
+    nowhere = execute("cd absent && ls", str(work))
+    assert (nowhere["outcome"], nowhere["cwd"]) == ("refused", "")
+    assert "cannot be entered" in nowhere["reason"]
+    assert execute("cd secret && ls", str(work))["outcome"] == "refused"  # denied by a folder policy
+    decided = [record for record in daemon.records(session=session) if record["kind"] == "decided"]
+    assert sorted((record["action"], record["cwd"]) for record in decided)[:2] == [
+        ("cat f", f"{work}/free"),
+        ("ls", f"{work}/absent"),
+    ]
+
+
+def test_a_model_goes_on_where_its_last_command_went(daemon: Daemon, work: Path) -> None:
+    events = daemon.ask("$ cd free && cat f", cwd=str(work))
+    assert "free\n" in [event["text"] for event in events if event["type"] == "output"]
