@@ -81,7 +81,7 @@ def understand_all(text: str, knowledge: Knowledge, subject: Subject = {}) -> tu
     if isinstance(whole, Understood) and whole.intent.name == _RUN:
         return (whole,)
     first = text.strip().split("\n\n", 1)[0][:_LONGEST_QUESTION]
-    sentences = _split(first, _ENDS)
+    sentences = [part for sentence in _split(first, _ENDS) for part in _split(sentence, _between(knowledge.starts))]
     if len(sentences) > 1 and (found := _each(sentences, knowledge, subject)):
         return found
     if isinstance(whole, Understood) or (isinstance(whole, NotUnderstood) and whole.hint):
@@ -113,6 +113,12 @@ def _pattern(joins: tuple[str, ...]) -> re.Pattern[str]:
     words = "|".join(re.escape(join) for join in sorted(joins, key=len, reverse=True) if join.isascii())
     marks = "|".join(re.escape(join) for join in sorted(joins, key=len, reverse=True) if not join.isascii())
     return re.compile(rf"(?:,\s*)?\b(?:{words})\b|,\s|{marks}", re.IGNORECASE)
+
+
+@functools.cache
+def _between(starts: tuple[str, ...]) -> re.Pattern[str]:
+    """What stands between two whole questions: a comma or a word of joining, before a word that begins a question."""
+    return re.compile(rf"(?:,|\b(?:and|also|then|plus)\b)+\s*(?=(?:and\s+)?(?:{'|'.join(starts)})\b)", re.IGNORECASE)
 
 
 def _joins(knowledge: Knowledge) -> re.Pattern[str]:

@@ -3,6 +3,8 @@
 import pytest
 
 from aiosd.model.base import AssistantMessage, Message
+from aiosd.model.builtin.intents import load_knowledge
+from aiosd.model.builtin.understand import Understood, understand_all
 from tests.unit.builtin import samples
 from tests.unit.builtin.conversation import Exchange, Printed, ask, everything, printing
 
@@ -62,6 +64,25 @@ async def test_several_questions_are_answered_one_by_one() -> None:
     japanese = await ask("メモリの空きは？ディスクの空きは？", printing(outputs))
     assert japanese.answer.startswith("メモリは 23.5 GiB のうち")
     assert "/ の使用率は" in japanese.answer
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("which ports are open, and is the network up?", ["listening_ports", "network_check"]),
+        ("how much memory is free and what uses the cpu", ["memory", "top_cpu"]),
+        ("is nginx running and which ports are open?", ["service_state", "listening_ports"]),
+        ("who is logged in, who logged in last, any failed logins?", ["logged_in", "last_logins", "failed_logins"]),
+        ("disk and memory usage", ["disk_space", "memory"]),
+        ("temperature of the cpu and the disk", ["temperature"]),
+        ("list users and groups", ["users", "groups"]),
+        ("ディスクの空きと稼働時間", ["disk_space", "uptime"]),
+        ("ホスト名は？IPアドレスは？", ["hostname", "addresses"]),
+    ],
+)
+def test_a_line_is_taken_apart_where_a_question_begins(line: str, names: list[str]) -> None:
+    found = understand_all(line, load_knowledge())
+    assert [each.intent.name for each in found if isinstance(each, Understood)] == names
 
 
 async def test_a_later_question_of_a_line_may_leave_out_what_an_earlier_one_names() -> None:

@@ -68,6 +68,7 @@ class Knowledge:
     tools: frozenset[str]  # commands that are taken as such without a mark
     kin: Mapping[str, frozenset[str]]  # services that are called differently elsewhere
     joins: tuple[str, ...]  # what stands between two questions of one line
+    starts: tuple[str, ...]  # what a question begins with
 
 
 # How much a word of each group weighs in the share of a question that was understood. A decisive word (delete, restart)
@@ -119,6 +120,7 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
         symptoms=tuple((sign, say) for data in files for sign, say in data.get("symptoms", {}).items()),
         tools=frozenset(name for names in _strings(files, "tools") for name in _list(names)),
         kin=kin,
+        starts=tuple(start for text in _strings(files, "starts") for start in _list(text)),
         joins=tuple(join for text in _strings(files, "joins") for join in _list(text)),
     )
 

@@ -9,6 +9,7 @@ from aiosd.model.builtin.render.services import parse_units, wants_root_journal,
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _NAME_COLUMNS = 60
+_COMMAND_COLUMNS = 200
 _ACTIVE = {"active", "reloading", "refreshing"}
 _ZONES = "/usr/share/zoneinfo/"
 
@@ -18,12 +19,16 @@ def not_done(seen: Seen) -> Answer | None:
     reading = seen["change"]
     if reading.result.outcome == "done":
         return None
-    return Answer(sentences=(trouble(seen, reading),), notes=_untouched(seen, reading), failed=True)
+    why = trouble(seen, reading)
+    return Answer(sentences=(why,), notes=_untouched(seen, reading, named=reading.command in why), failed=True)
 
 
-def _untouched(seen: Seen, reading: Reading) -> tuple[str, ...]:
-    never_ran = reading.result.outcome in {"denied", "refused", "unanswered"}
-    return (seen.say("not_changed"),) if never_ran else ()
+def _untouched(seen: Seen, reading: Reading, *, named: bool) -> tuple[str, ...]:
+    """That nothing was changed, where that is so; with the command, where nothing has `named` it yet."""
+    if reading.result.outcome not in {"denied", "refused", "unanswered"}:
+        return ()
+    command = clip(reading.command, _COMMAND_COLUMNS)
+    return (seen.say("not_changed") if named else seen.say("not_changed_by", command=command),)
 
 
 def change_service(seen: Seen) -> Answer | More:

@@ -34,9 +34,9 @@ def record(seen: Seen) -> Answer:
     if not found:
         named = bool(seen.slot("when"))
         return Answer(sentences=(say("record_none_then", when=render_when(seen)) if named else say("record_none"),))
-    looked = [entry for entry in found if entry.get("decision") == "allowed"]
+    looked = [entry for entry in found if entry.get("decision") == "allowed" or entry.get("tool") == "observe"]
     approved = [entry for entry in found if entry.get("decision") == "approved"]
-    others = [entry for entry in found if entry.get("decision") != "allowed"]
+    others = [entry for entry in found if entry not in looked]
     rows = tuple(
         (_at(entry), say(f"decision_{_text(entry, 'decision')}"), _text(entry, "action"))
         for entry in (*reversed(others), *reversed(looked))
