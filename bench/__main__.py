@@ -2,13 +2,14 @@
 
 import sys
 
-from bench import activation, client, confine, egress, memory, step, understanding
+from bench import activation, client, confine, egress, memory, step, turn, understanding
 
 _MEASURES = {
     "client": ("The client, and a whole warm question", client.measure, 40),
     "confine": ("A confined command, and beside it others of the kind", confine.measure, 100),
     "egress": ("The proxy's throughput", egress.measure, 3),
     "step": ("A further confined command in a turn", step.measure, 100),
+    "turn": ("A whole turn of a model behind HTTP", turn.measure, 20),
     "activation": ("From a cold socket to the first answer", activation.measure, 10),
     "understanding": ("What the built-in model adds to a question", understanding.measure, 3),
     "memory": ("Idle memory", memory.measure, 1),

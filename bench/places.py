@@ -80,7 +80,11 @@ def pss_kib(pids: list[int]) -> int:
     """The proportional set size of processes together."""
     total = 0
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        except ProcessLookupError:  # it has ended, and nobody has reaped it yet
+            continue
+        for line in lines:
             if line.startswith("Pss:"):
                 total += int(line.split()[1])
     return total

@@ -13,10 +13,10 @@ class Recall:
 
     spec = ToolSpec(
         name="recall",
-        description="What was left out of an earlier result, from character `offset` on.",
+        description="What was left out of a result, from character `offset` on.",
         parameters={
             "type": "object",
-            "properties": {"call": {"type": "string"}, "offset": {"type": "integer", "minimum": 0}},
+            "properties": {"call": {"type": "string"}, "offset": {"type": "integer"}},
             "required": ["call"],
         },
     )

@@ -20,7 +20,7 @@ class AskUser:
 
     spec = ToolSpec(
         name="ask_user",
-        description="Ask the person what only they know or decide. Not for permission: that is asked anyway.",
+        description="Ask the person what only they know or decide; never for permission.",
         parameters={
             "type": "object",
             "properties": {
@@ -60,7 +60,6 @@ class Todo:
                     "items": {
                         "type": "object",
                         "properties": {"text": {"type": "string"}, "state": {"enum": list(get_args(TodoState))}},
-                        "required": ["text", "state"],
                     },
                 }
             },

@@ -51,7 +51,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "write_file",
-                "Write a whole file in one step; a person is asked first.",
+                "Write a whole file.",
                 {"content": {"type": "string"}, "reason": reason},
                 required=("path", "content"),
             ),
@@ -60,7 +60,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "edit_file",
-                "Replace an exact text that stands once in a file; a person is asked first.",
+                "Replace an exact text that stands once in a file.",
                 {
                     "old": {"type": "string"},
                     "new": {"type": "string"},

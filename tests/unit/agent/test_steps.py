@@ -36,7 +36,7 @@ from tests.doubles.guard import ScriptedGuard, decision, done, output
 from tests.doubles.model import ScriptedModel, call, text
 from tests.unit.agent.test_loop import QUESTION, Turn
 
-_SIZE = 5500  # bytes of a prompt with its tools
+_SIZE = 5400  # bytes of a prompt with its tools
 _FACTS = Facts(user="operator", home="/home/operator", mode="system", unmatched="require_approval")
 
 
