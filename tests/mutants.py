@@ -248,8 +248,8 @@ MUTANTS = (
     Mutant(
         "B6",
         "aiosd/guard/approvals.py",
-        "            nonce=secrets.token_hex(16),\n",
-        '            nonce="",\n',
+        "id=ApprovalId(secrets.token_hex(4)),",
+        'id=ApprovalId("0a1b2c3d"),',
         "tests/unit/guard/test_approvals.py::test_two_requests_alike_are_two_approvals",
     ),
     Mutant(

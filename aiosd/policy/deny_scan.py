@@ -185,11 +185,15 @@ class Scan:
         for word in arguments:
             if word[:1] == "-":
                 given.add(word)
-        wides = [wide for wide in wides if wide.flags_match(given)]
+        met: dict[tuple[frozenset[str], ...], bool] = {}  # many rules ask for the same flags
+        for wide in wides:
+            if wide.flags not in met:
+                met[wide.flags] = wide.flags_match(given)
+        wides = [wide for wide in wides if met[wide.flags]]
         if any(wide.needs_operands for wide in wides):
             for word in dict.fromkeys(arguments):
                 given.add(word)
-        self.found.update((wide.rule, None) for wide in wides if wide.matches(given))
+        self.found.update((wide.rule, None) for wide in wides if wide.operands_match(given))
 
     def _command_anywhere(self, words: Sequence[str], depth: int) -> None:
         """Search with any word as the command. From the right, so that the arguments are collected only once."""

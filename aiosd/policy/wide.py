@@ -106,11 +106,14 @@ class Wide:
 
     def matches(self, given: Arguments) -> bool:
         """Whether a command of this name with these arguments is meant."""
-        return (
-            self.flags_match(given)
-            and all(operand in given.operands or _all_of(operand, given.operands) for operand in self.operands)
-            and (not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands))
-        )
+        return self.flags_match(given) and self.operands_match(given)
+
+    def operands_match(self, given: Arguments) -> bool:
+        """Whether all operands asked for are there."""
+        for operand in self.operands:
+            if operand not in given.operands and not _all_of(operand, given.operands):
+                return False
+        return not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands)
 
 
 def _given(spellings: frozenset[str], flags: Set[str]) -> bool:

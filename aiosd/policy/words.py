@@ -12,6 +12,7 @@ from typing import Final
 from aiosd.policy.program import Word
 
 MAX_WORDS: Final = 2048
+_MAX_PIECES: Final = 4096  # quoted, escaped and special pieces of one word
 
 WORD_END: Final = frozenset(" \t\n|&;()<>")
 WHY_CHARACTER: Final = {
@@ -91,6 +92,8 @@ class WordScanner:
         globs = False
         while self._at < self._end and (char := line[self._at]) not in WORD_END:
             at = self._at
+            if len(text) > _MAX_PIECES:
+                raise OutsideError(start, f"a word of more than {_MAX_PIECES} pieces")
             if plain := _PLAIN.match(line, at):
                 self._at = plain.end()
                 text.append(plain.group())
