@@ -19,7 +19,7 @@ from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.place import follow_cd
-from aiosd.guard.request import Request, Result, as_chosen, render_decided
+from aiosd.guard.request import Request, Result, as_chosen, find_audited, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
@@ -178,17 +178,18 @@ class Door:
         if answer.state is State.APPROVED and (why := self._running.why_stopped(request.session)):
             return await self._refuse(request, verdict, why)
         decision = _decide(verdict, answer)
-        await self._ledger.decided(
-            render_decided(
-                request,
-                verdict,
-                confinement,
-                decision=decision,
-                answer=answer,
-                approval=approval,
-                landlock=self._runner.landlock,
-            )
+        watched = find_audited(self._policy.folders, request, verdict)
+        record = render_decided(
+            request,
+            verdict,
+            confinement,
+            decision=decision,
+            answer=answer,
+            approval=approval,
+            landlock=self._runner.landlock,
         )
+        record = replace(record, rules=(*record.rules, *(f"audit {rule.describe()}" for rule in watched)))
+        await self._ledger.decided(record, durable=bool(watched))
         if decision not in (Decision.ALLOWED, Decision.APPROVED):
             return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))
         return await self._run(request, verdict, profiles, tell)

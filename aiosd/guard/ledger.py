@@ -55,10 +55,10 @@ class Ledger:
         except AuditError as exc:
             _LOG.error("the stop could not be recorded: %s", exc)
 
-    async def decided(self, record: Decided) -> None:
-        """Record a decision; durable unless it only lets something be observed."""
+    async def decided(self, record: Decided, *, durable: bool = False) -> None:
+        """Record a decision; durable unless it only lets something be observed, or where that is wanted."""
         self._append(record)
-        if not (record.tier is Tier.AUTO_ALLOW and record.decision is Decision.ALLOWED):
+        if durable or not (record.tier is Tier.AUTO_ALLOW and record.decision is Decision.ALLOWED):
             await asyncio.to_thread(self._log.sync)
 
     async def ordered(self, record: Ordered) -> None:

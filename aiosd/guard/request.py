@@ -1,5 +1,6 @@
 """An action as it is proposed to the guard, how it ended, and both as they go on the record."""
 
+import posixpath
 import socket
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ from aiosd.guard.approvals import Answer, Approval
 from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import CommandAction, FileAction, Part, RuleRef, Verdict
+from aiosd.policy.folders import FolderRule, Folders
 from aiosd.sandbox.profile import ProfileName
 from aiosd.types import CallId, RunAs, Tier
 
@@ -98,6 +100,17 @@ def as_chosen(verdict: Verdict, request: Request) -> Verdict:
     reason = f"A person runs it in sandbox '{request.profile}'."
     part = Part(text=verdict.line, tier=tier, reason=reason, rules=(ref,), writes=writes)
     return replace(verdict, tier=tier, reason=reason, parts=(part,))
+
+
+def find_audited(folders: Folders, request: Request, verdict: Verdict) -> tuple[FolderRule, ...]:
+    """The folder rules that want this action on the record: where it is done, and every path that it names."""
+    home, action = request.session.principal.home, request.action
+    if isinstance(action, FileAction):
+        named = [action.path]
+    else:
+        words = [word.text for stage in (verdict.program.commands() if verdict.program else ()) for word in stage.argv]
+        named = [request.cwd, *(posixpath.normpath(posixpath.join(request.cwd, word)) for word in words[1:])]
+    return tuple(dict.fromkeys(rule for path in named if path for rule in folders.audited(path, home)))
 
 
 def render_decided(

@@ -246,3 +246,18 @@ def test_a_session_stays_where_its_command_went(daemon: Daemon, work: Path) -> N
 def test_a_model_goes_on_where_its_last_command_went(daemon: Daemon, work: Path) -> None:
     events = daemon.ask("$ cd free && cat f", cwd=str(work))
     assert "free\n" in [event["text"] for event in events if event["type"] == "output"]
+
+
+@pytest.mark.parametrize(
+    ("words", "watched"),
+    [(("cat", "free/f"), True), (("ls", "/etc"), False), (("ls", "-d", "kept/../free"), True), (("true",), False)],
+)
+def test_what_is_done_in_an_audited_folder_is_marked(
+    make_daemon: MakeDaemon, work: Path, words: tuple[str, ...], watched: bool
+) -> None:
+    daemon = make_daemon(policy=f'[[folder]]\npath = "{work}/free"\naudit = true\nname = "books"\n')
+    assert run(daemon, work, "--", *words)[0] == 0
+    (decided,) = [record for record in daemon.records() if record["kind"] == "decided"]
+    marked = [rule for rule in decided["rules"] if rule.startswith("audit ")]
+    assert len(marked) == watched
+    assert all(rule.endswith(f":1 folder {work}/free (books)") for rule in marked)
