@@ -1,14 +1,18 @@
 """Configuration files in layers, with where each value came from. Standard library: both daemons read them so.
 
 A folder holds `config.toml` and `config.d/*.toml` (in order of name); later files win key by key, and the environment
-(`AIOS_SECTION__KEY`) wins over all. What a value means is for whoever asks for it.
+(`AIOS_SECTION__KEY`) wins over all. What a value means is for whoever asks for it. Nothing is read that somebody else
+than root and the reader could have written.
 """
 
 import contextlib
+import grp
 import json
 import os
+import pwd
+import stat
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,13 +37,16 @@ class Setting:
 def read_layers(folders: Iterable[Path], environment: Mapping[str, str]) -> dict[str, Setting]:
     """Every value written anywhere, by its dotted name (`limits.body_bytes`); the last word wins.
 
-    Raises ConfigError for a file that cannot be read or is not TOML. A folder or file that is absent says nothing.
+    Raises ConfigError for a file that cannot be read, is not TOML, or is not safe from others. A folder or file that is
+    absent says nothing.
     """
     found: dict[str, Setting] = {}
     for folder in folders:
+        _check_folder(folder)
         for path in (folder / "config.toml", *_list_parts(folder / "config.d")):
             try:
                 with open(path, "rb") as file:
+                    _check_status(path, os.fstat(file.fileno()))
                     document = tomllib.load(file)
             except FileNotFoundError:
                 continue
@@ -79,8 +86,39 @@ def config_folders(environment: Mapping[str, str], *, standalone: bool) -> list[
     return folders
 
 
+def find_fault(path: str, status: os.stat_result, owner_uids: Set[int]) -> tuple[str, str] | None:
+    """Why others than the owners could have written a file or folder, and what mends it; None where nobody could."""
+    if status.st_uid not in owner_uids:
+        owners = " or ".join(str(uid) for uid in sorted(owner_uids))
+        return f"belongs to uid {status.st_uid}, not to {owners}", f"chown {min(owner_uids)} {path}"
+    by_group = status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, status.st_uid)
+    if by_group or status.st_mode & stat.S_IWOTH:
+        return "can be written by others than its owner", f"chmod go-w {path}"
+    return None
+
+
+def _is_private(gid: int, uid: int) -> bool:
+    """Whether a group is a user's own, with their name and nobody else in it (umask 002 means it). Never root's."""
+    try:
+        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return uid != 0 and owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+
+
+def _check_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # that it is absent or closed is for who reads it
+        _check_status(folder, os.stat(folder))
+
+
+def _check_status(path: Path, status: os.stat_result) -> None:
+    if fault := find_fault(str(path), status, frozenset((0, os.geteuid()))):
+        raise ConfigError(f"{path} {fault[0]}", hint=fault[1])
+
+
 def _list_parts(folder: Path) -> list[Path]:
     """Its TOML files in order of name. A folder that may not be looked into says nothing silently: ConfigError."""
+    _check_folder(folder)
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".toml")]
     except FileNotFoundError:

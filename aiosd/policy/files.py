@@ -6,10 +6,8 @@ all layers count alike (the strictest wins, so order says nothing); `unmatched` 
 the administrator's, overrides the earlier one. Within one layer the strictest of several files counts.
 """
 
-import grp
 import hashlib
 import os
-import pwd
 import re
 import stat
 import tomllib
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from aiosd.layers import find_fault
 from aiosd.policy.engine import Manner, Policy
 from aiosd.policy.errors import PolicyError, nearest
 from aiosd.policy.explain import Unmatched
@@ -46,7 +45,8 @@ _OTHERS: Final = frozenset(("general", "paths", "aigpt", "container"))
 def load_policy(dirs: Sequence[Path], *, owner_uids: frozenset[int], proposed: Path | None = None) -> Policy:
     """Read `*.toml` of each directory, in order and by name; a directory that does not exist adds nothing.
 
-    Every directory and file must belong to one of `owner_uids` and be writable by nobody else. Raises PolicyError.
+    Every directory, the one above it and every file must belong to one of `owner_uids` and be writable by nobody else.
+    Raises PolicyError.
     `proposed` is taken, whoever owns it, as if it stood in the last directory, for trying it out.
     """
     layers = [_read_dir(directory, owner_uids) for directory in dirs]
@@ -166,6 +166,7 @@ def _join(manners: Sequence[Manner]) -> Manner:
 
 
 def _read_dir(directory: Path, owner_uids: frozenset[int]) -> list[tuple[str, bytes]]:
+    _check_parent(str(directory.parent), owner_uids)
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -199,23 +200,18 @@ def _read_file(folder: int, path: str, name: str, owner_uids: frozenset[int]) ->
 
 
 def _check_owner(path: str, status: os.stat_result, owner_uids: frozenset[int]) -> None:
-    if status.st_uid not in owner_uids:
-        owners = " or ".join(str(uid) for uid in sorted(owner_uids))
-        raise PolicyError(
-            path, 0, f"belongs to uid {status.st_uid}, not to {owners}", f"chown {min(owner_uids)} {path}"
-        )
-    by_group = status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, status.st_uid)
-    if by_group or status.st_mode & stat.S_IWOTH:
-        raise PolicyError(path, 0, "can be written by others than its owner", f"chmod go-w {path}")
+    if fault := find_fault(path, status, owner_uids):
+        raise PolicyError(path, 0, *fault)
 
 
-def _is_private(gid: int, uid: int) -> bool:
-    """Whether a group is a user's own, with their name and nobody else in it (umask 002 means it). Never root's."""
+def _check_parent(folder: str, owner_uids: frozenset[int]) -> None:
+    """Whoever may write the folder above can put another policy into this one's place, or take it away."""
     try:
-        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
-    except KeyError:
-        return False
-    return uid != 0 and owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+        status = os.stat(folder)
+    except OSError:
+        return  # then there is nothing in it, and nobody can put anything there unseen
+    if not status.st_mode & stat.S_ISVTX:  # of a sticky folder others can take nothing away
+        _check_owner(folder, status, owner_uids | {0})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

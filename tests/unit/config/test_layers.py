@@ -1,5 +1,7 @@
 """Configuration files in layers: which word wins, where it came from, and what is said of what cannot be read."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,32 @@ def test_the_administrators_folder_is_read_and_for_a_users_own_daemon_theirs_too
 
 def test_one_variable_replaces_all_folders() -> None:
     assert config_folders({"AIOS_CONFIG_DIR": "/srv/x", "HOME": "/h"}, standalone=True) == [Path("/srv/x")]
+
+
+@pytest.mark.parametrize("name", ["", "config.toml", "config.d", "config.d/10-a.toml"])
+def test_what_others_can_write_is_refused_and_what_they_cannot_is_read(tmp_path: Path, name: str) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "config.d").mkdir(mode=0o755)
+    for path, text in ("config.toml", "[a]\nb = 1\n"), ("config.d/10-a.toml", "[a]\nc = 2\n"):
+        (tmp_path / path).write_text(text)
+        (tmp_path / path).chmod(0o644)
+    spoiled = tmp_path / name
+    mode = spoiled.stat().st_mode & 0o777
+    spoiled.chmod(mode | 0o002)
+    with pytest.raises(ConfigError, match=re.escape(f"{spoiled} can be written by others than its owner")) as caught:
+        read_layers([tmp_path], {})
+    assert caught.value.hint == f"chmod go-w {spoiled}"
+    spoiled.chmod(mode)
+    assert sorted(read_layers([tmp_path], {})) == ["a.b", "a.c"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+@pytest.mark.parametrize("name", ["", "config.toml", "config.d"])
+def test_what_belongs_to_somebody_else_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.d").mkdir()
+    (tmp_path / "config.toml").write_text("[a]\nb = 1\n")
+    os.chown(tmp_path / name, 4242, 0)
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path / name} belongs to uid 4242, not to 0")):
+        read_layers([tmp_path], {})
+    os.chown(tmp_path / name, 0, 0)
+    assert list(read_layers([tmp_path], {})) == ["a.b"]

@@ -205,10 +205,25 @@ def test_a_folder_that_others_can_write_is_refused_and_one_they_cannot_is_read(f
     assert verdict(load(folder), "ls").tier is Tier.AUTO_ALLOW
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_above_that_others_can_write_is_refused_unless_it_is_sticky(tmp_path: Path, *, there: bool) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    if there:
+        write_policy(above / "policy.d", _GOOD)
+    above.chmod(0o757)
+    with pytest.raises(PolicyError) as caught:
+        load(above / "policy.d")
+    assert (caught.value.file, caught.value.hint) == (str(above), f"chmod go-w {above}")
+    for mode in (0o1757, 0o755):
+        above.chmod(mode)
+        load(above / "policy.d")
+
+
 def test_a_file_of_somebody_else_is_refused_and_ones_own_is_read(folder: Path) -> None:
     file = write_policy(folder, _GOOD)
     stranger = os.getuid() + 4242
-    with pytest.raises(PolicyError, match=f"belongs to uid {os.getuid()}, not to {stranger}"):
+    with pytest.raises(PolicyError, match=rf"belongs to uid {os.getuid()}, not to (0 or )?{stranger}"):
         load_policy([folder], owner_uids=frozenset((stranger,)))
     assert verdict(load(folder), "ls").rules[0].file == str(file)
 
