@@ -1,12 +1,15 @@
 """aiosd: every room built once, by hand, in order; and the daemon's life: ready, reload, idle, stop."""
 
 import asyncio
+import fcntl
+import functools
 import gc
 import logging
 import os
 import signal
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 from aiohttp import web
 
@@ -38,14 +41,17 @@ _IDLE_CHECK_S = 1.0
 async def run_daemon(places: Places, listener: socket.socket, guard: GuardProcess | None) -> None:
     """Serve until idle or told to stop. Raises AiosError when it cannot begin. `guard` is a standalone daemon's own."""
     manager = Manager()
+    held = -1
     try:
         if guard:  # whoever started it reads what it says
-            begun: Loaded | None = _load(standalone=True)
+            begun: tuple[Loaded, int] | None = _load(standalone=True), _hold(places.state_dir)
         else:
-            begun = await begin(listener, _attempt, expected=CannotBeginError, refuse=refuse, manager=manager)
+            attempt = functools.partial(_attempt, places.state_dir)
+            begun = await begin(listener, attempt, expected=CannotBeginError, refuse=refuse, manager=manager)
         if begun is None:
             return
-        live = Live(begun)
+        loaded, held = begun
+        live = Live(loaded)
         models = Catalog(lambda: live.config, find_keys(os.environ, standalone=guard is not None), BuiltinModel())
         transcripts = Transcripts(places.state_dir / "users")
         logins = Logins(places.state_dir / "logins", transcripts)
@@ -75,17 +81,35 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
             os.unlink(places.guard_socket)
         if places.made_socket:
             os.unlink(places.api_socket)
+        if held >= 0:
+            os.close(held)
 
 
 def _load(*, standalone: bool) -> Loaded:
     return load_config(config_folders(os.environ, standalone=standalone), os.environ, standalone=standalone)
 
 
-async def _attempt() -> Loaded:
+async def _attempt(state_dir: Path) -> tuple[Loaded, int]:
     try:
-        return _load(standalone=False)
+        loaded = _load(standalone=False)
     except AiosError as exc:
         raise CannotBeginError(f"{exc.message}; {exc.hint}") from exc
+    return loaded, _hold(state_dir)
+
+
+def _hold(folder: Path) -> int:
+    """A descriptor that keeps other daemons out of the state until it is closed, whatever ends this one.
+
+    Two would each go on with the turns that wait there. Source: flock(2).
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(descriptor)
+        raise CannotBeginError(f"{folder}: another daemon keeps its sessions there; stop one of the two") from exc
+    return descriptor
 
 
 def find_keys(environment: Mapping[str, str], *, standalone: bool) -> Keys:

@@ -5,6 +5,7 @@ the log's folder, made at the first start, 0600. `audit.head` there holds number
 with the same key, so that cutting off the end of the log shows.
 """
 
+import errno
 import hashlib
 import hmac
 import os
@@ -67,12 +68,26 @@ def _load_key(path: Path) -> bytes:
         key = path.read_bytes()
     except FileNotFoundError:
         key = secrets.token_bytes(_KEY_BYTES)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(fd, key)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _write_whole(path, key)
     if len(key) < _KEY_BYTES:
         raise ChainError(f"{path}: the key of the record has fewer than {_KEY_BYTES} bytes; restore it")
     return key
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a new file that is there whole or not at all, though the disk is full or the power cut. Raises OSError."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.write(fd, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    new.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

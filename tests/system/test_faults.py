@@ -6,14 +6,16 @@ tests/system/test_power.py does, on a kernel of its own.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.system.command import CompletedGuest
 from tests.system.guest import Guest
 
+_LOOKS = "$ cat /etc/hostname"
 _UNITS = ("aiosd.service", "aios-guard.service")
 _SOCKETS = {"aiosd.service": "/run/aios/aiosd.sock", "aios-guard.service": "/run/aios/guard.sock"}
 # Opens COUNT connections, says how many there are, and holds them until its input ends.
@@ -34,7 +36,7 @@ sys.stdin.read()
 """
 # Asks COUNT times at once; prints how many answers of each kind there were.
 _CROWD = """\
-import collections, resource, selectors, socket, sys
+import collections, json, resource, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 crowd = []
 for _ in range(int(sys.argv[2])):
@@ -52,7 +54,21 @@ for one in crowd:
         said["silence"] += 1
     except ConnectionError:
         said["closed"] += 1
-print(dict(said))
+print(json.dumps(said))
+"""
+
+
+# Starts a daemon as systemd would, on a socket of its own.
+_WITH_SOCKET = """\
+import os, socket, sys
+path, name, command = sys.argv[1:]
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=name)
+os.execv(command, [command])
 """
 
 
@@ -150,20 +166,14 @@ def test_a_killed_guard_takes_its_command_along_and_the_next_one_records_that(ma
 
 @pytest.mark.parametrize("unit", _UNITS)
 def test_out_of_descriptors_it_stays_and_serves_again(machine: Guest, unit: str) -> None:
-    machine.put("/root/hold.py", _HOLDER, mode=0o644)
-    machine.enter(["cp", "/root/hold.py", "/srv/hold.py"])
+    machine.put("/srv/hold.py", _HOLDER)
     with _drop_in(machine, unit, "LimitNOFILE=48"):
-        holders = [
-            machine.start(["python3", "/srv/hold.py", _SOCKETS[unit], "60"], user=user) for user in ("carol", "alice")
-        ]
-        for holder in holders:
-            holder.expect(r"held \d+")
-        seen = machine.unit(unit)
-        assert (seen["ActiveState"], seen["NRestarts"]) == ("active", "0")
-        for holder in holders:
-            holder.end_of_input()
-            holder.wait()
-            holder.kill()
+        with ExitStack() as stack:
+            for user in ("carol", "alice"):
+                command = ["python3", "/srv/hold.py", _SOCKETS[unit], "60"]
+                stack.enter_context(machine.start(command, user=user)).expect(r"held \d+")
+            seen = machine.unit(unit)
+            assert (seen["ActiveState"], seen["NRestarts"]) == ("active", "0")
         machine.wait_for(lambda: _ask(machine).stdout == "No unit has failed.\n")
         assert machine.unit(unit)["NRestarts"] == "0"
 
@@ -182,14 +192,19 @@ def test_out_of_disk_nothing_runs_that_is_not_recorded(machine: Guest, unit: str
     try:
         number = _propose(machine, path)
         machine.enter(["sh", "-c", f"cat /dev/zero >{folder}/full 2>/dev/null || true"])
-        machine.run(["aios", "approve", "--yes", number], user="bob", check=False)
-        refused = _ask(machine, "$ cat /etc/hostname")
+        answered = 0
         if unit == "aios-guard.service":
-            assert (refused.status != 0, "testbed" in refused.stdout) == (True, False), refused
+            # The page that the record ends in takes some more.
+            while _ask(machine, _LOOKS).stdout == "testbed\n":
+                answered += 1
+                assert answered < 100
+        machine.run(["aios", "approve", "--yes", number], user="bob", check=False)
+        if unit == "aios-guard.service":
             assert _times_run(machine, path) == 0
         machine.enter(["rm", f"{folder}/full"])
         machine.wait_for(lambda: _ask(machine).stdout == "No unit has failed.\n")
         assert [kind for kind, _ in _kinds(machine, path)].count("done") == _times_run(machine, path) <= 1
+        assert [kind for kind, _ in _kinds(machine, "cat /etc/hostname")].count("decided") >= answered
         assert machine.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
     finally:
         machine.enter(["systemctl", "stop", "aiosd.service", "aios-guard.service"])
@@ -214,13 +229,27 @@ def test_when_the_journal_is_restarted_the_record_goes_on_in_it(machine: Guest, 
     )
 
 
-def test_a_second_guard_says_so_and_leaves_the_first_alone(machine: Guest) -> None:
-    before = machine.unit("aios-guard.service")["MainPID"]
-    second = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--socket-property=ListenStream=/run/two.sock"]
-    del second[-1]
-    done = machine.enter([*second, "/usr/lib/aios/aios-guard", "--run-dir", "/run/two"], check=False)
-    assert done.status != 0
-    assert machine.unit("aios-guard.service")["MainPID"] == before
+@pytest.mark.parametrize(("unit", "name", "user", "words"), [
+    ("aios-guard.service", "guard", "root", "/var/lib/aios-guard/audit: another guard writes this record"),
+    ("aiosd.service", "api", "aios", "/var/lib/aios: another daemon keeps its sessions there"),
+])  # fmt: skip
+def test_a_second_daemon_says_so_and_leaves_the_first_alone(
+    machine: Guest, unit: str, name: str, user: str, words: str
+) -> None:
+    _ask(machine)
+    before = machine.unit(unit)["MainPID"]
+    command = machine.unit(unit)["ExecStart"].partition("path=")[2].split()[0]
+    groups = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    socket = f"/run/two-{name}/socket"
+    machine.enter(["install", "-d", "-o", user, f"/run/two-{name}"])
+    with machine.start([*groups, "python3", "-c", _WITH_SOCKET, socket, name, command]) as second:
+        path = f"/home/bob/two-{unit}"
+        number = _propose(machine, path)
+        machine.wait_for(lambda: words in second.stderr())
+        machine.run(["aios", "approve", "--yes", number], user="bob")
+        machine.wait_for(lambda: _times_run(machine, path) == 1)
+    assert machine.unit(unit)["MainPID"] == before
+    assert [kind for kind, _ in _kinds(machine, path)].count("done") == 1
 
 
 @pytest.mark.parametrize(("path", "spoil", "mend"), [
@@ -265,15 +294,16 @@ def test_a_thousand_connections_at_its_start_are_all_answered(machine: Guest) ->
     machine.put("/srv/crowd.py", _CROWD)
     sessions = machine.run(["aios", "sessions"], user="bob").stdout
     machine.enter(["systemctl", "stop", "aiosd.service", "aios-guard.service"])
-    crowds = [
-        machine.start(["python3", "/srv/crowd.py", _SOCKETS["aiosd.service"], "250"], user=user)
-        for user in ("alice", "bob", "carol", "root")
-    ]
-    said: dict[str, int] = {}
-    for crowd in crowds:
-        for kind, count in json.loads(crowd.expect(r"\{.*\}")[0].replace("'", '"')).items():
-            said[kind] = said.get(kind, 0) + count
-        crowd.kill()
+    said: Counter[str] = Counter()
+    with ExitStack() as stack:
+        crowds = [
+            stack.enter_context(
+                machine.start(["python3", "/srv/crowd.py", _SOCKETS["aiosd.service"], "250"], user=user)
+            )
+            for user in ("alice", "bob", "carol", "root")
+        ]
+        for crowd in crowds:
+            said += Counter(json.loads(crowd.expect(r"\{.*\}")[0]))
     assert sum(said.values()) == 1000
     assert set(said) <= {"200", "429", "503"}, said
     assert said["200"] >= 1

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -206,6 +208,24 @@ def test_a_log_by_another_key_is_altered_from_its_first_line_on(folder: Path) ->
         AuditLog(folder)
     key.write_bytes(whole)
     assert _verify(folder) == []
+
+
+def test_a_disk_that_is_full_when_the_key_is_made_leaves_no_half_of_it(tmp_path: Path) -> None:
+    # A file size of 0 refuses the write as a full disk does.
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from aiosd.audit.log import AuditLog\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "AuditLog(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "audit")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "File too large" in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "audit.key").exists()
+    with _opened(tmp_path / "audit") as log:
+        log.append(Stopped(reason="signal"))
+        assert log.verify() == []
+    assert (tmp_path / "audit.key").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "audit.key.new").exists()
 
 
 def test_the_key_is_the_credential_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
