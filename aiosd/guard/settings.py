@@ -24,7 +24,8 @@ class GuardSettings:
     observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
     `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
     the system ends after so long without a connection, action or question (its socket starts it again); members of
-    `admin_groups` approve what runs as root, by authenticating each time. The `command_` keys bound one command:
+    `admin_groups` approve what runs as root, by authenticating each time, and see the observations.
+    The `command_` keys bound one command:
     memory and the largest file it may write in MiB, processes at once, seconds of processor time, open files of a
     process, and its weight beside others for processor and disk (1 to 10000). Below `least_landlock` of the kernel
     nothing is confined, and so nothing runs.
