@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aiosd.cli.progress import Progress
+
 _MAX_INPUT = 1024 * 1024
 _CALL = "› ".encode()  # how a note begins that tells of a call
 
@@ -118,7 +120,10 @@ class Turn:
 
     def follow(self) -> int:
         """Print frames until the last; the exit status in it."""
+        progress = self._show_progress() if self._dim else None
         for tag, content in self._frames():
+            if progress:
+                progress.clear()
             if tag == frames.TEXT:
                 write_all(1, content)
                 self.said += content
@@ -131,6 +136,8 @@ class Turn:
             elif tag == frames.NOTE:
                 if content.startswith(_CALL):
                     self.said = b""
+                    if progress:
+                        progress.status = content[len(_CALL) :]
                 note = render_note(content)
                 write_all(2, b"\x1b[2m%s\x1b[0m\n" % note if self._dim else note + b"\n")
             elif tag == frames.SESSION:
@@ -143,7 +150,17 @@ class Turn:
                 if not self._at_line_start:
                     write_all(1, b"\n")
                 return int(content)
+            if progress:
+                progress.may_draw = self._at_line_start
         raise self.lost()
+
+    def _show_progress(self) -> Progress:
+        """Say how long it takes, from now on."""
+        from aiosd.cli.progress import Progress
+
+        progress = Progress()
+        self._answer.waiting = progress.wait
+        return progress
 
     def follow_json(self) -> int:
         """Print the events as they are, until the last."""

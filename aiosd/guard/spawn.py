@@ -12,7 +12,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD")
 _LISTENER_FD, _LIFELINE_FD = 3, 4
+
+
+def _is_ours_alone(name: str) -> bool:
+    """Whether a variable is not for the guard: sockets and notifications of aiosd's own, and keys of models."""
+    return name.startswith(("LISTEN_", "NOTIFY_")) or any(word in name.upper() for word in _SECRET_WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,7 @@ class GuardProcess:
             *("--run-dir", self._places.run_dir, "--state-dir", self._places.state_dir),
             *("--api-socket", self._places.api_socket),
         ]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("LISTEN_", "NOTIFY_"))}
+        environment = {name: value for name, value in os.environ.items() if not _is_ours_alone(name)}
         high = [os.dup(descriptor) for descriptor in (self.listener.fileno(), self._lifeline)]
         try:
             self.pid = os.posix_spawn(

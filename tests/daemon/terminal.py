@@ -54,8 +54,8 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """What was written so far, as lines."""
-        return self.raw.replace("\r\n", "\n")
+        """What was written so far, as lines, without the one that is rewritten."""
+        return re.sub(r"\r\x1b\[K[^\r\n\x1b]*|\r\x1b\[2K", "", self.raw.replace("\r\n", "\n"))
 
     @property
     def plain(self) -> str:

@@ -1,6 +1,7 @@
 """`aios ask` with what goes along, how it answers, and how far it may go."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pytest
 from tests.daemon.cards import own_folder
 from tests.daemon.conftest import MakeDaemon
 from tests.daemon.harness import ROOT, Daemon
+from tests.daemon.terminal import on_terminal
 from tests.doubles.provider import COMPLETIONS, MESSAGES, Call, Say, ScriptedProvider
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -160,3 +162,18 @@ def test_once_text_of_others_was_read_what_would_be_announced_is_asked_about(
         (decided,) = [event["verdict"] for event in events if event["type"] == "decision"]
         assert (decided["tier"] == "require_approval") is (asked and bool(given))
         assert ("Text from elsewhere was read" in decided["reason"]) is (asked and bool(given))
+
+
+def test_a_turn_that_takes_its_time_says_so_on_a_terminal_and_takes_it_back(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    with on_terminal(daemon, "ask", "run `sleep 2`", separate=True) as terminal:
+        assert terminal.end() == 0
+        drawn = re.findall(r"\r\x1b\[K. \d+ s  ([^\r]*)", terminal.raw)
+        assert drawn
+        assert drawn[-1] == "sleep 2"
+        assert terminal.raw.rstrip("\n").count("\r\x1b[2K") >= 1
+        assert "\r\x1b[K" not in terminal.screen
+    assert "\x1b" not in terminal.out
+    with on_terminal(daemon, "ask", "run `sleep 1.5`", separate=True, environment={"NO_COLOR": "1"}) as terminal:
+        assert terminal.end() == 0
+        assert "\x1b" not in terminal.raw

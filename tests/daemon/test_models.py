@@ -5,13 +5,14 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.daemon.cards import own_folder
 from tests.daemon.conftest import MakeDaemon
-from tests.daemon.harness import ROOT, Daemon, _becoming, wait_until
+from tests.daemon.harness import ROOT, Daemon, _becoming, guard_pid, wait_until
 from tests.daemon.people import default_person
 from tests.doubles.provider import COMPLETIONS, MESSAGES, Call, Say, ScriptedProvider, complaint
 
@@ -142,6 +143,9 @@ def test_a_standalone_daemon_knows_the_variables_of_other_programs_and_no_comman
     assert _said(events) == "No key there."
     first = provider.asked[0]
     assert (first.headers["authorization"], first.body["model"]) == ("Bearer sk-test-0123456789", "theirs")
+    guard = Path(f"/proc/{guard_pid(daemon)}/environ").read_bytes()
+    assert b"XDG_STATE_HOME=" in guard
+    assert b"sk-test" not in guard
     output = "".join(event["text"] for event in _of(events, "output"))
     assert "PATH=" in output
     assert "OPENAI" not in output
