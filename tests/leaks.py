@@ -79,7 +79,7 @@ def _held() -> set[str]:
             what = os.readlink(f"/proc/self/fd/{name}")
             if not what.startswith(f"/proc/{os.getpid()}/"):  # what the process watches of itself all its life
                 held.add(f"descriptor {name} of {what}")
-    own = (f"{tempfile.gettempdir()}/aios-", f"{tempfile.gettempdir()}/pytest-")
+    own = f"{tempfile.gettempdir()}/aios-{os.getpid()}-"
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     return held | {f"mount {place}" for line in lines if (place := line.split()[4]).startswith(own)}
 

@@ -385,7 +385,7 @@ def guard_pid(daemon: Daemon) -> int:
 
 def make_folder() -> Path:
     """A folder that others may look into, with a short path (a socket's is at most 107 bytes)."""
-    folder = Path(tempfile.mkdtemp(prefix="aios-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"aios-{os.getpid()}-", dir="/tmp"))
     folder.chmod(0o755)
     (folder / "run").mkdir()
     (folder / "state").mkdir()

@@ -25,7 +25,7 @@ def host() -> HostFacts:
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A folder of the person who is confined, in a place that others may look into."""
-    folder = Path(tempfile.mkdtemp(prefix="aios-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"aios-{os.getpid()}-", dir="/tmp"))
     os.chown(folder, default_person(), -1)
     folder.chmod(0o755)
     yield folder
