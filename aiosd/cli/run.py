@@ -48,6 +48,8 @@ def run(options: dict[str, str], operands: list[str]) -> int:
         if not options["timeout"].isdigit():
             raise UsageError("--timeout needs a whole number of seconds", "run")
         proposal["timeout_s"] = int(options["timeout"])
+    if "background" in options:
+        proposal["background"] = True
     if "stdin" in options:
         proposal["input"] = _read_input()
     try:
@@ -82,5 +84,7 @@ def _follow(proposal: dict[str, Any], *, inline: bool) -> int:
                     write_all(2, f"aios: {event['outcome']}: {escape(event['reason'])}\n".encode())
                 if event["truncated"]:
                     write_all(2, b"aios: what was written beyond guard.output_bytes is not shown\n")
+                if event.get("job") and event["status"] >= 0:
+                    write_all(1, f"{event['job']}\n".encode())
                 status = event["status"] if event["status"] >= 0 else _STATUSES.get(event["outcome"], exits.BROKEN)
     return status

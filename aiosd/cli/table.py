@@ -48,8 +48,23 @@ VERBS = (
             ),
             ("-t", "--timeout", "SECONDS", "how long it may take, at most what is configured"),
             ("-i", "--stdin", "", "let it read what comes on standard input"),
+            ("-b", "--background", "", "begin it and print its number; see aios jobs"),
         ),
     ),
+    ("jobs", "", "List your commands in the background.", ()),
+    (
+        "job output",
+        "ID",
+        "Print what a command in the background has written.",
+        (("", "--grep", "TEXT", "its lines that hold this, with their numbers"),),
+    ),
+    (
+        "job wait",
+        "ID",
+        "Wait until a command in the background has ended; its exit status.",
+        (("-t", "--timeout", "SECONDS", "no longer than this"),),
+    ),
+    ("job kill", "ID", "End a command in the background.", ()),
     ("chat", "", "Talk at the terminal: /help there tells more.", CHAT_OPTIONS),
     (
         "sessions",

@@ -64,6 +64,10 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             from aiosd.cli.run import run
 
             return run(options, operands)
+        case "jobs" | "job output" | "job wait" | "job kill":
+            from aiosd.cli import jobs
+
+            return jobs.run(name, options, operands)
         case "policy import":
             from aiosd.cli.folders import import_folders
 

@@ -28,6 +28,7 @@ from aiosd.guard.bus import BusProxy
 from aiosd.guard.door import Door
 from aiosd.guard.host import find_host
 from aiosd.guard.identity import ClientSockets
+from aiosd.guard.jobs import Jobs
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
@@ -165,8 +166,10 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 running=running,
                 root=bool(root),
             )
+            jobs = Jobs(door, background)
             service = Service(
                 door=door,
+                jobs=jobs,
                 sessions=Sessions(),
                 approvals=approvals,
                 ledger=ledger,
@@ -195,6 +198,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             serving.cancel()
             await asyncio.wait({serving})
             asking.close()
+            jobs.close()
             await workers.close()
     finally:
         await bus.close()

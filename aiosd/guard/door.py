@@ -222,6 +222,8 @@ class Door:
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
         """Run what was allowed, and record its end, whatever that is."""
         ended = Ended(outcome=Outcome.CANCELLED, reason="interrupted")
+        if request.begun:
+            request.begun()
         environment = self._environment(request.session, profiles[0])
         try:
             if isinstance(request.action, ObserveAction):
@@ -244,6 +246,7 @@ class Door:
                     tell=tell,
                     content=request.content,
                     egress=request.egress,
+                    alone=request.background,
                 )
             else:
                 ended = await self._runner.run_shell(
@@ -256,6 +259,7 @@ class Door:
                     tell=tell,
                     content=request.content,
                     egress=request.egress,
+                    alone=request.background,
                 )
         finally:
             reason = self._record_end(request, verdict, ended)

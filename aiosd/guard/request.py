@@ -2,6 +2,7 @@
 
 import posixpath
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aiosd.audit.records import Decided, Decision, digest_text
@@ -36,6 +37,8 @@ class Request:
     proposer: socket.socket | None = None
     profile: str = ""
     egress: int = -1
+    background: bool = False
+    begun: Callable[[], None] | None = None
     most: Tier | None = None
     careful: bool = False
 

@@ -37,6 +37,7 @@ _CHUNK = 64 * 1024
 _DRAIN_S = 5.0
 _LOOK_S = 20
 _MAX_COMPLAINT = 8 * 1024
+JOB_OUTPUT_BYTES = 64 * 1024 * 1024  # of a command in the background, which goes to a file
 # They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
 _ASK_AGAIN = frozenset({"pacman", "apt", "apt-get"})
@@ -96,6 +97,7 @@ class Runner:
         tell: Tell,
         content: bytes = b"",
         egress: int = -1,
+        alone: bool = False,
     ) -> Ended:
         """Run a recognised line, each pipeline in the session's worker for its view. The status is the last one's."""
         why = _Why(profiles[0], self._workers.folders, session.identity.home, cwd)
@@ -105,14 +107,14 @@ class Runner:
             for pipeline, profile in zip(program.pipelines, profiles, strict=True):
                 if _skips(pipeline.joiner, status):
                     continue
-                async with self._open(session, profile, cwd=cwd, egress=egress) as link:
+                async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                     # The view of the bus holds no working directory; what is asked there does not depend on one.
                     where = "/" if link.profile.sees_white_list else cwd
                     status = await link.run(("run", render_stages(pipeline), where, environment), fds)
                     why.over_memory = why.over_memory or link.over_memory
             return status
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why)
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone)
 
     async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
         """The lines that `program`, of ours, prints in the session's closed view; none where it cannot look."""
@@ -144,6 +146,7 @@ class Runner:
         tell: Tell,
         content: bytes = b"",
         egress: int = -1,
+        alone: bool = False,
     ) -> Ended:
         """Run a line that may change something: a plain command as its argv, else exactly its bytes under bash."""
         argv = (verdict.program and verdict.program.plain_argv()) or (*_SHELL, verdict.line)
@@ -156,12 +159,13 @@ class Runner:
             if profile.name is ProfileName.ROOT:
                 with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
                     return await self._as_root().run(argv, unit, cwd=cwd, environment=environment, fds=fds)
-            async with self._open(session, profile, cwd=cwd, egress=egress) as link:
+            async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                 status = await link.run(packet, fds)
                 why.over_memory = link.over_memory
                 return status
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content or answers, why=why)
+        content = content or answers
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone)
 
     async def run_tool(
         self,
@@ -211,14 +215,21 @@ class Runner:
 
     @asynccontextmanager
     async def _open(
-        self, session: GuardSession, profile: Profile, *, cwd: str = "/", tool: bool = False, egress: int = -1
+        self,
+        session: GuardSession,
+        profile: Profile,
+        *,
+        cwd: str = "/",
+        tool: bool = False,
+        egress: int = -1,
+        alone: bool = False,
     ) -> AsyncIterator[Link]:
         if Facet.BUS in profile.facets and not runs_systemd():
             # There is nothing to see, which the closed view shows truthfully: systemctl says so itself.
             profile = replace(profile, facets=profile.facets - {Facet.BUS})
         elif Facet.BUS in profile.facets:
             self._workers.use_bus_proxy(await self._bus.path())
-        if profile.name is ProfileName.READ_ONLY:
+        if profile.name is ProfileName.READ_ONLY and not alone:
             opened = self._workers.warm(session.id, session.identity, profile)
         else:
             opened = self._workers.fresh(session.identity, profile, cwd=cwd, tool=tool)
@@ -236,10 +247,12 @@ class Runner:
         tell: Tell,
         content: bytes = b"",
         why: "_Why | None" = None,
+        alone: bool = False,
     ) -> Ended:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        output = _Output(self._live.now.output_bytes, tell)
+        most = JOB_OUTPUT_BYTES if alone else self._live.now.output_bytes
+        output = _Output(most, tell)
         try:
             status = await self._act(act, output, timeout_s, content)
             reason = why.explain(output.complaint, self._live.now.limits.memory_mib) if status and why else ""
@@ -255,7 +268,7 @@ class Runner:
             ended,
             duration_ms=round((loop.time() - began) * 1000),
             output_bytes=output.total,
-            truncated=output.total > self._live.now.output_bytes,
+            truncated=output.total > most,
         )
 
     async def _act(

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import pwd
+from dataclasses import replace
 from pathlib import Path
 
 from aiosd import __version__
@@ -17,6 +18,8 @@ from aiosd.guard.connections import parse_connected
 from aiosd.guard.diagnose import diagnose
 from aiosd.guard.door import Door
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, load_identity, load_principal
+from aiosd.guard.job_calls import JobCalls
+from aiosd.guard.jobs import Jobs, Tell, TooManyJobsError
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
@@ -60,6 +63,7 @@ class Service:
         ledger: Ledger,
         leases: Leases,
         running: Running,
+        jobs: Jobs,
         workers: Workers,
         clients: ClientSockets,
         live: LiveSettings,
@@ -72,6 +76,7 @@ class Service:
         self._ledger = ledger
         self._workers = workers
         self._orders = Orders(running=running, approvals=approvals, leases=leases, ledger=ledger, live=live)
+        self._jobs, self._job_calls = jobs, JobCalls(jobs, agent_uid)
         self._clients = clients
         self._live = live
         self._agent_uid = agent_uid
@@ -96,6 +101,7 @@ class Service:
                 "Ping": self._ping,
                 "Diagnose": self._diagnose,
                 **self._orders.methods(),
+                **self._job_calls.methods(),
             },
             streaming=frozenset({"Execute", "Invoke", "Observe"}),
         )
@@ -154,7 +160,10 @@ class Service:
             arguments=arguments,
             content=content,
             timeout_s=call.optional_integer(
-                "timeout_s", default=settings.timeout_s, least=1, most=settings.max_timeout_s
+                "timeout_s",
+                default=settings.timeout_s,
+                least=1,
+                most=max(settings.max_timeout_s, settings.job_s if call.flag("background") else 0),
             ),
             wait_s=call.optional_integer("wait_s", default=0, least=0, most=86_400),
             claim=call.optional_text("claim", limit=2000),
@@ -168,11 +177,24 @@ class Service:
         async def tell(event: JsonObject) -> None:
             await call.reply(event, continues=True)
 
+        if call.flag("background"):
+            await self._begin_job(call, request, tell)
+            return
         try:
             result = await self._door.execute(request, tell)
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
         await call.reply(_render_result(result))
+
+    async def _begin_job(self, call: Call, request: Request, tell: Tell) -> None:
+        longest = self._live.now.job_s
+        request = replace(request, timeout_s=call.optional_integer("timeout_s", default=longest, least=1, most=longest))
+        try:
+            job = await self._jobs.start(request, tell)
+        except TooManyJobsError as exc:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason=str(exc)) from exc
+        result = job.result or Result(outcome="done", status=0, cwd=request.cwd)
+        await call.reply({**_render_result(result), "job": job.id})
 
     async def _observe(self, call: Call) -> None:
         action = ObserveAction(what=call.text("what"), name=call.optional_text("name", limit=255))

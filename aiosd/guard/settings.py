@@ -28,7 +28,7 @@ class GuardSettings:
     The `command_` keys bound one command:
     memory and the largest file it may write in MiB, processes at once, seconds of processor time, open files of a
     process, and its weight beside others for processor and disk (1 to 10000). Below `least_landlock` of the kernel
-    nothing is confined, and so nothing runs.
+    nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take.
     """
 
     timeout_s: int = 60
@@ -51,6 +51,7 @@ class GuardSettings:
     command_cpu_weight: int = 100
     command_io_weight: int = 100
     least_landlock: int = 0
+    job_s: int = 28_800
 
     @property
     def limits(self) -> Limits:

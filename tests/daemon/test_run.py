@@ -16,8 +16,8 @@ import pytest
 
 from aiosd.sandbox.landlock import read_abi
 from tests.daemon.conftest import MakeDaemon
-from tests.daemon.harness import Daemon
-from tests.daemon.people import default_person, needs_root
+from tests.daemon.harness import Daemon, processes_with, wait_until
+from tests.daemon.people import OTHER, default_person, needs_root
 
 POLICY = """
 [[rule]]
@@ -261,3 +261,57 @@ def test_what_is_done_in_an_audited_folder_is_marked(
     marked = [rule for rule in decided["rules"] if rule.startswith("audit ")]
     assert len(marked) == watched
     assert all(rule.endswith(f":1 folder {work}/free (books)") for rule in marked)
+
+
+def test_a_job_goes_on_after_who_began_it_and_is_read_waited_for_and_ended(daemon: Daemon, work: Path) -> None:
+    loud = "echo first; echo second >&2; until test -e $PWD/free/go; do sleep 0.05; done; seq 3; exit 5"
+    status, job, _err = run(daemon, work, "-b", "-p", "read-only", "--", loud)
+    job = job.strip()
+    assert (status, len(job)) == (0, 8)
+    assert daemon.aios("run", "echo", "meanwhile").out == "meanwhile\n"
+    wait_until(lambda: "second" in daemon.aios("job", "output", job).out, "its first words")
+    assert daemon.aios("jobs").out.split()[:3:2] == [job, "running"]
+    assert daemon.aios("job", "wait", "-t", "0", job).status == 124
+    (work / "free/go").touch()
+    waited = daemon.aios("job", "wait", job)
+    assert (waited.status, waited.err) == (5, "failed (5)\n")
+    assert sorted(daemon.aios("job", "output", job).out.split()) == ["1", "2", "3", "first", "second"]
+    assert daemon.aios("job", "output", "--grep", "con", job).out in ("1:second\n", "2:second\n")
+    assert daemon.aios("job", "output", "--grep", "absent", job).status == 1
+    done = [record for record in daemon.records() if record["kind"] == "done" and record["status"] == 5]
+    assert len(done) == 1
+
+
+def test_a_job_is_ended_by_its_owner_and_by_nobody_else(daemon: Daemon, work: Path) -> None:
+    mark = "54321.6"
+    job = run(daemon, work, "-b", "--", "sleep", mark)[1].strip()
+    wait_until(lambda: len(processes_with(mark)) == 1, "it to run")
+    if os.geteuid() == 0:
+        for words in (("kill", job), ("output", job), ("wait", job)):
+            refused = daemon.aios("job", *words, uid=OTHER)
+            assert (refused.status, refused.err) == (65, f"aios: there is no job {job} of yours\n")
+        assert daemon.aios("jobs", uid=OTHER).out == ""
+    assert len(processes_with(mark)) == 1
+    assert daemon.aios("job", "kill", job).err == "cancelled: ended by a person\n"
+    assert processes_with(mark) == []
+    assert "cancelled" in daemon.aios("jobs").out
+
+
+def test_a_job_that_is_denied_is_none(daemon: Daemon, work: Path) -> None:
+    status, out, err = run(daemon, work, "-b", "--", "rm", "-rf", "/")
+    assert (status, out) == (77, "")
+    assert "aios: denied: " in err
+
+
+def test_no_more_jobs_run_than_may(daemon: Daemon, work: Path) -> None:
+    jobs = [run(daemon, work, "-b", "--", "sleep", "600") for _ in range(17)]
+    assert [status for status, _out, _err in jobs] == [0] * 16 + [77]
+    assert "16 jobs of yours run already" in jobs[-1][2]
+    assert daemon.aios("job", "kill", jobs[0][1].strip()).status == 0
+    assert run(daemon, work, "-b", "--", "sleep", "600")[0] == 0
+
+
+def test_guard_job_s_is_how_long_a_job_takes_at_most(make_daemon: MakeDaemon, work: Path) -> None:
+    daemon = make_daemon(config="[guard]\njob_s = 1\n")
+    job = run(daemon, work, "-b", "--", "sleep", "600")[1].strip()
+    assert daemon.aios("job", "wait", job).err == "timed_out: ended after 1 s\n"
