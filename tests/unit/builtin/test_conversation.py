@@ -193,7 +193,7 @@ QUESTIONS = tuple(intent.example["en"] for intent in load_knowledge().intents.va
 
 OUTCOMES: tuple[Outcome, ...] = ("done", "failed", "denied", "unanswered", "timed_out", "cancelled", "refused")
 TEXTS = (
-    "", "\n", "\x00\x1b[2J garbage {x} %s\n", "[stderr]\n", "0 0 0 0 0 0 0\n" * 50, "{" * 3000, "[", "[denied: ]",
+    "", "\x00\x1b[2J garbage {x} %s\n", "[stderr]\n", "0 0 0 0 0 0 0\n" * 50, "[denied: ]",
 )  # fmt: skip
 
 

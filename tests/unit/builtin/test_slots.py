@@ -1,10 +1,13 @@
 """What a person names is data: one quoted word on the command line, or not understood. Exact commands stay exact."""
 
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from aiosd.model.builtin.intents import load_knowledge
+from aiosd.model.builtin.intents import SlotSpec, load_knowledge
+from aiosd.model.builtin.slots import fill_slot
 from aiosd.model.builtin.understand import NotUnderstood, Understood, understand
 from tests.unit.builtin.conversation import ask, printing, real
 
@@ -162,3 +165,21 @@ async def test_the_line_below_a_command_is_never_run() -> None:
         "About                     For example\n"
         "run exactly this command  run: ls -l /tmp\n"
     )
+
+
+HOSTILE = (
+    "a b", "$(touch x)", "`touch x`", "a;touch x", "a'b\"c;touch x", "~/a b", "*", "-rf", "a|touch x", "&", ">x",
+    "日本 語", "${IFS}", "a\ttouch x", "!x", "{a,b}", "#x", "\\",
+)  # fmt: skip
+
+
+def test_whatever_fills_a_slot_is_one_word_to_bash(tmp_path: Path) -> None:
+    kinds = {slot.kind for intent in KNOWLEDGE.intents.values() for slot in intent.slots.values()} - {"command"}
+    words = [fill_slot(SlotSpec(kind=kind), text, KNOWLEDGE).quoted for kind in sorted(kinds) for text in HOSTILE]
+    script = "".join(f"set -- {word}; echo $#\n" for word in words)
+    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (ran.stdout.split(), ran.stderr) == (["1"] * len(words), "")
+    assert list(tmp_path.iterdir()) == []
+    # The twin: unquoted, they do more.
+    unquoted = subprocess.run(["bash", "-c", "set -- $(touch x)"], cwd=tmp_path, check=True)
+    assert (unquoted.returncode, [path.name for path in tmp_path.iterdir()]) == (0, ["x"])
