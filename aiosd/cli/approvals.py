@@ -29,7 +29,7 @@ _INDENT = 11
 _WRAPPED = "↳ "
 _QUESTION = "[y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): "
 # Just this command, here, in this session, at most 10 times.
-_OR_LEASE = "[y] yes, once   [l] yes, for 30 min   [n] no   [n REASON] no, and tell the model why   (no): "
+_OR_LEASE = "[y] yes, once  [l] yes, for 30 min  [n] no  [n REASON] no, and why  (no): "
 _AGENT_READY_S = 5.0
 
 

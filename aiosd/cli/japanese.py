@@ -20,8 +20,8 @@ JAPANESE = {
     "[y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): ": (
         "[y] 今回だけ許可   [n] 拒否   [n 理由] 拒否して理由をモデルに伝える   (拒否): "
     ),
-    "[y] yes, once   [l] yes, for 30 min   [n] no   [n REASON] no, and tell the model why   (no): ": (
-        "[y] 今回だけ許可   [l] 30分間許可   [n] 拒否   [n 理由] 拒否して理由をモデルに伝える   (拒否): "
+    "[y] yes, once  [l] yes, for 30 min  [n] no  [n REASON] no, and why  (no): ": (
+        "[y] 今回だけ許可  [l] 30分間許可  [n] 拒否  [n 理由] 理由を伝えて拒否  (拒否): "
     ),
     "approved": "許可しました",
     "denied": "拒否しました",

@@ -1,7 +1,9 @@
 """Models behind both wires: streaming, what a conversation becomes, and whatever can go wrong on the way."""
 
 import asyncio
+import socket
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -434,3 +436,26 @@ def test_which_addresses_are_this_machines(address: str, own: bool) -> None:
 
 def test_every_thread_of_the_double_ends() -> None:
     assert [each for each in threading.enumerate() if not each.daemon] == [threading.main_thread()]
+
+
+# What a table says ---------------------------------------------------------------------------------------------------
+
+
+async def test_how_much_a_model_reads_and_writes_is_as_configured(stage: Stage) -> None:
+    assert stage.model(context_tokens=9000, max_output_tokens=1000).info.context_tokens == 8000
+    stage.provider.says(Say(text="ok"))
+    await stage.ask(max_output_tokens=77)
+    body = stage.provider.asked[0].body
+    assert 77 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+
+
+async def test_a_connection_has_its_time_to_come_about(stage: Stage) -> None:
+    """A listener whose queue is full lets whoever else connects wait. Source: listen(2), tcp_abort_on_overflow."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(2):
+            queued = waiting.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        with pytest.raises(ModelUnavailableError, match="no connection came about in time"):
+            await stage.ask(base_url=url, connect_s=0.2, first_byte_s=20, retries=0)
