@@ -18,13 +18,15 @@ from aiosd.guard.drift import find_changed, looking_at
 from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
+from aiosd.guard.own import OwnPolicies
 from aiosd.guard.place import follow_cd
 from aiosd.guard.request import Request, Result, as_chosen, find_audited, render_decided
 from aiosd.guard.run import Ended, Runner, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
-from aiosd.policy import CommandAction, FileAction, Policy, Verdict
+from aiosd.policy import CommandAction, FileAction, Policy, PolicyError, Verdict
+from aiosd.policy.explain import denied
 from aiosd.policy.remedy import with_remedies
 from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import SandboxError
@@ -60,6 +62,7 @@ class Door:
         self._runner = runner
         self._live = live
         self._running = running
+        self._own = OwnPolicies(runner.read_file)
         self._root = root
         self.under_way = 0
         self.idle = asyncio.Event()
@@ -105,12 +108,16 @@ class Door:
         """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
         return self._asking.kept()
 
-    def judge(self, principal: Principal, action: CommandAction | FileAction) -> tuple[Verdict, str]:
+    async def judge(self, session: GuardSession, action: CommandAction | FileAction) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
+        principal = session.principal
+        try:
+            policy = await self._own.of(session, self._policy, anew=True)
+        except PolicyError as exc:
+            return denied("", f"your own rules cannot be used: {exc}"), ""
         if isinstance(action, CommandAction):
             action = follow_cd(action, principal.home)
-        verdict = self._policy.evaluate(action, principal)
-        verdict = with_remedies(self._policy, action, principal, verdict)
+        verdict = with_remedies(policy, action, principal, policy.evaluate(action, principal))
         try:
             run_as, profiles = self._confine(principal, action, verdict)
             return replace(verdict, run_as=run_as), profiles[0].describe()
@@ -143,7 +150,8 @@ class Door:
         return replace(result, cwd=action.cwd) if result.outcome in _RAN else result
 
     async def _execute(self, request: Request, tell: Tell) -> Result:
-        verdict = as_chosen(self._evaluate(request), request)
+        policy, verdict = await self._evaluate(request)
+        verdict = as_chosen(verdict, request)
         if why := self._running.why_stopped(request.session):
             return await self._refuse(request, verdict, why)
         try:
@@ -168,7 +176,7 @@ class Door:
                 request=request,
                 verdict=verdict,
                 confinement=confinement,
-                policy=self._policy.digest,
+                policy=policy.digest,
                 leasable=may_be_leased(verdict, request.action),
                 files=files,
             )
@@ -204,20 +212,26 @@ class Door:
 
     async def _why_drifted(self, asked: Asked, environment: tuple[tuple[str, str], ...]) -> str:
         """Why what was approved is not what would run now; "" where it is."""
-        if asked.policy != self._policy.digest:
+        policy, _verdict = await self._evaluate(asked.request)
+        if asked.policy != policy.digest:
             return "the policy has changed since this was shown; propose it again"
         now = await self._look(asked.request, asked.verdict, environment)
         changed = find_changed(asked.files, now)
         return f"{changed} has changed since this was shown; propose it again" if changed else ""
 
-    def _evaluate(self, request: Request) -> Verdict:
+    async def _evaluate(self, request: Request) -> tuple[Policy, Verdict]:
+        """The verdict, and the policy that gave it: the administrator's with what the session's person adds."""
         principal = request.session.principal
         if isinstance(request.action, ObserveAction):
-            return judge_observation(request.action, principal, self._live.now.admin_groups)
-        verdict = self._policy.evaluate(request.action, principal)
+            return self._policy, judge_observation(request.action, principal, self._live.now.admin_groups)
+        try:
+            policy = await self._own.of(request.session, self._policy)
+        except PolicyError as exc:
+            return self._policy, denied(request.text, f"your own rules cannot be used: {exc}")
+        verdict = policy.evaluate(request.action, principal)
         if request.careful and verdict.tier is Tier.NOTIFY:
-            return replace(verdict, tier=Tier.REQUIRE_APPROVAL, reason=f"{_CAREFUL} {verdict.reason}")
-        return verdict
+            return policy, replace(verdict, tier=Tier.REQUIRE_APPROVAL, reason=f"{_CAREFUL} {verdict.reason}")
+        return policy, verdict
 
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
         """Run what was allowed, and record its end, whatever that is."""

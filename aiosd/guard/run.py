@@ -118,6 +118,15 @@ class Runner:
 
     async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
         """The lines that `program`, of ours, prints in the session's closed view; none where it cannot look."""
+        return tuple(sorted((await self._show(session, program)).decode("utf-8", "surrogateescape").splitlines()))
+
+    async def read_file(self, session: GuardSession, path: str) -> bytes | None:
+        """A plain file as the session's user sees it; None where there is none."""
+        argv = tuple(Word(text=text) for text in ("head", "-c", "65537", "--", path))
+        return await self._show(session, Program(pipelines=(Pipeline(stages=(Simple(argv=argv),)),))) or None
+
+    async def _show(self, session: GuardSession, program: Program) -> bytes:
+        """What `program`, of ours, prints in the session's closed view."""
         said: list[bytes] = []
 
         async def tell(event: JsonObject) -> None:
@@ -131,8 +140,8 @@ class Runner:
             session, profiles, program, cwd="/", environment=environment, timeout_s=_LOOK_S, tell=tell
         )
         if ended.outcome not in (Outcome.DONE, Outcome.FAILED):
-            return ()
-        return tuple(sorted(b"".join(said).decode("utf-8", "surrogateescape").splitlines()))
+            return b""
+        return b"".join(said)
 
     async def run_shell(
         self,

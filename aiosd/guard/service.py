@@ -129,10 +129,11 @@ class Service:
         await self._workers.release(session.id)
 
     async def _evaluate(self, call: Call) -> None:
-        principal, _identity = await self._identify(call)
+        principal, identity = await self._identify(call)
+        session = GuardSession(id=SessionId(f"check {principal.uid}"), principal=principal, identity=identity)
         tool = call.optional_text("tool")
         action = _parse_file_action(call) if tool else _parse_command(call, cwd=call.optional_text("cwd") or "/")
-        verdict, confinement = self._door.judge(principal, action)
+        verdict, confinement = await self._door.judge(session, action)
         await call.reply({"verdict": render_verdict(verdict, confinement)})
 
     async def _execute(self, call: Call) -> None:
