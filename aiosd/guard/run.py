@@ -23,11 +23,12 @@ from aiosd.guard.root import RootUnits
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
+from aiosd.guard.stages import render_stages, skips
 from aiosd.guard.varlink import wait_readable
 from aiosd.guard.violations import explain_violation
 from aiosd.guard.workers import Workers
 from aiosd.policy.folders import Folders
-from aiosd.policy.program import DiscardTo, DuplicateTo, Joiner, Pipeline, Program, ReadFrom, Redirect, Simple, Word
+from aiosd.policy.program import Pipeline, Program, Simple, Word
 from aiosd.policy.verdict import Verdict
 from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
@@ -105,7 +106,7 @@ class Runner:
         async def act(fds: tuple[int, int, int]) -> int:
             status = 0
             for pipeline, profile in zip(program.pipelines, profiles, strict=True):
-                if _skips(pipeline.joiner, status):
+                if skips(pipeline.joiner, status):
                     continue
                 async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                     # The view of the bus holds no working directory; what is asked there does not depend on one.
@@ -369,33 +370,6 @@ def render_trouble(error: SandboxError | ProfileError) -> str:
     """Why there is no sandbox, and what to do."""
     remedy = find_remedy(str(error))
     return f"no sandbox: {error}{f'; {remedy}' if remedy else ''}"
-
-
-def render_stages(pipeline: Pipeline) -> tuple[tuple[Any, ...], ...]:
-    """A pipeline as the worker takes it: marshal-able tuples."""
-    return tuple(_render_stage(stage) for stage in pipeline.stages)
-
-
-def _render_stage(stage: Simple) -> tuple[Any, ...]:
-    return tuple(map(_render_word, stage.argv)), tuple(map(_render_redirect, stage.redirects))
-
-
-def _render_word(word: Word) -> tuple[str, str | None, bool]:
-    return word.text, word.pattern, word.home
-
-
-def _render_redirect(redirect: Redirect) -> tuple[Any, ...]:
-    match redirect:
-        case DiscardTo():
-            return "discard", redirect.fd
-        case DuplicateTo():
-            return "duplicate", redirect.fd, redirect.source
-        case ReadFrom():
-            return "read", 0, _render_word(redirect.path)
-
-
-def _skips(joiner: Joiner, status: int) -> bool:
-    return (joiner is Joiner.AND and status != 0) or (joiner is Joiner.OR and status == 0)
 
 
 def _open_input(content: bytes) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiosd.guard.run import render_stages
+from aiosd.guard.stages import render_stages
 from aiosd.policy.program import Program
 from aiosd.policy.recogniser import recognise
 from aiosd.sandbox.link import WorkingDirectoryError
