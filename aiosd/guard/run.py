@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.stages import render_stages, skips
-from aiosd.guard.varlink import wait_readable
+from aiosd.guard.streams import Output, Tell, open_input
 from aiosd.guard.violations import explain_violation
 from aiosd.guard.workers import Workers
 from aiosd.policy.folders import Folders
@@ -34,10 +33,8 @@ from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
 
-_CHUNK = 64 * 1024
 _DRAIN_S = 5.0
 _LOOK_S = 20
-_MAX_COMPLAINT = 8 * 1024
 JOB_OUTPUT_BYTES = 64 * 1024 * 1024  # of a command in the background, which goes to a file
 # They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
@@ -45,7 +42,6 @@ _ASK_AGAIN = frozenset({"pacman", "apt", "apt-get"})
 _ENTER, _MOST_QUESTIONS = b"\n", 64
 _SHELL = ("/bin/bash", "--norc", "--noprofile", "-c", "--")  # --: a line may begin with a dash
 
-Tell = Callable[[JsonObject], Awaitable[None]]
 Environment = tuple[tuple[str, str], ...]
 
 
@@ -262,7 +258,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         began = loop.time()
         most = JOB_OUTPUT_BYTES if alone else self._live.now.output_bytes
-        output = _Output(most, tell)
+        output = Output(most, tell)
         try:
             status = await self._act(act, output, timeout_s, content)
             reason = why.explain(output.complaint, self._live.now.limits.memory_mib) if status and why else ""
@@ -282,9 +278,9 @@ class Runner:
         )
 
     async def _act(
-        self, act: Callable[[tuple[int, int, int]], Awaitable[int]], output: "_Output", timeout_s: int, content: bytes
+        self, act: Callable[[tuple[int, int, int]], Awaitable[int]], output: Output, timeout_s: int, content: bytes
     ) -> int:
-        standard_input = _open_input(content)
+        standard_input = open_input(content)
         out, out_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         err, err_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for end in (out_end, err_end):
@@ -329,53 +325,7 @@ class _Why:
         return explain_violation(self.profile, self.folders, self.home, self.cwd, said)
 
 
-class _Output:
-    """What a command writes, passed on up to a bound."""
-
-    def __init__(self, limit: int, tell: Tell) -> None:
-        self._limit = limit
-        self._tell = tell
-        self._gone = False
-        self._complaints = b""
-        self.total = 0
-
-    @property
-    def complaint(self) -> str:
-        """The end of what came on standard error."""
-        return self._complaints.decode("utf-8", "replace")
-
-    async def pump(self, source: int, name: str) -> None:
-        """Pass on until the end of `source`."""
-        while True:
-            try:
-                data = os.read(source, _CHUNK)
-            except BlockingIOError:
-                await wait_readable(source)
-                continue
-            if not data:
-                return
-            if name == "stderr":
-                self._complaints = (self._complaints + data)[-_MAX_COMPLAINT:]
-            room = max(self._limit - self.total, 0)
-            self.total += len(data)
-            if room and not self._gone:
-                encoded = base64.b64encode(data[:room]).decode("ascii")
-                try:
-                    await self._tell({"event": "output", "stream": name, "data": encoded})
-                except (OSError, TimeoutError):  # its reader is gone: the connection's end will cancel the action
-                    self._gone = True
-
-
 def render_trouble(error: SandboxError | ProfileError) -> str:
     """Why there is no sandbox, and what to do."""
     remedy = find_remedy(str(error))
     return f"no sandbox: {error}{f'; {remedy}' if remedy else ''}"
-
-
-def _open_input(content: bytes) -> int:
-    if not content:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        return os.dup(file.fileno())
