@@ -98,7 +98,7 @@ async def _walls(workers: Workers, identity: Identity) -> JsonObject:
     if ended != 0 or broken:
         detail = f"these gave way: {', '.join(broken)}" if broken else f"the probe ended with {ended}"
         return _check("walls", ok=False, detail=detail, remedy="report this as a security problem")
-    return _check("walls", ok=True, detail=f"{len(TRIES)} ways out tried, all closed; limits by {limits}")
+    return _check("walls", ok=True, detail=f"{len(TRIES)} ways out tried, all closed; limits: {limits}")
 
 
 def _bubblewrap(host: HostFacts) -> JsonObject:

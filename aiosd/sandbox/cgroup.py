@@ -39,7 +39,7 @@ def find_controllers(path: str) -> str:
     except OSError:
         given = []
     held = [name for name in CONTROLLERS if name in given]
-    return f"cgroup ({', '.join(held)})" if held else "resource limits; its cgroup has no controllers"
+    return f"cgroup ({', '.join(held)})" if held else "of each process by itself, as its cgroup has no controllers"
 
 
 def freeze_group(path: str, *, frozen: bool) -> bool:

@@ -177,7 +177,7 @@ class Link:
     def limited_by(self) -> str:
         """What counts and bounds a command here, in words."""
         group = self._launched.group if self._launched else ""
-        return find_controllers(group) if group else "resource limits, of each process by itself"
+        return find_controllers(group) if group else "of each process by itself"
 
     @property
     def alive(self) -> bool:
