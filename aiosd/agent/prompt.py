@@ -14,7 +14,7 @@ the tools show now; never guess. Say what was done, how you know that it worked,
 How acting works:
 - A policy decides each call. Plain commands, pipes, && and ; are recognised; substitutions, loops, redirections into \
 files and scripts are not: a person is asked, or they may only read.
-- What only reads runs at once as {user}, read-only and without network.
+- What only reads runs at once as {observer}, read-only and without network.
 - What changes something is shown to the person with your `reason`, and runs only if they agree. Propose the \
 narrowest command; look first, change, then check.
 - {unmatched}
@@ -64,6 +64,7 @@ def render_prompt(facts: Facts) -> str:
     service, root = _MODES[facts.mode]
     return _PROMPT.format(
         user=facts.user,
+        observer="a user without rights" if facts.user == "root" else facts.user,
         home=f", at home in {facts.home}" if facts.home else "",
         unmatched=_UNMATCHED.get(facts.unmatched, "What is denied is not asked about; the result says why."),
         root=root,

@@ -214,5 +214,8 @@ def test_the_prompt_speaks_of_this_host_and_this_person_and_stays_the_same() -> 
     assert "operator, at home in /home/operator" in prompt
     assert "a person is asked about" in prompt
     assert prompt == render_prompt(_FACTS)
-    assert "There is no root here" in render_prompt(find_facts(0, mode="standalone"))
+    assert "runs at once as operator" in prompt
+    root = render_prompt(find_facts(0, mode="standalone"))
+    assert "There is no root here" in root
+    assert "runs at once as a user without rights" in root
     assert "uid 3999999" in render_prompt(find_facts(3_999_999, mode="system"))
