@@ -15,6 +15,7 @@ from tests.daemon.cards import own_folder
 from tests.daemon.conftest import MakeDaemon, running
 from tests.daemon.harness import DEADLINE_S, Daemon, _becoming, client_command, processes_with, validator_for
 from tests.daemon.people import OTHER, default_person, needs_root
+from tests.daemon.terminal import on_terminal
 
 MEMORY = "how much memory is free?"
 POLICY = """\
@@ -249,3 +250,16 @@ def test_an_answer_of_the_built_in_model_comes_as_data_too(daemon: Daemon) -> No
     total = next(value for fact in facts["said"] for value in fact["values"] if value["name"] == "total")
     kibibytes = Path("/proc/meminfo").read_text(encoding="ascii").split()[1]
     assert (facts["about"], total["number"]) == ("memory", int(kibibytes) * 1024)
+
+
+def test_of_two_the_person_is_asked_which_and_gets_that_answer(daemon: Daemon) -> None:
+    with on_terminal(daemon, "ask", "process memory cpu") as terminal:
+        asked = terminal.wait_for("number or words: ")
+        terminal.type("2")
+        assert terminal.end() == 0
+    assert "? Which do you mean?\n  1. CPU and the busiest processes\n  2. processes by memory\n" in asked
+    assert "--sort=-rss" in terminal.plain
+    assert " uses the most: " in terminal.plain
+    nobody = daemon.aios("ask", "process memory cpu")
+    assert nobody.status == 1
+    assert nobody.out.startswith("I am not sure which you mean: CPU and the busiest processes, or processes by memory.")

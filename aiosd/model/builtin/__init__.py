@@ -5,9 +5,11 @@ through tool results, does no I/O after its data is read, and keeps no state: ea
 has been proposed since the last question is found in the request itself.
 """
 
+import asyncio
 import functools
 import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import count
 
 from aiosd.model.base import (
     AssistantMessage,
@@ -41,6 +43,7 @@ from aiosd.types import CallId, JsonObject
 __all__ = ["BuiltinModel"]
 
 _TOOL = "bash"
+_ASK = "ask_user"
 _OBSERVE = "observe"  # a line that begins so is an observation of the guard, by its name
 _OBSERVED = ("what", "name")
 _NO_OBSERVING = "[refused: there is no tool for it in this session]"
@@ -79,6 +82,8 @@ class BuiltinModel:
         What was not understood, or not clearly, ends with the verdict `not_understood`; what could not be found out,
         or an exact command that failed, with `failed`.
         """
+        if "_knowledge" not in vars(self):
+            await asyncio.to_thread(lambda: self._knowledge)  # reading it takes tens of milliseconds
         for delta in _respond(request, self._knowledge):
             yield delta
 
@@ -96,6 +101,12 @@ def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
     failed = False
     for understanding in understand_all(asked[-1], knowledge, subject):
         say = Say(understanding.language, knowledge.sentences)
+        if isinstance(understanding, Unclear) and _ASK in tools:
+            answer = results.take(_ASK)
+            if answer is None:
+                yield from _ask_which(understanding, request.messages, say)
+                return
+            understanding = _chosen(understanding, answer)  # noqa: PLW2901
         match understanding:
             case Understood():
                 step = _step(understanding, results, say, knowledge)
@@ -122,6 +133,24 @@ def _respond(request: ModelRequest, knowledge: Knowledge) -> Iterator[Delta]:
     yield TextDelta(text="\n".join(answers))
     if failed:
         yield VerdictDelta(verdict="failed")
+
+
+def _ask_which(question: Unclear, messages: tuple[Message, ...], say: Say) -> Iterator[Delta]:
+    """The call that asks the person which of the two they mean."""
+    arguments: JsonObject = {"question": str(say("which_of")), "choices": list(_titles(question))}
+    yield CallDelta(call=ToolCall(id=next(_new_ids(messages)), tool=_ASK, arguments=arguments))
+
+
+def _chosen(question: Unclear, answer: ToolResult) -> Understood | Unclear:
+    """What the person said they mean; still unclear where they said nothing of the kind."""
+    for option, title in zip(question.options, _titles(question), strict=True):
+        if answer.outcome == "done" and answer.text.strip() == title:
+            return option
+    return question
+
+
+def _titles(question: Unclear) -> tuple[str, ...]:
+    return tuple(intent.title[question.language] for intent in question.intents)
 
 
 def _questions(messages: tuple[Message, ...]) -> tuple[list[str], tuple[Message, ...]]:
@@ -165,6 +194,8 @@ def _by_line(messages: tuple[Message, ...]) -> Mapping[str, tuple[ToolResult, ..
 
 def _line(call: ToolCall) -> str:
     """The line that was proposed by `call`, as the data has it."""
+    if call.tool == _ASK:
+        return _ASK
     if call.tool == _OBSERVE:
         return shlex.join([_OBSERVE, *(str(call.arguments[name]) for name in _OBSERVED if name in call.arguments)])
     return str(call.arguments.get("command"))
@@ -204,16 +235,19 @@ def _propose(lines: tuple[str, ...], messages: tuple[Message, ...], question: st
 
     What the person did not word themself has no use for their working directory, which an observer may not enter.
     """
-    taken = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.calls}
-    number = len(taken)
-    for line in lines:
-        number += 1
-        while CallId(f"call-{number}") in taken:
-            number += 1
+    for identity, line in zip(_new_ids(messages), lines, strict=False):
         tool = _TOOL
         arguments: JsonObject = {"command": line} if here else {"command": line, "cwd": "/"}
         if line.startswith(f"{_OBSERVE} "):
             tool, arguments = _OBSERVE, dict(zip(_OBSERVED, shlex.split(line)[1:], strict=False))
         elif line.startswith(_ASKED_FOR):
             arguments["reason"] = question[:_MOST_REASON]
-        yield CallDelta(call=ToolCall(id=CallId(f"call-{number}"), tool=tool, arguments=arguments))
+        yield CallDelta(call=ToolCall(id=identity, tool=tool, arguments=arguments))
+
+
+def _new_ids(messages: tuple[Message, ...]) -> Iterator[CallId]:
+    """Ids that the conversation has not seen."""
+    taken = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.calls}
+    for number in count(len(taken) + 1):
+        if (identity := CallId(f"call-{number}")) not in taken:
+            yield identity

@@ -30,6 +30,10 @@ class Quantity(str):
         made.number = number
         return made
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How a copy is made."""
+        return type(self), (str(self), self.number)
+
 
 class Said(str):
     """A sentence that still knows which one of the catalogue it is, and what stands in its fields."""
@@ -43,6 +47,10 @@ class Said(str):
         made.name = name
         made.fields = fields
         return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """How a copy is made."""
+        return type(self), (str(self), self.name, self.fields)
 
 
 def reword(sentence: str, old: str, new: str) -> str:

@@ -45,10 +45,11 @@ class Understood:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear:
-    """Two intents are as likely as each other."""
+    """Two are as likely as each other: `options`, of these intents."""
 
     language: Language
     intents: tuple[Intent, ...]
+    options: tuple[Understood, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +162,19 @@ def understand(text: str, knowledge: Knowledge, subject: Subject = {}) -> Unders
     if readings and readings[0].confidence >= BAR:
         first, *rest = readings
         if rest and _is_close(first, rest[0]):
-            return Unclear(language=language, intents=(first.intent, rest[0].intent))
+            return _unclear(language, (first, rest[0]), knowledge)
         return _understood(language, first, knowledge)
     if pair := _pair(readings, segments):
-        return Unclear(language=language, intents=pair)
+        return _unclear(language, pair, knowledge)
     return NotUnderstood(language=language, nearest=_nearest(segments, knowledge))
+
+
+def _unclear(language: Language, readings: tuple[_Reading, ...], knowledge: Knowledge) -> Unclear:
+    return Unclear(
+        language=language,
+        intents=tuple(reading.intent for reading in readings),
+        options=tuple(_understood(language, reading, knowledge) for reading in readings),
+    )
 
 
 def _understood(language: Language, reading: _Reading, knowledge: Knowledge) -> Understood:
@@ -279,14 +288,14 @@ def _weight(segment: Segment) -> float:
     return 1.0 if named else segment.weight
 
 
-def _pair(readings: list[_Reading], segments: tuple[Segment, ...]) -> tuple[Intent, ...]:
+def _pair(readings: list[_Reading], segments: tuple[Segment, ...]) -> tuple[_Reading, ...]:
     """Two intents that together explain the question, as in `disk and memory usage`."""
     total = sum(segment.weight for segment in segments)
     for i, one in enumerate(readings):
         for other in readings[i + 1 :]:
             both = sum(segments[index].weight for index in one.explained | other.explained)
             if total and both / total >= _BOTH_BAR:
-                return one.intent, other.intent
+                return one, other
     return ()
 
 

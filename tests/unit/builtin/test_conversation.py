@@ -4,13 +4,25 @@ import itertools
 
 import pytest
 
-from aiosd.model.base import AssistantMessage, Message, ModelInfo, ToolCall, ToolResult, UserMessage
+from aiosd.model.base import (
+    AssistantMessage,
+    CallDelta,
+    Delta,
+    Message,
+    ModelInfo,
+    ModelRequest,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    UserMessage,
+    VerdictDelta,
+)
 from aiosd.model.builtin import BuiltinModel
 from aiosd.model.builtin.intents import LANGUAGES, load_knowledge
 from aiosd.model.builtin.text import cell_width
 from aiosd.types import CallId
 from tests.unit.builtin import samples
-from tests.unit.builtin.conversation import Outcome, Printed, ask, everything, printing, real, step
+from tests.unit.builtin.conversation import MODEL, Outcome, Printed, ask, everything, printing, real, step
 
 GREETING = """\
 Hello. I am the built-in model: without a network and without a key, I answer everyday questions about this machine.
@@ -133,6 +145,39 @@ async def test_of_two_it_asks_which() -> None:
         "CPU と負荷の高いプロセス  CPU を使っているのは？\n"
         "メモリを多く使うプロセス  メモリを食っているプロセスは？\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "proposed"),
+    [
+        ("processes by memory", "done", "ps -eo pid,user:32,pcpu,pmem,rss,comm --sort=-rss | head -n 11"),
+        ("CPU and the busiest processes\n", "done", "nproc"),
+        ("neither", "done", ""),
+        ("", "done", ""),
+        ("nobody answered: go on without it, or say what you would need to know", "failed", ""),
+    ],
+)
+async def test_of_two_it_asks_the_person_and_goes_on_with_what_they_say(
+    said: str, outcome: Outcome, proposed: str
+) -> None:
+    messages: tuple[Message, ...] = (UserMessage(text="process memory cpu"),)
+    tools = tuple(ToolSpec(name=name, description="", parameters={}) for name in ("bash", "ask_user"))
+
+    async def step_on() -> list[Delta]:
+        return [delta async for delta in MODEL.stream(ModelRequest(system="", messages=messages, tools=tools))]
+
+    (asked,) = await step_on()
+    assert isinstance(asked, CallDelta)
+    assert asked.call.tool == "ask_user"
+    assert asked.call.arguments == {
+        "question": "Which do you mean?",
+        "choices": ["CPU and the busiest processes", "processes by memory"],
+    }
+    messages += (AssistantMessage(calls=(asked.call,)), ToolResult(call=asked.call.id, text=said, outcome=outcome))
+    after = await step_on()
+    lines = [delta.call.arguments["command"] for delta in after if isinstance(delta, CallDelta)]
+    assert (proposed in lines) if proposed else lines == []
+    assert any(delta == VerdictDelta(verdict="not_understood") for delta in after) is (not proposed)
 
 
 async def test_help_and_greetings_tell_what_can_be_asked() -> None:

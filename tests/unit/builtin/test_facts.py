@@ -1,8 +1,12 @@
 """An answer as data: what the text says and nothing else, by the same names in every language."""
 
+import copy
+
 import pytest
 
 from aiosd.model.base import FactsDelta, ModelRequest
+from aiosd.model.builtin.intents import load_knowledge
+from aiosd.model.builtin.text import Answer, Said, Say, extract_facts, render_size
 from aiosd.wire_talk import Fact, Value
 from tests.unit.builtin import samples
 from tests.unit.builtin.conversation import BASH, MODEL, OBSERVE, Machine, Printed, ask, everything, printing
@@ -59,6 +63,17 @@ async def test_each_question_of_a_line_has_its_data_and_what_is_missing_is_named
     assert (first.about, second.about) == ("memory", "big_folders")
     assert [fact.name for fact in second.missing] == ["unread"]
     assert second.missing[0].values[0] == Value(name="count", text="1", number=1)
+
+
+def test_a_sentence_and_a_number_can_be_copied() -> None:
+    said = Say("en", load_knowledge().sentences)("folder_total", folder="/", size=render_size(2048))
+    copied = copy.deepcopy(said)
+    assert (copied, type(copied), extract_facts(Answer(sentences=(copied,)), "x").said[0].name) == (
+        "/ takes 2.0 KiB.",
+        Said,
+        "folder_total",
+    )
+    assert copy.deepcopy(render_size(2048)).number == 2048
 
 
 async def test_a_question_that_is_not_understood_says_so_in_its_data() -> None:
