@@ -140,6 +140,9 @@ def _judge_verb(spec: Spec, argv: Sequence[Word], at: int, operands: list[int], 
         found.add(verb_at, Effect.UNKNOWN, f"`{verb}` is not a subcommand of `{argv[at].text}` known to be harmless")
     found.effects(verb_at, f"{argv[at].text} {verb}", effects or ())
     if sub is None:
+        for index in operands[1:] if spec.operands == "local" else ():
+            if ":" in argv[index].text:
+                found.add(index, Effect.RUNS, f"`{argv[index].text}` names a file of another host")
         if spec.nested:
             for index in range(verb_at + 1, len(argv)):
                 if argv[index].text.startswith("-"):
@@ -326,13 +329,17 @@ def _take_value(spec: Spec, argv: Sequence[Word], at: int, option: Option, found
         found.add(at, Effect.UNKNOWN, f"`{name}` needs a value", incomplete=True)
     elif option.script:
         found.scripts.append(at + 1)
+    elif option.local:
+        _check_joined(option, argv[at + 1].text, at + 1, found)
     elif argv[at + 1].pattern is not None and spec.positional:
         found.add(at + 1, Effect.UNKNOWN, f"the pattern after `{name}` may become several words; quote it")
     return at + 2
 
 
 def _check_joined(option: Option, value: str, at: int, found: _Findings) -> None:
-    """A script in the word of its option."""
+    """A value in the word of its option: a script, or a file that must not be another host's."""
+    if option.local and ":" in value:
+        found.add(at, Effect.RUNS, f"`{value}` names a file of another host, which a remote shell would fetch")
     if option.script and value:
         found.joined = True
         if not only_prints(value):

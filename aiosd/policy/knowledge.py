@@ -85,6 +85,7 @@ class Option(NamedTuple):
     effect: Effect | None = None
     facets: frozenset[Facet] = _NO_FACETS
     script: bool = False
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ def load_knowledge(directory: str = _OPTIONS_DIR) -> Knowledge:
 
 _EFFECT_KEYS: Final = frozenset(effect.value for effect in Effect if effect not in (Effect.ROOT, Effect.UNKNOWN))
 _KEYS: Final = _EFFECT_KEYS.union(
-    """options scripts effects facets operands counts needs style stops nested bare verbs sub form use sees wraps
+    """options scripts local effects facets operands counts needs style stops nested bare verbs sub form use sees wraps
     shell""".split()
 )
 
@@ -227,10 +228,10 @@ def _compile_spec(table: Mapping[str, object], groups: Mapping[str, Mapping[str,
 
 def _add_options(options: dict[str, Option], table: Mapping[str, object], style: Style) -> None:
     for key in table:
-        if key in ("options", "scripts") or key in _EFFECT_KEYS:
+        if key in ("options", "scripts", "local") or key in _EFFECT_KEYS:
             effect = Effect(key) if key in _EFFECT_KEYS else None
             for group in _text(table, key).split():
-                _add_group(options, group, style, effect, _NO_FACETS, script=key == "scripts")
+                _add_group(options, group, style, effect, _NO_FACETS, checked=key)
     for facet, groups in _table(table, "sees").items():
         for group in _text({"sees": groups}, "sees").split():
             _add_group(options, group, style, None, frozenset((Facet(facet),)))
@@ -243,7 +244,7 @@ def _add_group(
     effect: Effect | None,
     facets: frozenset[Facet],
     *,
-    script: bool = False,
+    checked: str = "",
 ) -> None:
     arity = _ARITIES.get(group[-1], Arity.NONE)
     names = tuple(group[: len(group) - len(arity)].split(","))
@@ -254,7 +255,9 @@ def _add_group(
         for letter in names[0][1:]:
             _add_group(options, "-" + letter, style, effect, facets)
         return
-    option = Option(names=names, arity=arity, effect=effect, facets=facets, script=script)
+    option = Option(
+        names=names, arity=arity, effect=effect, facets=facets, script=checked == "scripts", local=checked == "local"
+    )
     for name in names:
         if not name.startswith("-") or name in options:
             raise ValueError(f"{name}: not an option, or described twice")

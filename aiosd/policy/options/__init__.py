@@ -13,11 +13,12 @@ three flags -a, -b and -c where the style is `gnu`; `-NUM` is a dash and digits.
     scripts      options whose value is a script, as the first operand is where operands = script
     reads  writes  network  changes  endless  misleads  destructive  runs
                  options with that effect; `reads` is harmless, `misleads` would list its own process when confined
+    local        options whose value is a file, and with a colon in it one of another host
     effects      the effects of the command itself, besides reading; also `root`: it cannot succeed without
     facets       what of the host it must observe: processes sockets bus journal logins
     sees         a table, facet = options: what these options observe in addition
     operands     what they are: path, unit, text (the default), none, format (only `+…`), name (no `=`),
-                 script (sed: only printing and plain s)
+                 local (files, as the options below), script (sed: only printing and plain s)
     counts       the numbers of operands that are harmless (for tools whose second operand is written)
     needs        a list; of each entry's options at least one must be given
     style        gnu (the default: getopt_long), words (whole words with one dash), raw (no options at all)
