@@ -1,6 +1,7 @@
 #!/bin/bash
 # uml-boot.sh NAME [kernel argument ...]: boot the User-Mode Linux image under a copy-on-write file of its own; returns when it is up.
 #   TB_MEM=1G          its memory
+#   TB_KEEP=1          with the disk that uml-stop.sh kept
 # $TB/uml/NAME/share on this machine is /run/h in the guest, to read and to write.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -14,7 +15,8 @@ image=$TB/uml/$(image_stamp "$HERE"/uml-{build,agent}.sh).img
 [[ $name =~ ^[a-z][a-z0-9-]{0,40}$ ]] || die "no name for a session: $name"
 [ -e "$image" ] || die "no image: run uml-build.sh"
 ! alive "$session/pid" || die "$name runs already"
-rm -rf --one-file-system "$session"
+[ -n "${TB_KEEP:-}" ] || rm -rf --one-file-system "$session"
+rm -rf --one-file-system "$session/share"
 mkdir -p "$session/share"
 # The kernel wants the root's own libc: it runs in a chroot of the pristine root, read-only, with mounts of its own.
 # shellcheck disable=SC2016  # for the inner shell

@@ -1,5 +1,5 @@
 #!/bin/bash
-# uml-stop.sh NAME [--kill]: power the User-Mode Linux guest off, or kill it (a power cut), and drop its changes.
+# uml-stop.sh NAME [--kill]: power the User-Mode Linux guest off, or kill it (a power cut), and drop its changes (TB_KEEP=1 keeps its disk).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 session=$TB/uml/${1:?name}
@@ -16,4 +16,5 @@ if alive "$session/pid"; then # its end is the end of its pid namespace
   end=$((SECONDS + 20))
   while alive "$session/pid"; do [ $SECONDS -lt $end ] || die "$1 cannot be killed"; sleep 0.02; done
 fi
-rm -rf --one-file-system "$session"
+rm -f "$session/pid" "$session/share/up"
+[ -n "${TB_KEEP:-}" ] || rm -rf --one-file-system "$session"
