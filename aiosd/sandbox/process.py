@@ -9,12 +9,15 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
+_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+
 
 class Process:
     """`argv` started with `fds` (the child's number → ours) and an environment of its own.
 
-    Standard descriptors that are left out are null. With `group` it leads a process group, which is killed when it
-    ends. OSError where it cannot be started. `close` it after waiting.
+    Signals do there what they do by default, whatever is ignored here. Standard descriptors that are left out are null.
+    With `group` it leads a process group, which is killed when it ends. OSError where it cannot be started. `close` it
+    after waiting.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Process:
                 environment if environment is not None else {"PATH": "/usr/bin:/bin"},
                 file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in sorted(placed.items())],
                 setsigmask=(),
+                setsigdef=_SIGNALS,
                 setpgroup=0 if group else os.getpgrp(),
             )
         finally:
