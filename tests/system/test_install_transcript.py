@@ -1,4 +1,4 @@
-"""docs/install.md is what a machine prints, from pacman -U to journalctl."""
+"""docs/install.md is what a machine prints, from pacman -U to journalctl. AIOS_WRITE_DOCS=1 writes it anew."""
 
 from collections.abc import Iterator
 from pathlib import Path
