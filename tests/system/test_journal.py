@@ -31,7 +31,21 @@ def test_the_page_says_what_the_commands_print(asked: Guest) -> None:
         assert normalised(output) == normalised(step.output), step.command
 
 
+def _make_every_kind(guest: Guest) -> None:
+    """A connection, as aiosd tells of it, and an order: what the page's commands leave out."""
+
+    def call(method: str, **parameters: object) -> str:
+        words = ["varlinkctl", "call", "/run/aios/guard.sock", f"io.aios.Guard.{method}", json.dumps(parameters)]
+        return guest.enter(["runuser", "-u", "aios", "--", *words]).stdout
+
+    session = json.loads(call("OpenSession"))["session"]
+    call("Connected", session=session, call="c", host="example.org", port=443, refused="it is not granted")
+    guest.enter(["aios", "stop"])
+    guest.enter(["aios", "thaw"])
+
+
 def test_each_field_is_described_and_each_description_is_of_a_field(asked: Guest) -> None:
+    _make_every_kind(asked)
     described = set(re.findall(r"`(AIOS_\w+)`", _PAGE.read_text(encoding="utf-8").partition("## Fields")[2]))
     found = {name for entry in asked.journal("-t", "aios") for name in entry if name.startswith("AIOS_")}
     assert found - described == set()
