@@ -125,7 +125,8 @@ def test_what_it_imports_it_depends_on_by_the_names_of_arch(
     vendored = {
         PurePosixPath(path).name for path in members if PurePosixPath(path).parent == PurePosixPath("/usr/lib/aios")
     }
-    given = {name.removeprefix("python-").replace("-", "_") for name in depends if name.startswith("python-")}
+    named = depends | {value.partition(":")[0] for value in info["optdepend"]}
+    given = {name.removeprefix("python-").replace("-", "_") for name in named if name.startswith("python-")}
     given |= {_IMPORTED[name] for name in depends & set(_IMPORTED)}
     assert wanted - set(sys.stdlib_module_names) - vendored <= given
     assert {"python", "systemd", "bubblewrap", "xdg-dbus-proxy", "polkit"} <= depends
