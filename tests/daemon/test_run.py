@@ -315,3 +315,11 @@ def test_guard_job_s_is_how_long_a_job_takes_at_most(make_daemon: MakeDaemon, wo
     daemon = make_daemon(config="[guard]\njob_s = 1\n")
     job = run(daemon, work, "-b", "--", "sleep", "600")[1].strip()
     assert daemon.aios("job", "wait", job).err == "timed_out: ended after 1 s\n"
+
+
+def test_the_guards_keys_are_the_limits_of_a_command(make_daemon: MakeDaemon) -> None:
+    keys = {"memory_mib": 200, "processes": 99, "cpu_s": 33, "file_mib": 3, "open_files": 77}
+    daemon = make_daemon(config="[guard]\n" + "".join(f"command_{name} = {value}\n" for name, value in keys.items()))
+    ran = daemon.aios("run", "-p", "read-only", "--", "ulimit -d; ulimit -u; ulimit -t; ulimit -f; ulimit -n")
+    assert ran.out.split() == [str(200 * 1024), "99", "33", str(3 * 1024), "77"]
+    assert ran.out.split() != make_daemon().aios("run", "-p", "read-only", "--", "ulimit -d; ulimit -u").out.split()
