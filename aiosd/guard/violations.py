@@ -16,7 +16,7 @@ _READ_ONLY: Final = re.compile(rf"(?:{_PATH}\W*: ?)?Read-only file system")
 _DENIED: Final = re.compile(rf"(?:{_PATH}\W*: ?)?Permission denied")
 _NETWORK: Final = re.compile(
     r"Network is unreachable|Could not resolve host|Temporary failure in name resolution|Name or service not known"
-    r"|Address family not supported by protocol|Failed to connect to"
+    r"|Address family not supported by protocol|Failed to connect to \S+ port"
 )
 _FORKING: Final = re.compile(r"[Ff]ork\b.*Resource temporarily unavailable|Cannot fork|can't start new thread")
 _WHO: Final = "an administrator can change that in /etc/aios/policy.d"
