@@ -50,8 +50,10 @@ def test_what_failed_by_itself_is_blamed_on_no_wall(said: str) -> None:
         (
             READ_ONLY,
             "touch: cannot touch 'made': Read-only file system",
-            "sandbox 'read-only' refused writing to /srv/made; "
-            f"a rule with writes = [...] or an approval allows it, and {WHO}",
+            (
+                "sandbox 'read-only' refused writing to /srv/made; "
+                f"a rule with writes = [...] or an approval allows it, and {WHO}"
+            ),
         ),
         (
             WORKSPACE,
