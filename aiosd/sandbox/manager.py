@@ -18,7 +18,7 @@ _DEADLINE_S = 10.0
 _MAX_REPLY = 1 << 20
 _METHOD_CALL, _METHOD_RETURN, _ERROR = 1, 2, 3
 _PATH, _INTERFACE, _MEMBER, _SIGNATURE, _UNIX_FDS = 1, 2, 3, 8, 9
-_ALIGNMENT = {"y": 1, "g": 1, "v": 1, "b": 4, "u": 4, "h": 4, "s": 4, "o": 4, "a": 4, "t": 8, "(": 8}
+_ALIGNMENT = {"y": 1, "g": 1, "v": 1, "b": 4, "u": 4, "i": 4, "h": 4, "s": 4, "o": 4, "a": 4, "t": 8, "(": 8}
 
 
 class ManagerError(Exception):
@@ -62,6 +62,11 @@ def descriptor(fd: int) -> Value:
 def command(argv: Sequence[str]) -> Value:
     """A command for ExecStartEx, in which nothing is expanded."""
     return "a(sasas)", ((argv[0], tuple(argv), ("no-env-expand",)),)
+
+
+def success(number: int) -> Value:
+    """A SuccessExitStatus by which an end by this signal is no failure."""
+    return "(aiai)", ((), (number,))
 
 
 async def start_transient_unit(name: str, properties: Sequence[tuple[str, Value]]) -> None:
@@ -181,7 +186,7 @@ class _Writer:
             case "v":
                 self.put("g", value[0])
                 self.put(*value)
-            case _:  # b, u and h are 32 bits
+            case _:  # b, u, i and h are 32 bits
                 self.data += struct.pack("<I", value)
 
     def _put_array(self, kind: str, values: Sequence[Any]) -> None:

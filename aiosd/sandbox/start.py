@@ -16,7 +16,7 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
-from aiosd.sandbox.manager import ManagerError, command, descriptor, flag, number, start_transient_unit, text
+from aiosd.sandbox.manager import ManagerError, command, descriptor, flag, number, start_transient_unit, success, text
 from aiosd.sandbox.process import Process
 
 _ROOT = str(Path(__file__).parents[2])
@@ -115,6 +115,7 @@ class ManagedStarter:
                     ("DelegateSubgroup", text("worker")),
                     ("TasksMax", number(1024)),
                     ("OOMPolicy", text("continue")),
+                    ("SuccessExitStatus", success(signal.SIGKILL)),  # how each is ended
                     ("TimeoutStopUSec", number(5_000_000)),
                     ("StandardInputFileDescriptor", descriptor(control)),
                     ("StandardOutputFileDescriptor", descriptor(null)),

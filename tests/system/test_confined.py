@@ -85,3 +85,13 @@ def test_aiosd_chooses_no_profile_and_tells_of_no_connection_of_others(machine: 
 def test_the_doctor_finds_every_wall_standing(machine: Guest) -> None:
     (line,) = [line for line in machine.run(["aios", "doctor"], user="bob").stdout.splitlines() if "ways out" in line]
     assert "all closed" in line
+
+
+def test_the_end_of_a_sandbox_is_no_failure_to_pid_1(machine: Guest) -> None:
+    assert machine.run(["aios", "run", "true"], user="bob").status == 0
+    units = machine.units("aios-sandbox-*")
+    assert units
+    machine.enter(["systemctl", "restart", "aios-guard.service"])
+    assert set(machine.units("aios-sandbox-*")).isdisjoint(units)
+    said = [entry["MESSAGE"] for entry in machine.journal("_PID=1") if entry.get("UNIT") in units]
+    assert [line for line in said if "Failed" in line or "killed" in line] == []
