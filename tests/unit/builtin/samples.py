@@ -64,9 +64,9 @@ VERSION="13 (trixie)"
 VERSION_CODENAME=trixie
 DEBIAN_VERSION_FULL=13.7
 ID=debian
-HOME_URL="https://www.debian.org/"
-SUPPORT_URL="https://www.debian.org/support"
-BUG_REPORT_URL="https://bugs.debian.org/"
+HOME_URL="https://distribution.example/"
+SUPPORT_URL="https://distribution.example/support"
+BUG_REPORT_URL="https://bugs.distribution.example/"
 """
 
 OS_ARCH = """\

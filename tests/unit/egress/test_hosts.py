@@ -137,28 +137,28 @@ def test_a_missing_or_strange_port_is_refused(text: str) -> None:
 
 
 RULES = read_rules(
-    allow=("pypi.org", "*.pythonhosted.org:443", "192.0.2.7:8080"),
-    deny=("bad.pythonhosted.org it was taken over", "*.evil", "pypi.org:22"),
+    allow=("shop.example", "*.packages.example:443", "192.0.2.7:8080"),
+    deny=("bad.packages.example it was taken over", "*.evil", "shop.example:22"),
     internal=("git.corp.example",),
 )
 DECISIONS = [
     # granted by the rule, host, port, whether it may
-    ((), "pypi.org", 443, False),
-    (("*",), "pypi.org", 443, True),
-    (("*",), "pypi.org", 22, False),
-    (("*",), "notpypi.org", 443, False),
-    (("*",), "pypi.org.evil", 443, False),
-    (("*",), "files.pythonhosted.org", 443, True),
-    (("*",), "files.pythonhosted.org", 80, False),
-    (("*",), "pythonhosted.org", 443, False),
-    (("*",), "evilpythonhosted.org", 443, False),
-    (("*",), "bad.pythonhosted.org", 443, False),
+    ((), "shop.example", 443, False),
+    (("*",), "shop.example", 443, True),
+    (("*",), "shop.example", 22, False),
+    (("*",), "notshop.example", 443, False),
+    (("*",), "shop.example.evil", 443, False),
+    (("*",), "files.packages.example", 443, True),
+    (("*",), "files.packages.example", 80, False),
+    (("*",), "packages.example", 443, False),
+    (("*",), "evilpackages.example", 443, False),
+    (("*",), "bad.packages.example", 443, False),
     (("*",), "192.0.2.7", 8080, True),
     (("*",), "192.0.2.7", 80, False),
     (("*",), "192.0.2.8", 8080, False),
     (("github.com",), "github.com", 22, True),
     (("github.com:443",), "github.com", 22, False),
-    (("github.com",), "pypi.org", 443, False),
+    (("github.com",), "shop.example", 443, False),
     (("any",), "whoever.example", 443, True),
     (("any",), "x.evil", 443, False),
     (("any",), "192.0.2.8", 443, False),
@@ -183,8 +183,8 @@ def test_an_empty_list_is_nobody_and_any_must_be_said() -> None:
 
 
 def test_a_refusal_tells_its_reason() -> None:
-    refused = decide(RULES, ("any",), "bad.pythonhosted.org", 443).refused
-    assert refused == "bad.pythonhosted.org:443 is denied by egress.deny (it was taken over)"
+    refused = decide(RULES, ("any",), "bad.packages.example", 443).refused
+    assert refused == "bad.packages.example:443 is denied by egress.deny (it was taken over)"
 
 
 @pytest.mark.parametrize("text", ["*", "*.com", "*.1.2.3.4", "a.org:", "a.*.org", "https://a.org", "", "a.org/x"])
