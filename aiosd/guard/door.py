@@ -21,7 +21,7 @@ from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.own import OwnPolicies
 from aiosd.guard.place import follow_cd
 from aiosd.guard.request import Request, Result, as_chosen, find_audited, render_decided
-from aiosd.guard.run import Ended, Runner, render_trouble
+from aiosd.guard.run import CannotLookError, Ended, Runner, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
@@ -171,7 +171,10 @@ class Door:
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
             environment = self._environment(request.session, profiles[0])
-            files = await self._look(request, verdict, environment)
+            try:
+                files = await self._look(request, verdict, environment)
+            except CannotLookError as exc:
+                return await self._refuse(request, verdict, str(exc))
             asked = Asked(
                 request=request,
                 verdict=verdict,
@@ -205,17 +208,26 @@ class Door:
     async def _look(
         self, request: Request, verdict: Verdict, environment: tuple[tuple[str, str], ...]
     ) -> tuple[str, ...]:
-        """What a command stands on, now."""
+        """What a command stands on, now. CannotLookError; but root may act where no sandbox can be made at all."""
         if not isinstance(request.action, CommandAction):
             return ()
-        return await self._runner.look(request.session, looking_at(verdict, request.action, dict(environment)["PATH"]))
+        looking = looking_at(verdict, request.action, dict(environment)["PATH"])
+        try:
+            return await self._runner.look(request.session, looking)
+        except CannotLookError:
+            if verdict.run_as is RunAs.ROOT:
+                return ()
+            raise
 
     async def _why_drifted(self, asked: Asked, environment: tuple[tuple[str, str], ...]) -> str:
         """Why what was approved is not what would run now; "" where it is."""
         policy, _verdict = await self._evaluate(asked.request)
         if asked.policy != policy.digest:
             return "the policy has changed since this was shown; propose it again"
-        now = await self._look(asked.request, asked.verdict, environment)
+        try:
+            now = await self._look(asked.request, asked.verdict, environment)
+        except CannotLookError as exc:
+            return str(exc)
         changed = find_changed(asked.files, now)
         return f"{changed} has changed since this was shown; propose it again" if changed else ""
 

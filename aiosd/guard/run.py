@@ -35,6 +35,7 @@ from aiosd.types import Facet, JsonObject
 
 _DRAIN_S = 5.0
 _LOOK_S = 20
+_LOOKED = (Outcome.DONE, Outcome.FAILED)
 JOB_OUTPUT_BYTES = 64 * 1024 * 1024  # of a command in the background, which goes to a file
 # They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
@@ -43,6 +44,10 @@ _ENTER, _MOST_QUESTIONS = b"\n", 64
 _SHELL = ("/bin/bash", "--norc", "--noprofile", "-c", "--")  # --: a line may begin with a dash
 
 Environment = tuple[tuple[str, str], ...]
+
+
+class CannotLookError(Exception):
+    """What a command stands on cannot be seen as its user sees it; why is in the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +119,20 @@ class Runner:
         return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone)
 
     async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
-        """The lines that `program`, of ours, prints in the session's closed view; none where it cannot look."""
-        return tuple(sorted((await self._show(session, program)).decode("utf-8", "surrogateescape").splitlines()))
+        """The lines that `program`, of ours, prints in the session's closed view. CannotLookError where it cannot."""
+        said, ended = await self._show(session, program)
+        if ended.outcome not in _LOOKED:
+            raise CannotLookError(ended.reason)
+        return tuple(sorted(said.decode("utf-8", "surrogateescape").splitlines()))
 
     async def read_file(self, session: GuardSession, path: str) -> bytes | None:
         """A plain file as the session's user sees it; None where there is none."""
         argv = tuple(Word(text=text) for text in ("head", "-c", "65537", "--", path))
-        return await self._show(session, Program(pipelines=(Pipeline(stages=(Simple(argv=argv),)),))) or None
+        said, ended = await self._show(session, Program(pipelines=(Pipeline(stages=(Simple(argv=argv),)),)))
+        return said if said and ended.outcome in _LOOKED else None
 
-    async def _show(self, session: GuardSession, program: Program) -> bytes:
-        """What `program`, of ours, prints in the session's closed view."""
+    async def _show(self, session: GuardSession, program: Program) -> tuple[bytes, Ended]:
+        """What `program`, of ours, prints in the session's closed view, and how that ended."""
         said: list[bytes] = []
 
         async def tell(event: JsonObject) -> None:
@@ -136,9 +145,7 @@ class Runner:
         ended = await self.run_program(
             session, profiles, program, cwd="/", environment=environment, timeout_s=_LOOK_S, tell=tell
         )
-        if ended.outcome not in (Outcome.DONE, Outcome.FAILED):
-            return b""
-        return b"".join(said)
+        return b"".join(said), ended
 
     async def run_shell(
         self,

@@ -126,6 +126,9 @@ class Daemon:
             line = f'policy_dirs = ["{etc / "policy.d"}"]\n'
             text = text.replace("[guard]\n", f"[guard]\n{line}") if not section else f"{text}\n{section}{line}"
         (etc / "config.toml").write_text(text, encoding="utf-8")
+        if self.uid != os.geteuid():  # in a user namespace of its own root's files are nobody's
+            for each in (etc, *etc.rglob("*")):
+                os.chown(each, self.uid, self.uid)
 
     def command(self, *options: str) -> list[str]:
         """The command line that starts it."""
