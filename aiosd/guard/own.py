@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from aiosd.guard.run import CannotLookError
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import Policy, tighten_policy
 from aiosd.types import SessionId
@@ -22,7 +23,10 @@ _REMEMBERED: Final = 4096
 
 
 class OwnPolicies:
-    """The policy for each session. `read` gives a file's content as its session's user, None where there is none."""
+    """The policy for each session. `read` gives a file's content as its session's user, None where there is none.
+
+    It raises CannotLookError where that user can have no sandbox.
+    """
 
     def __init__(self, read: Callable[[GuardSession, str], Awaitable[bytes | None]]) -> None:
         self._read = read
@@ -33,7 +37,10 @@ class OwnPolicies:
         """`base` with what the session's person adds, read `anew` or as it was. Raises PolicyError."""
         path = f"{session.principal.home.rstrip('/')}/{_NAME}"
         if anew or session.id not in self._files:
-            self._files[session.id] = await self._find(session, path)
+            try:
+                self._files[session.id] = await self._find(session, path)
+            except CannotLookError:  # nothing of that person's runs now; it is read when something could
+                return base
             if len(self._files) > _REMEMBERED:
                 self._files.popitem(last=False)
         content = self._files[session.id]

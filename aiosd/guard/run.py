@@ -35,7 +35,6 @@ from aiosd.types import Facet, JsonObject
 
 _DRAIN_S = 5.0
 _LOOK_S = 20
-_LOOKED = (Outcome.DONE, Outcome.FAILED)
 JOB_OUTPUT_BYTES = 64 * 1024 * 1024  # of a command in the background, which goes to a file
 # They ask again what a person or a rule has just answered, and take the end of their input for a no. Enter is each
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
@@ -120,19 +119,15 @@ class Runner:
 
     async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
         """The lines that `program`, of ours, prints in the session's closed view. CannotLookError where it cannot."""
-        said, ended = await self._show(session, program)
-        if ended.outcome not in _LOOKED:
-            raise CannotLookError(ended.reason)
-        return tuple(sorted(said.decode("utf-8", "surrogateescape").splitlines()))
+        return tuple(sorted((await self._show(session, program)).decode("utf-8", "surrogateescape").splitlines()))
 
     async def read_file(self, session: GuardSession, path: str) -> bytes | None:
-        """A plain file as the session's user sees it; None where there is none."""
+        """A plain file as the session's user sees it; None where there is none. CannotLookError where it cannot."""
         argv = tuple(Word(text=text) for text in ("head", "-c", "65537", "--", path))
-        said, ended = await self._show(session, Program(pipelines=(Pipeline(stages=(Simple(argv=argv),)),)))
-        return said if said and ended.outcome in _LOOKED else None
+        return await self._show(session, Program(pipelines=(Pipeline(stages=(Simple(argv=argv),)),))) or None
 
-    async def _show(self, session: GuardSession, program: Program) -> tuple[bytes, Ended]:
-        """What `program`, of ours, prints in the session's closed view, and how that ended."""
+    async def _show(self, session: GuardSession, program: Program) -> bytes:
+        """What `program`, of ours, prints in the session's closed view."""
         said: list[bytes] = []
 
         async def tell(event: JsonObject) -> None:
@@ -145,7 +140,9 @@ class Runner:
         ended = await self.run_program(
             session, profiles, program, cwd="/", environment=environment, timeout_s=_LOOK_S, tell=tell
         )
-        return b"".join(said), ended
+        if ended.outcome not in (Outcome.DONE, Outcome.FAILED):
+            raise CannotLookError(ended.reason)
+        return b"".join(said)
 
     async def run_shell(
         self,

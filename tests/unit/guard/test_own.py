@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aiosd.guard.own import OwnPolicies
+from aiosd.guard.run import CannotLookError
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import CommandAction, PolicyError
 from aiosd.sandbox.link import Identity
@@ -51,6 +52,22 @@ async def test_a_persons_rules_ask_and_deny_more_from_the_next_session_on(tmp_pa
         "auto_allow",
     ]
     assert await _tiers(own, first, "df", anew=True) == ["deny"]
+
+
+async def test_a_file_that_could_not_be_looked_for_is_looked_for_again(tmp_path: Path) -> None:
+    """While its user can have no sandbox, nothing of theirs runs; once they can, their rules hold."""
+    _write(tmp_path, '[permissions]\ndeny = ["df"]\n')
+    can_look = False
+
+    async def worker(session: GuardSession, path: str) -> bytes | None:
+        if not can_look:
+            raise CannotLookError("no sandbox")
+        return await _worker(session, path)
+
+    own, session = OwnPolicies(worker), _session(tmp_path, uid=4_000_000)
+    assert await _tiers(own, session, "df") == ["auto_allow"]
+    can_look = True
+    assert await _tiers(own, session, "df") == ["deny"]
 
 
 async def test_without_a_file_the_policy_in_force_is_the_policy(tmp_path: Path) -> None:
