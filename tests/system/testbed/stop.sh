@@ -22,7 +22,7 @@ fi
 if alive "$session/pid"; then # its end is the end of its pid namespace
   read -r pid _ < "$session/pid"
   kill -KILL "$pid" 2>/dev/null || :
-  gone 20 || die "$name cannot be killed"
+  gone 150 || die "$name cannot be killed"
 fi
 if alive "$session/lifeline"; then
   read -r lifeline _ < "$session/lifeline"
