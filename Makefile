@@ -27,7 +27,7 @@ check: dev lint types ## lint, format, types, layout and paper: in seconds
 	@$(VENV)/python -m pytest tests/test_architecture.py tests/test_paper.py
 
 quick: dev ## the tests that need no booted machine
-	@$(VENV)/python -m pytest tests/unit tests/daemon tests/sandbox tests/test_architecture.py tests/test_paper.py
+	@tests/readable $(VENV)/python -m pytest tests/unit tests/daemon tests/sandbox tests/test_architecture.py tests/test_paper.py
 
 lint:
 	@$(VENV)/ruff check .
@@ -37,13 +37,13 @@ types:
 	@$(VENV)/mypy
 
 test: dev ## every test, the booted systemd included
-	@$(VENV)/python -m pytest
+	@tests/readable $(VENV)/python -m pytest
 
 test-system: dev ## the tests on a booted systemd alone
-	@$(VENV)/python -m pytest tests/system
+	@tests/readable $(VENV)/python -m pytest tests/system
 
 soak: dev ## long fuzzing and fault loops
-	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} $(VENV)/python -m pytest -m soak tests
+	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} tests/readable $(VENV)/python -m pytest -m soak tests
 
 mutants: dev ## take out each defence in turn and print the test that notices (rows: M="A1 B3")
 	@$(VENV)/python -m tests.mutants $(M)
