@@ -133,7 +133,8 @@ async def test_a_worker_that_dies_is_an_error_and_leaves_nothing(host: HostFacts
         async with asyncio.TaskGroup() as group:
             action = group.create_task(outcome(box.shell("sleep 31415 & setsid -f sleep 31415; wait")))
             await until(lambda: len(sleepers()) == 2, "the command to run")
-            (shell,) = (descendants() - before) - sleepers() - _bwrap_and_worker(before)
+            await until(lambda: len(_others(before)) == 1, "setsid to end")
+            (shell,) = _others(before)
             assert Path(f"/proc/{shell}/comm").read_text() == "bash\n"
             for worker in _bwrap_and_worker(before):
                 if Path(f"/proc/{worker}/comm").read_text().startswith("python"):
@@ -244,6 +245,11 @@ def _names(before: set[int]) -> str:
         with suppress(OSError):
             names.append(Path(f"/proc/{pid}/comm").read_text())
     return "".join(names)
+
+
+def _others(before: set[int]) -> set[int]:
+    """What runs but the sleepers, bubblewrap and the worker."""
+    return living() - before - sleepers() - _bwrap_and_worker(before)
 
 
 def _bwrap_and_worker(before: set[int]) -> set[int]:
