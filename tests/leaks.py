@@ -1,7 +1,8 @@
 """What a test must not leave behind: processes, descriptors, threads, mounts, tasks.
 
-The test process adopts orphans (PR_SET_CHILD_SUBREAPER), so whatever it started stays below it, however often it forked
-and wherever it went; what ended meanwhile is reaped here.
+While such a test runs, its process adopts orphans (PR_SET_CHILD_SUBREAPER): whatever it started stays below it, however
+often it forked and wherever it went; what ended meanwhile is reaped here. Other tests adopt nobody: a dead process of a
+container that nobody reaps keeps the container from ending.
 """
 
 import asyncio
@@ -18,13 +19,13 @@ import pytest
 
 _PR_SET_CHILD_SUBREAPER = 36
 _DEADLINE_S = 10.0
-_ADOPTING = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+_LIBC = ctypes.CDLL(None)
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No process, descriptor, thread or mount is there after a test that was not there before it."""
-    assert _ADOPTING
+    assert _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     before, children = _held(), _children()
     yield
     deadline = time.monotonic() + _DEADLINE_S
@@ -36,6 +37,7 @@ def nothing_left() -> Iterator[None]:
         if not left or time.monotonic() > deadline:
             break
         time.sleep(0.01)
+    assert _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
     assert not left, left
 
 
