@@ -6,19 +6,19 @@ from aiosd.guard.place import follow_cd
 from aiosd.policy import CommandAction
 from aiosd.types import RunAs
 
-# The line, in /srv/work of somebody whose home is /home/ann: the folder and the line that become of it.
+# The line, in /srv/desk of somebody whose home is /home/ann: the folder and the line that become of it.
 TAKEN = {
-    "cd build && make": ("/srv/work/build", "make"),
-    "cd build&&make": ("/srv/work/build", "make"),
+    "cd build && make": ("/srv/desk/build", "make"),
+    "cd build&&make": ("/srv/desk/build", "make"),
     "  cd   ../x  &&  ls -l | wc ": ("/srv/x", "ls -l | wc"),
     "cd /etc && cat passwd && cat group": ("/etc", "cat passwd && cat group"),
     "cd /etc": ("/etc", "true"),
     "cd": ("/home/ann", "true"),
     "cd ~": ("/home/ann", "true"),
     "cd ~/a && ls": ("/home/ann/a", "ls"),
-    "cd 'a b' && ls": ("/srv/work/a b", "ls"),
-    'cd "a b/../c" && ls': ("/srv/work/c", "ls"),
-    "cd '~' && ls": ("/srv/work", "cd '~' && ls"),
+    "cd 'a b' && ls": ("/srv/desk/a b", "ls"),
+    'cd "a b/../c" && ls': ("/srv/desk/c", "ls"),
+    "cd '~' && ls": ("/srv/desk", "cd '~' && ls"),
     "cd .. && cd x && ls": ("/srv", "cd x && ls"),
     "cd //etc//x/ && ls": ("/etc/x", "ls"),
     "cd a\\ b && ls": None,
@@ -46,9 +46,9 @@ TAKEN = {
 
 @pytest.mark.parametrize("line", TAKEN)
 def test_a_plain_cd_is_where_the_rest_is_done(line: str) -> None:
-    action = CommandAction(line=line, cwd="/srv/work")
+    action = CommandAction(line=line, cwd="/srv/desk")
     became = follow_cd(action, "/home/ann")
-    assert (became.cwd, became.line) == (TAKEN[line] or ("/srv/work", line))
+    assert (became.cwd, became.line) == (TAKEN[line] or ("/srv/desk", line))
 
 
 def test_what_runs_as_root_is_left_as_it_was_written() -> None:
