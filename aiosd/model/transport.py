@@ -129,7 +129,7 @@ class _ElsewhereError(OSError):
 
 
 class LocalResolver(AbstractResolver):
-    """Names to addresses of this machine, and to no others: what a name stands for now is what is connected to."""
+    """Names to addresses of this machine, and to no others: what is connected to is what the name was found to be."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
