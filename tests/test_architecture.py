@@ -38,6 +38,7 @@ ORDER = (
     "sandbox",
     "audit",
     "begin",
+    "accepting",
     "log",
     "wire_export",
     "wire",
@@ -54,7 +55,7 @@ ORDER = (
 CLIENT = "cli"  # beside them all
 # The last three for verbs that need no daemon: of root alone, and about policies.
 CLIENT_MAY = {"wire", "frames", "exits", "login", "setup", "judging"}
-GUARDS = {"begin", "guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
+GUARDS = {"accepting", "begin", "guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
 MOST_LINES, WANTED_LINES = 400, 350
 
 

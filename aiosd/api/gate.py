@@ -13,6 +13,7 @@ from typing import cast
 
 from aiohttp import web
 
+from aiosd.accepting import accept
 from aiosd.api.problems import map_exception, problem_bytes, problem_response
 from aiosd.config import Live
 from aiosd.errors import InvalidRequestError, RequestTimeoutError, TooManyRequestsError
@@ -72,7 +73,7 @@ class Gate:
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                connection, _address = self._listener.accept()
+                connection = accept(self._listener)
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as exc:  # out of descriptors

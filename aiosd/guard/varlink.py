@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
+from aiosd.accepting import accept
 from aiosd.types import JsonObject, JsonValue
 
 _LOG = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ class Server:
                 if self._shut:
                     return
                 try:
-                    connection, _address = listener.accept()
+                    connection = accept(listener)
                 except BlockingIOError:
                     continue
                 except OSError as exc:  # out of descriptors, or gone before it was accepted

@@ -118,3 +118,29 @@ async def test_out_of_descriptors_it_accepts_again_when_there_are_some(
                     os.close(fd)
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             assert (await read_all(connection)).endswith(b"first")
+
+
+async def test_the_last_descriptors_are_for_whoever_is_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(map(int, os.listdir("/proc/self/fd"))) + 129
+    first_kept = most - min(64, most // 4)
+    with bound(tmp_path / "s") as listener, ask(tmp_path / "s") as connection:
+        async with gated(listener, "first") as gate:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            taken = []
+            try:
+                while (fd := os.dup(0)) < first_kept - 1:
+                    taken.append(fd)
+                taken.append(fd)
+                gate.open()
+                async with asyncio.timeout(DEADLINE_S):
+                    while not caplog.records:  # noqa: ASYNC110 - nobody is told
+                        await asyncio.sleep(0)
+                assert caplog.messages == ["cannot accept: few descriptors are left"]
+                assert gate.connections == 0
+                os.close(taken.pop())
+                assert (await read_all(connection)).endswith(b"first")
+            finally:
+                for fd in taken:
+                    os.close(fd)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
