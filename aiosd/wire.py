@@ -12,7 +12,7 @@ from aiosd.wire_talk import EventBase, Facts, Notice, ProgressDelta, Question, T
 VERSION = 1
 
 TierName = Literal["auto_allow", "notify", "require_approval", "deny"]
-CallOutcome = Literal["done", "failed", "timed_out", "cancelled", "refused", "denied", "unanswered"]
+CallOutcome = Literal["done", "failed", "timed_out", "cancelled", "refused", "denied", "skipped", "unanswered"]
 TurnState = Literal["running", "done", "failed", "interrupted"]
 
 
@@ -284,7 +284,10 @@ class Output(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallDone(EventBase):
-    """A proposal is settled. `status` is the exit status, -1 where nothing ran to an end."""
+    """A proposal is settled. `status` is the exit status, -1 where nothing ran to an end.
+
+    `command` is the line that a person put in the place of the proposed one.
+    """
 
     type: Literal["call_done"] = "call_done"
     call: str
@@ -294,6 +297,7 @@ class CallDone(EventBase):
     duration_ms: int
     output_bytes: int
     truncated: bool
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

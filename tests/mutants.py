@@ -212,7 +212,7 @@ MUTANTS = (
     ),
     Mutant(
         "B1",
-        "aiosd/cli/approvals.py",
+        "aiosd/cli/card.py",
         'rows = [(label, escape(card["action"], newlines=True))',
         'rows = [(label, card["action"])',
         "tests/unit/cli/test_cards.py::test_no_action_looks_like_another_fact_at_any_width",

@@ -21,7 +21,7 @@ def render_message(message: Message) -> JsonObject:
             stored: JsonObject = {"role": "assistant", "text": message.text, "calls": calls}
             return {**stored, "kept": list(message.kept)} if message.kept else stored
         case ToolResult():
-            return {
+            result: JsonObject = {
                 "role": "tool",
                 "call": message.call,
                 "text": message.text,
@@ -29,6 +29,7 @@ def render_message(message: Message) -> JsonObject:
                 "status": message.status,
                 "truncated": message.truncated,
             }
+            return {**result, "command": message.command} if message.command else result
         case _:
             assert_never(message)
 
@@ -61,6 +62,7 @@ def parse_message(stored: JsonObject) -> Message:
                 outcome=outcome,  # type: ignore[arg-type] # as render_message wrote it
                 status=status if isinstance(status, int) else None,
                 truncated=bool(stored.get("truncated")),
+                command=str(stored.get("command", "")),
             )
         case _:
             raise StorageError("a stored message cannot be read", hint="start a new session")

@@ -255,6 +255,7 @@ _STATUS_OF_OUTCOME = {
     "done": exits.OK,
     "failed": exits.OK,  # a command's own non-zero status is information; the model says what it means
     "denied": exits.DENIED,
+    "skipped": exits.OK,  # by a person, who wants the rest
     "unanswered": exits.NOBODY_TO_ASK,
     "refused": exits.BROKEN,
     "timed_out": exits.TIMEOUT,

@@ -42,15 +42,16 @@ def make_export(
 
 
 def _read_step(call: JsonObject, result: JsonObject, tier: str) -> ExportStep:
-    arguments = call.get("arguments")
+    """A step as it went: with the command that a person put in the place of the proposed one."""
+    given = call.get("arguments")
+    arguments: JsonObject = dict(given) if isinstance(given, dict) else {}
+    if result.get("command"):
+        arguments["command"] = result["command"]
     status = result.get("status")
     return ExportStep(
         call=str(call["id"]),
         tool=str(call["tool"]),
-        arguments=tuple(
-            Argument(name=name, value=_show(value))
-            for name, value in (arguments.items() if isinstance(arguments, dict) else ())
-        ),
+        arguments=tuple(Argument(name=name, value=_show(value)) for name, value in arguments.items()),
         tier=tier,
         outcome=str(result.get("outcome", "cancelled")),
         status=status if isinstance(status, int) else -1,

@@ -43,7 +43,7 @@ def _as_text(numbered: Numbered) -> bytes:
             return escape_prose(str(event["text"])).encode()
         case "approval_needed":
             return f"[waits for: aios approve {event['approval']}]\n".encode()
-        case "call_done" if event["outcome"] in ("denied", "unanswered", "refused"):
+        case "call_done" if event["outcome"] in ("denied", "skipped", "unanswered", "refused"):
             return f"[{event['outcome']}: {escape(str(event['reason']))}]\n".encode()
         case "question":
             choices = "".join(f" / {each}" for each in _items(event["choices"]))
@@ -132,9 +132,10 @@ def _describe_decision(event: JsonObject) -> str:
 
 
 def _describe_end(event: JsonObject) -> str:
+    instead = f"  run instead: {event['command']}" if event["command"] else ""
     outcome, reason = event["outcome"], event["reason"]
     if outcome == "done":
-        return ""
+        return instead
     if outcome == "failed" and not reason:
         return f"  ended with status {event['status']}"
     return f"  {str(outcome).replace('_', ' ')}{f': {reason}' if reason else ''}"

@@ -63,6 +63,8 @@ class Decision(StrEnum):
     ALLOWED = "allowed"  # by policy
     APPROVED = "approved"  # by a person
     DENIED = "denied"  # by policy or by a person
+    SKIPPED = "skipped"  # by a person, who goes on without it
+    EDITED = "edited"  # by a person: another line was proposed in its place
     UNANSWERED = "unanswered"  # nobody answered in time
     REFUSED = "refused"  # could not be confined
     CANCELLED = "cancelled"  # whoever asked went away

@@ -17,11 +17,19 @@ JAPANESE = {
     "[{count} more lines; all of it: varlinkctl … ListPending]": (
         "[ほかに{count}行。全体は varlinkctl … ListPending で確認]"
     ),
-    "[y] yes, once   [n] no   [n REASON] no, and tell the model why   (no): ": (
-        "[y] 今回だけ許可   [n] 拒否   [n 理由] 拒否して理由をモデルに伝える   (拒否): "
+    "[y] yes, once  [s] skip  [n] no  [n REASON] no, and why  (no): ": (
+        "[y] 今回だけ許可  [s] 見送り  [n] 拒否  [n 理由] 理由つき拒否  (拒否): "
     ),
-    "[y] yes, once  [l] yes, for 30 min  [n] no  [n REASON] no, and why  (no): ": (
-        "[y] 今回だけ許可  [l] 30分間許可  [n] 拒否  [n 理由] 理由つき拒否  (拒否): "
+    "[y] yes, once  [e] edit  [s] skip  [n] no  [n REASON] no, and why  (no): ": (
+        "[y] 今回だけ許可  [e] 編集  [s] 見送り  [n] 拒否  [n 理由] 理由つき拒否  (拒否): "
+    ),
+    "[y] yes, once  [l] yes, for 30 min  [e] edit  [s] skip  [n REASON] no  (no): ": (
+        "[y] 今回だけ許可  [l] 30分間許可  [e] 編集  [s] 見送り  [n 理由] 拒否  (拒否): "
+    ),
+    "instead: ": "代わりに: ",
+    "skipped": "見送りました",
+    "it is judged anew, and asked about again where it has to be: aios pending": (
+        "改めて判定し、必要ならもう一度確認します: aios pending"
     ),
     "approved": "許可しました",
     "denied": "拒否しました",
@@ -67,6 +75,8 @@ JAPANESE = {
 NOTES = {
     "  announced: ": "  通知: ",
     "  denied": "  拒否",
+    "  skipped": "  見送り",
+    "  run instead: ": "  代わりに実行: ",
     "  refused": "  実行不可",
     "  unanswered": "  回答なし",
     "  timed out": "  時間切れ",

@@ -10,7 +10,7 @@ import os
 import select
 import termios
 
-from aiosd.cli.approvals import open_terminal
+from aiosd.cli.answers import open_terminal
 from aiosd.cli.show import escape
 from aiosd.cli.transport import request, write_all
 from aiosd.cli.words import say

@@ -29,6 +29,7 @@ _STATUSES = {
     "timed_out": exits.TIMEOUT,
     "cancelled": exits.INTERRUPTED,
     "denied": exits.DENIED,
+    "skipped": exits.OK,
     "unanswered": exits.NOBODY_TO_ASK,
 }
 

@@ -103,7 +103,15 @@ VERBS = (
         ),
     ),
     ("pending", "", "List what waits for an answer of yours.", ()),
-    ("approve", "ID", "Show what is asked, and approve it.", (("-y", "--yes", "", "without asking again"),)),
+    (
+        "approve",
+        "ID",
+        "Show what is asked, and approve it.",
+        (
+            ("-y", "--yes", "", "without asking again"),
+            ("-e", "--edit", "LINE", "put this line in its place: it is judged, and asked about, anew"),
+        ),
+    ),
     (
         "stop",
         "[SESSION]",
@@ -121,7 +129,13 @@ VERBS = (
         (("", "--json", "", "print them, one JSON object a line"),),
     ),
     ("lease revoke", "ID", "End a lease.", ()),
-    ("deny", "ID [REASON ...]", "Deny what is asked; the reason goes back to the model.", ()),
+    (
+        "deny",
+        "ID [REASON ...]",
+        "Deny what is asked, and what else its session has waiting; the reason goes back to the model.",
+        (),
+    ),
+    ("skip", "ID [REASON ...]", "Leave this step out: the model is told, and goes on with the rest.", ()),
     (
         "policy check",
         "[--] [LINE]",

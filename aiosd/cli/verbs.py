@@ -80,7 +80,7 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             from aiosd.cli.log import show_log
 
             return show_log(options)
-        case "pending" | "approve" | "deny":
+        case "pending" | "approve" | "deny" | "skip":
             from aiosd.cli import approvals
 
             return approvals.run(name, options, operands)

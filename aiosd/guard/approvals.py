@@ -1,9 +1,9 @@
 """Approvals: what exactly is asked, who may answer, and that an answer is used once.
 
 An approval is an immutable record with a digest over everything that will run. Its states go one way: pending, then
-approved, denied or expired; an approved one is consumed in the transaction that lets it run. Stored in SQLite, so that
-no crash makes two runs of one answer; whatever was open when the guard ended is expired at its next start: no answer
-in time is no.
+approved, denied, skipped, edited or expired; an approved one is consumed in the transaction that lets it run. Stored in
+SQLite, so that no crash makes two runs of one answer; whatever was open when the guard ended is expired at its next
+start: no answer in time is no.
 
 The store is used from one thread of its own; the loop never waits for the disk. What cannot be stored is AuditError.
 """
@@ -48,6 +48,8 @@ class State(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
     DENIED = "denied"
+    SKIPPED = "skipped"
+    EDITED = "edited"
     EXPIRED = "expired"
     CONSUMED = "consumed"
 
@@ -115,12 +117,16 @@ class Approver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a person said: approved or not, by which uid, with which reason for the model; or which `lease` said it."""
+    """What a person said: by which uid, with which reason for the model; or which `lease` said it.
+
+    `line` is what an edit puts in the place of what was asked.
+    """
 
     state: State
     answered_by: int = -1
     reason: str = ""
     lease: str = ""
+    line: str = ""
 
 
 class Approvals:
@@ -227,32 +233,36 @@ class Approvals:
         identity: ApprovalId,
         digest: str,
         *,
-        approve: bool,
-        reason: str,
+        said: Answer,
         who: Approver,
         authenticate: Callable[[Approval], Awaitable[None]],
     ) -> None:
         """Take a person's answer. Raises ApprovalError; an answer that was taken is stored when this returns.
 
-        What runs as root is approved by uid 0, or by an administrator for whom `authenticate` returns.
+        What runs as root is approved by uid 0, or by an administrator for whom `authenticate` returns. A line is
+        edited by nobody but the person whose session proposed it. A no is one to all that the session has pending.
         """
         approval = self.get(identity, who=who)
         if approval.run_as is RunAs.USER and who.uid != approval.uid:
             raise ApprovalError("not_entitled", f"only {approval.user} can answer this")
         if digest != approval.digest:
             raise ApprovalError("digest_differs", "the answer is to something else than what is asked; look again")
-        if approve and approval.run_as is RunAs.ROOT and who.uid != 0:
+        if said.state is State.EDITED and (who.uid != approval.uid or approval.tool != "bash"):
+            raise ApprovalError("not_entitled", f"only {approval.user} can edit this, and only a command line")
+        if said.state is State.APPROVED and approval.run_as is RunAs.ROOT and who.uid != 0:
             if not who.administers:
                 raise ApprovalError(
                     "not_entitled", f"effects as root are approved by root: sudo aios approve {identity}"
                 )
             await authenticate(approval)
-        answer = Answer(state=State.APPROVED if approve else State.DENIED, answered_by=who.uid, reason=reason)
+        answer = replace(said, answered_by=who.uid)
         if not await self.transact(lambda _database: self._mark(identity, State.PENDING, answer)):
             raise ApprovalError("not_pending", "it was answered or has expired")
         _approval, answered = self._waiting.get(identity, (approval, None))
         if answered is not None and not answered.done():
             answered.set_result(answer)
+        if said.state is State.DENIED:
+            self.dismiss(lambda each: each.session == approval.session, f"a no to {identity}, which waited beside it")
 
     def get(self, identity: ApprovalId, *, who: Approver) -> Approval:
         """A pending approval that `who` may see; ApprovalError if there is none."""

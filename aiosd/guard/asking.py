@@ -85,10 +85,18 @@ class Asking:
         if asked.leasable and (lease := await self._leases.take(_draft(asked, environment))):
             return Answer(state=State.APPROVED, answered_by=lease[1], reason=f"lease {lease[0]}", lease=lease[0]), None
         answer, approval = await self._ask(asked, environment, tell)
-        count = self._denials.pop(session, (0, 0.0))[0]
-        if answer.state is State.DENIED:
-            self._denials[session] = (count + 1, asyncio.get_running_loop().time())
+        self._count(session, answer)
         return answer, approval
+
+    def _count(self, session: SessionId, answer: Answer) -> None:
+        """Count a person's no; what only went with it, and a step that was skipped, count neither way."""
+        if answer.state is State.DENIED and answer.answered_by >= 0:
+            self._denials[session] = (
+                self._denials.get(session, (0, 0.0))[0] + 1,
+                asyncio.get_running_loop().time(),
+            )
+        elif answer.state in (State.APPROVED, State.EXPIRED, State.EDITED):
+            self._denials.pop(session, None)
 
     def _is_paused(self, session: SessionId) -> bool:
         count, last = self._denials.get(session, (0, 0.0))

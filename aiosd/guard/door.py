@@ -20,7 +20,15 @@ from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.own import OwnPolicies
 from aiosd.guard.place import follow_cd
-from aiosd.guard.request import Request, Result, as_chosen, find_audited, render_decided
+from aiosd.guard.request import (
+    Request,
+    Result,
+    as_chosen,
+    explain_decision,
+    find_audited,
+    find_decision,
+    render_decided,
+)
 from aiosd.guard.run import CannotLookError, Ended, Runner, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
@@ -147,7 +155,13 @@ class Door:
             return await self._execute(request, tell)
         action = follow_cd(request.action, request.session.principal.home)
         result = await self._execute(replace(request, action=action), tell)
-        return replace(result, cwd=action.cwd) if result.outcome in _RAN else result
+        return replace(result, cwd=result.cwd or action.cwd) if result.outcome in _RAN else result
+
+    async def _follow_edit(self, request: Request, line: str, tell: Tell) -> Result:
+        """Decide what a person put in the place of a proposed line, from the beginning, without the model's words."""
+        assert isinstance(request.action, CommandAction)
+        result = await self._follow(replace(request, action=replace(request.action, line=line), claim=""), tell)
+        return replace(result, command=result.command or line)
 
     async def _execute(self, request: Request, tell: Tell) -> Result:
         policy, verdict = await self._evaluate(request)
@@ -188,7 +202,7 @@ class Door:
                 return await self._refuse(request, verdict, why)
         if answer.state is State.APPROVED and (why := self._running.why_stopped(request.session)):
             return await self._refuse(request, verdict, why)
-        decision = _decide(verdict, answer)
+        decision = find_decision(verdict, answer)
         watched = find_audited(self._policy.folders, request, verdict)
         record = render_decided(
             request,
@@ -201,8 +215,10 @@ class Door:
         )
         record = replace(record, rules=(*record.rules, *(f"audit {rule.describe()}" for rule in watched)))
         await self._ledger.decided(record, durable=bool(watched))
+        if decision is Decision.EDITED:
+            return await self._follow_edit(request, answer.line, tell)
         if decision not in (Decision.ALLOWED, Decision.APPROVED):
-            return Result(outcome=decision.value, reason=answer.reason or _explain(verdict, decision))
+            return Result(outcome=decision.value, reason=explain_decision(verdict, decision, answer))
         return await self._run(request, verdict, profiles, tell)
 
     async def _look(
@@ -358,27 +374,3 @@ def _is_beyond(request: Request, verdict: Verdict) -> bool:
     if request.most is None or isinstance(request.action, ObserveAction) or verdict.tier is Tier.DENY:
         return False
     return verdict.tier.strictness > request.most.strictness
-
-
-def _decide(verdict: Verdict, answer: Answer) -> Decision:
-    match verdict.tier:
-        case Tier.DENY:
-            return Decision.DENIED
-        case Tier.AUTO_ALLOW | Tier.NOTIFY:
-            return Decision.ALLOWED
-        case Tier.REQUIRE_APPROVAL:
-            match answer.state:
-                case State.APPROVED:
-                    return Decision.APPROVED
-                case State.DENIED:
-                    return Decision.DENIED
-                case _:
-                    return Decision.UNANSWERED
-
-
-def _explain(verdict: Verdict, decision: Decision) -> str:
-    if decision is Decision.UNANSWERED:
-        return "nobody answered in time; that is a no"
-    if verdict.tier is Tier.DENY:
-        return verdict.reason
-    return "a person said no"

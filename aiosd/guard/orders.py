@@ -10,12 +10,13 @@ from collections.abc import Callable, Coroutine
 
 from aiosd.audit.log import AuditError
 from aiosd.audit.records import Ordered
-from aiosd.guard.approvals import Approval, ApprovalError, Approvals, Approver
+from aiosd.guard.approvals import Answer, Approval, ApprovalError, Approvals, Approver, State
 from aiosd.guard.identity import is_sandboxed, load_principal
 from aiosd.guard.leases import MOST_S, MOST_USES, USUAL_S, USUAL_USES, Leases, Terms
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.people import find_principal
 from aiosd.guard.polkit import NotAuthenticatedError, authenticate
+from aiosd.guard.request import MAX_LINE
 from aiosd.guard.running import EVERYBODY, Running, Scope
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Call, Peer, VarlinkError, invalid_parameter, open_peer_pidfd
@@ -23,6 +24,7 @@ from aiosd.types import ApprovalId, JsonObject
 
 _NAME = "io.aios.Guard"
 _STOPPED = "a person stopped the session"
+_STATES = {"approve": State.APPROVED, "deny": State.DENIED, "skip": State.SKIPPED, "edit": State.EDITED}
 
 
 class Orders:
@@ -70,21 +72,18 @@ class Orders:
         await call.reply({"approvals": list(cards)})
 
     async def _answer(self, call: Call) -> None:
-        decision = call.text("decision")
-        if decision not in ("approve", "deny"):
-            raise invalid_parameter("decision")
+        said = _parse_answer(call)
         if is_sandboxed(call.peer):
             raise VarlinkError(f"{_NAME}.NotEntitled", reason="nobody answers from inside a sandbox or container")
         who, identity = await self.find_approver(call.peer), ApprovalId(call.text("id"))
         lease = ""
         try:
             approval = self._approvals.get(identity, who=who)
-            terms = parse_terms(call, approval) if decision == "approve" else None
+            terms = parse_terms(call, approval) if said.state is State.APPROVED else None
             await self._approvals.answer(
                 identity,
                 call.text("digest"),
-                approve=decision == "approve",
-                reason=call.optional_text("reason", limit=1000),
+                said=said,
                 who=who,
                 authenticate=lambda approval: self._authenticate(call, approval),
             )
@@ -163,6 +162,16 @@ class Orders:
         await self._ledger.ordered(
             Ordered(order=order, uid=call.peer.uid, user=user, session=scope.session, reason=f"{whose}: {reason}")
         )
+
+
+def _parse_answer(call: Call) -> Answer:
+    state = _STATES.get(call.text("decision"))
+    if state is None:
+        raise invalid_parameter("decision")
+    line = call.text("command", limit=MAX_LINE) if state is State.EDITED else ""
+    if state is State.EDITED and not line.strip():
+        raise invalid_parameter("command")
+    return Answer(state=state, reason=call.optional_text("reason", limit=1000), line=line)
 
 
 def parse_terms(call: Call, approval: Approval) -> Terms | None:

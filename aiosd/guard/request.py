@@ -4,15 +4,18 @@ import posixpath
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from aiosd.audit.records import Decided, Decision, digest_text
-from aiosd.guard.approvals import Answer, Approval
+from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import CommandAction, FileAction, Part, RuleRef, Verdict
 from aiosd.policy.folders import FolderRule, Folders
 from aiosd.sandbox.profile import ProfileName
 from aiosd.types import CallId, RunAs, Tier
+
+MAX_LINE: Final = 65_536 + 1  # the policy denies what is over; the wire only bounds it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a request ended, whatever became of it. `cwd` is where a command was run, "" where none was."""
+    """How a request ended, whatever became of it. `cwd` is where a command was run, "" where none was.
+
+    `command` is the line that a person put in the place of the proposed one, "" where nobody did.
+    """
 
     outcome: str
     reason: str = ""
@@ -87,6 +93,7 @@ class Result:
     output_bytes: int = 0
     truncated: bool = False
     cwd: str = ""
+    command: str = ""
 
 
 def as_chosen(verdict: Verdict, request: Request) -> Verdict:
@@ -142,8 +149,38 @@ def render_decided(
         decision=decision,
         confinement=confinement,
         rules=tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in verdict.rules),
-        reason=answer.reason or verdict.reason,
+        reason=f"in its place: {answer.line}" if answer.line else answer.reason or verdict.reason,
         approval=approval.id if approval else answer.lease,
         approver=answer.answered_by,
         landlock=landlock,
     )
+
+
+_DECISIONS: Final = {
+    State.APPROVED: Decision.APPROVED,
+    State.DENIED: Decision.DENIED,
+    State.SKIPPED: Decision.SKIPPED,
+    State.EDITED: Decision.EDITED,
+}
+_REASONS: Final = {
+    Decision.UNANSWERED: "nobody answered in time; that is a no",
+    Decision.SKIPPED: "a person skipped this step: go on without it",
+}
+
+
+def find_decision(verdict: Verdict, answer: Answer) -> Decision:
+    """What a verdict comes to, with the answer to it where a person had to be asked."""
+    match verdict.tier:
+        case Tier.DENY:
+            return Decision.DENIED
+        case Tier.AUTO_ALLOW | Tier.NOTIFY:
+            return Decision.ALLOWED
+        case Tier.REQUIRE_APPROVAL:
+            return _DECISIONS.get(answer.state, Decision.UNANSWERED)
+
+
+def explain_decision(verdict: Verdict, decision: Decision, answer: Answer) -> str:
+    """Why nothing runs, for whoever proposed it."""
+    if answer.reason:
+        return answer.reason
+    return verdict.reason if verdict.tier is Tier.DENY else _REASONS.get(decision, "a person said no")

@@ -24,7 +24,7 @@ from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
 from aiosd.guard.orders import Orders
-from aiosd.guard.request import Request, Result
+from aiosd.guard.request import MAX_LINE, Request, Result
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
@@ -37,7 +37,6 @@ from aiosd.sandbox.profile import ProfileName
 from aiosd.types import CallId, JsonObject, Principal, RunAs, SessionId, Tier
 
 _NAME = "io.aios.Guard"
-_MAX_LINE = 65_536 + 1  # the policy denies what is over; the wire only bounds it
 _MAX_CONTENT = 768 * 1024
 _MOST_OWN = 200  # records
 _WRITING_TOOLS = frozenset({"write_file", "edit_file"})
@@ -327,7 +326,7 @@ def _parse_command(call: Call, *, cwd: str) -> CommandAction:
     run_as = call.optional_text("run_as") or "user"
     if run_as not in set(map(str, RunAs)):
         raise invalid_parameter("run_as")
-    return CommandAction(line=call.text("command", limit=_MAX_LINE), cwd=cwd, run_as=RunAs(run_as))
+    return CommandAction(line=call.text("command", limit=MAX_LINE), cwd=cwd, run_as=RunAs(run_as))
 
 
 def _parse_file_action(call: Call) -> FileAction:
@@ -362,6 +361,7 @@ def _render_result(result: Result) -> JsonObject:
         "output_bytes": result.output_bytes,
         "truncated": result.truncated,
         "cwd": result.cwd,
+        "command": result.command,
     }
 
 

@@ -58,15 +58,22 @@ class AssistantMessage:
 class ToolResult:
     """What came back for one call. `status` is a command's exit status, None where none ran.
 
-    `outcome` tells apart what `is_error` lumps together: `done`, `failed` (ran, non-zero), `denied`, `unanswered`,
-    `timed_out`, `cancelled`, `refused` (could not be confined, recorded or started).
+    `outcome` tells apart what `is_error` lumps together: `done`, `failed` (ran, non-zero), `denied`, `skipped` (by a
+    person), `unanswered`, `timed_out`, `cancelled`, `refused` (could not be confined, recorded or started).
+    `command` is what a person put in the place of the proposed one; the text says so first.
     """
 
     call: CallId
     text: str
-    outcome: Literal["done", "failed", "denied", "unanswered", "timed_out", "cancelled", "refused"] = "done"
+    outcome: Literal["done", "failed", "denied", "skipped", "unanswered", "timed_out", "cancelled", "refused"] = "done"
     status: int | None = None
     truncated: bool = False
+    command: str = ""
+
+    @property
+    def instead(self) -> str:
+        """What the text begins with where a person put another command in the place of the proposed one."""
+        return f"[a person ran this instead: {self.command}]\n" if self.command else ""
 
     @property
     def is_error(self) -> bool:

@@ -7,7 +7,7 @@ argument are results that go back to the model.
 import base64
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, get_args
 
 from aiosd.egress.desk import Desk
@@ -210,6 +210,7 @@ def _finish(call: ToolCall, context: ToolContext, done: JsonObject, collected: C
     reason = str(done.get("reason") or "")
     status = _integer(done.get("status"), -1)
     truncated = bool(done.get("truncated")) or collected.clipped
+    command = str(done.get("command") or "")
     context.emit(
         CallDone(
             call=call.id,
@@ -219,14 +220,21 @@ def _finish(call: ToolCall, context: ToolContext, done: JsonObject, collected: C
             duration_ms=_integer(done.get("duration_ms"), 0),
             output_bytes=_integer(done.get("output_bytes"), 0),
             truncated=truncated,
+            command=command,
         )
     )
     body = collected.render()
     if reason:
         body = f"{body}\n[{outcome}: {reason}]" if body else f"[{outcome}: {reason}]"
-    return ToolResult(
-        call=call.id, text=body, outcome=outcome, status=status if status >= 0 else None, truncated=truncated
+    result = ToolResult(
+        call=call.id,
+        text=body,
+        outcome=outcome,
+        status=status if status >= 0 else None,
+        truncated=truncated,
+        command=command,
     )
+    return replace(result, text=f"{result.instead}{body}")
 
 
 def parse_verdict(given: JsonObject) -> VerdictInfo:

@@ -90,6 +90,34 @@ def test_no_runs_nothing_and_its_reason_reaches_the_model(daemon: Daemon, place:
     assert stored_state(daemon, approval) == ("denied", default_person())
 
 
+def test_e_puts_the_line_into_a_field_and_what_becomes_of_it_is_asked_about(daemon: Daemon, place: Path) -> None:
+    with on_terminal(daemon, "ask", f"run `touch {place}/made`") as terminal:
+        terminal.wait_for(QUESTION)
+        terminal.type("e")
+        terminal.wait_for(f"instead: touch {place}/made")
+        terminal.type("-too")
+        card = terminal.wait_for(QUESTION, times=2)
+        assert f"  run      touch {place}/made-too\n" in card
+        terminal.type(f"e touch {place}/other")
+        terminal.wait_for(QUESTION, times=3)
+        terminal.type("y")
+        assert terminal.end() == 0
+        assert f"  run instead: touch {place}/other\n" in terminal.plain
+    assert [path.name for path in place.iterdir()] == ["other"]
+    me = default_person()
+    assert _recorded(daemon) == [*[("decided", "edited", me)] * 2, ("decided", "approved", me), ("done", "done")]
+
+
+def test_s_leaves_the_step_out(daemon: Daemon, place: Path) -> None:
+    with on_terminal(daemon, "ask", f"run `touch {place}/made`", environment={"LANG": "ja_JP.UTF-8"}) as terminal:
+        terminal.wait_for("(拒否): ")
+        terminal.type("s 後で")
+        assert terminal.end() == 1
+        assert "  見送り: 後で\n" in terminal.plain
+    assert list(place.iterdir()) == []
+    assert _recorded(daemon) == [("decided", "skipped", default_person())]
+
+
 @pytest.mark.parametrize("typed", ["maybe", "yes please", "ｙ", "yn", "approve"])
 def test_what_is_neither_is_asked_again(daemon: Daemon, place: Path, typed: str) -> None:
     with on_terminal(daemon, "ask", f"run `touch {place}/made`") as terminal:

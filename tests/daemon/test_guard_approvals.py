@@ -161,6 +161,89 @@ def test_a_proposer_who_goes_away_at_any_moment_leaves_no_card_behind(daemon: Da
     assert {record["decision"] for record in daemon.records(session=session)} <= {"cancelled"}
 
 
+def test_an_edited_line_is_asked_about_anew_and_the_model_is_told_of_it(daemon: Daemon, place: Path) -> None:
+    with proposed(daemon, f"touch {place}/proposed") as (stream, card):
+        assert answered(daemon, card, decision="edit", command=f"touch {place}/edited") == {}
+        fresh = card_of(daemon, stream.until("approval_needed")["approval"])
+        assert (fresh["action"], fresh["call"], fresh["claim"]) == (f"touch {place}/edited", card["call"], "")
+        assert fresh["digest"] != card["digest"]
+        assert stored_state(daemon, card["id"]) == ("edited", default_person())
+        assert answered(daemon, card)["error"] == "io.aios.Guard.NotPending"
+        assert list(place.iterdir()) == []
+        assert answered(daemon, fresh) == {}
+        done = stream.until("call_done")
+        assert (done["outcome"], done["command"]) == ("done", f"touch {place}/edited")
+        events = list(stream)
+    assert [path.name for path in place.iterdir()] == ["edited"]
+    assert f"`touch {place}/edited`" in said(events)
+    records = daemon.records(session=card["session"])
+    assert _outline(records) == [
+        ("decided", "require_approval", "edited", default_person()),
+        ("decided", "require_approval", "approved", default_person()),
+        ("done", "require_approval", "done", 0),
+    ]
+    assert [each["action"] for each in records[:2]] == [f"touch {place}/proposed", f"touch {place}/edited"]
+    assert records[0]["reason"] == f"in its place: touch {place}/edited"
+    exported = daemon.aios("session", "export", card["session"], "--script").out
+    assert f"\ntouch {place}/edited\n" in exported
+    assert [line for line in exported.splitlines() if "proposed" in line and not line.startswith("#")] == []
+
+
+def test_an_edited_line_that_needs_no_approval_runs_and_a_denied_one_does_not(daemon: Daemon, place: Path) -> None:
+    with proposed(daemon, f"touch {place}/made") as (stream, card):
+        assert answered(daemon, card, decision="edit", command=f"cd {place} && pwd") == {}
+        done = stream.until("call_done")
+        assert (done["outcome"], done["status"], done["command"]) == ("done", 0, f"cd {place} && pwd")
+        assert str(place) in said(list(stream))
+    with proposed(daemon, f"touch {place}/made") as (stream, card):
+        assert answered(daemon, card, decision="edit", command=f"mkdir {place}/made") == {}
+        done = stream.until("call_done")
+        assert (done["outcome"], done["reason"]) == ("denied", "Folders are made by the storage team.")
+        assert stream.until("turn_done")["exit_status"] == 77
+    for parameters in ({}, {"command": " "}, {"command": 1}, {"command": "x" * 70_000}):
+        with proposed(daemon, f"touch {place}/made") as (stream, card):
+            refused = answered(daemon, card, decision="edit", **parameters)
+            assert refused["error"] == "org.varlink.service.InvalidParameter"
+            assert answered(daemon, card, approve=False) == {}
+            stream.until("turn_done")
+    assert list(place.iterdir()) == []
+
+
+def test_a_step_that_is_skipped_neither_runs_nor_is_denied(daemon: Daemon, place: Path) -> None:
+    with proposed(daemon, f"touch {place}/made") as (stream, card):
+        skipped = daemon.aios("skip", card["id"])
+        assert (skipped.status, skipped.err) == (0, "skipped\n")
+        done = stream.until("call_done")
+        assert (done["outcome"], done["reason"]) == ("skipped", "a person skipped this step: go on without it")
+        assert stream.until("turn_done")["exit_status"] == 1  # nothing was done: the built-in model says so
+    assert list(place.iterdir()) == []
+    assert _outline(daemon.records(session=card["session"])) == [
+        ("decided", "require_approval", "skipped", default_person())
+    ]
+    assert stored_state(daemon, card["id"]) == ("skipped", default_person())
+
+
+def test_a_no_is_one_to_what_waits_beside_it_in_the_session(daemon: Daemon, place: Path) -> None:
+    session = daemon.guard("OpenSession")["session"]
+    parameters = {"session": session, "command": f"touch {place}/made", "cwd": "/"}
+    with (
+        proposed(daemon, f"touch {place}/elsewhere") as (stream, elsewhere),
+        daemon.guard_stream("Execute", {**parameters, "call": "c1"}) as first,
+        daemon.guard_stream("Execute", {**parameters, "call": "c2"}) as second,
+    ):
+        assert [next(first)["event"], next(second)["event"]] == ["decision", "decision"]
+        cards = [card_of(daemon, next(each)["approval"]) for each in (first, second)]
+        assert answered(daemon, cards[0], approve=False, reason="no") == {}
+        ended = [next(each) for each in (first, second)]
+        assert [each["outcome"] for each in ended] == ["denied", "denied"]
+        assert [each["reason"] for each in ended] == ["no", f"a no to {cards[0]['id']}, which waited beside it"]
+        assert stored_state(daemon, elsewhere["id"])[0] == "pending"
+        assert answered(daemon, elsewhere) == {}
+        assert stream.until("turn_done")["exit_status"] == 0
+    assert [path.name for path in place.iterdir()] == ["elsewhere"]
+    assert [each["approver"] for each in daemon.records(session=session)] == [default_person(), -1]
+
+
 # By whom --------------------------------------------------------------------------------------------------------------
 
 

@@ -171,9 +171,10 @@ def test_after_denials_in_a_row_nobody_is_asked_for_a_while(make_daemon: MakeDae
     daemon = make_daemon(config="[guard]\ndenials_in_a_row = 2\napproval_wait_s = 2\n")
     place = own_folder(daemon, "place")
     session: dict[str, Any] = {}
-    for approve in (False, True, False, False):  # a yes in between counts anew
+    # a yes in between counts anew, a skipped step neither way
+    for decision in ("deny", "skip", "approve", "deny", "skip", "deny"):
         with proposed(daemon, f"touch {place}/made", **session) as (stream, card):
-            answered(daemon, card, approve=approve)
+            answered(daemon, card, decision=decision)
             stream.until("turn_done")
         session = {"session": card["session"]}
     (place / "made").unlink()

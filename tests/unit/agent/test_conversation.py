@@ -23,6 +23,7 @@ MESSAGES: tuple[Message, ...] = (
     ToolResult(call=CallId("a"), text="50%"),
     ToolResult(call=CallId("a"), text="", outcome="failed", status=3, truncated=True),
     ToolResult(call=CallId("b"), text="no", outcome="denied", status=None),
+    ToolResult(call=CallId("c"), text="0", status=0, command="id -u"),
 )
 
 

@@ -256,6 +256,7 @@ async def test_an_argument_that_the_guard_does_not_take_is_told_to_the_model_too
     [
         (done("failed", 3), "out", exits.OK),
         (done("denied", -1, reason="no rule allows it"), "out\n[denied: no rule allows it]", exits.DENIED),
+        (done("skipped", -1, reason="go on"), "out\n[skipped: go on]", exits.OK),
         (done("refused", -1, reason="no sandbox"), "out\n[refused: no sandbox]", exits.BROKEN),
         (done("unanswered", -1, reason="nobody"), "out\n[unanswered: nobody]", exits.NOBODY_TO_ASK),
         (done("timed_out", -1, reason="ended after 60 s"), "out\n[timed_out: ended after 60 s]", exits.TIMEOUT),
@@ -275,6 +276,15 @@ async def test_an_outcome_that_is_no_success_is_no_success_of_the_turn_though_th
     assert (result.text, result.outcome) == (text_back, ending["outcome"])
     assert result.status == (3 if ending["outcome"] == "failed" else None)
     assert turn.ended == [("call-1", ending["outcome"], ending["reason"]), ("call-2", "done", "")]
+
+
+async def test_the_model_is_told_what_a_person_put_in_the_place_of_its_command(guard: ScriptedGuard) -> None:
+    guard.answers("Execute", decision(), output(b"out"), {**done(), "command": "id -u"})
+    turn = _turn(guard, [call("bash", command="id")], [text("ok")])
+    assert (await turn.run()).exit_status == exits.OK
+    result = turn.stored[1]
+    assert isinstance(result, ToolResult)
+    assert (result.text, result.command) == ("[a person ran this instead: id -u]\nout", "id -u")
 
 
 async def test_the_first_failure_gives_the_turn_its_status(guard: ScriptedGuard) -> None:

@@ -29,7 +29,7 @@ _ARGUMENTS = {
     "observe": (("what",), ("what", "name")),
 }
 
-Outcome = Literal["done", "failed", "denied", "unanswered", "timed_out", "cancelled", "refused"]
+Outcome = Literal["done", "failed", "denied", "skipped", "unanswered", "timed_out", "cancelled", "refused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,7 @@ ENDINGS: tuple[tuple[Outcome, str, str, str], ...] = (
      "`free -b` を開始できなかったため、お答えできません。"),
     ("unanswered", "", "`free -b` needed an approval that nobody gave in time, so it did not run.",
      "`free -b` には承認が必要でしたが、時間内に回答がなかったため実行されませんでした。"),
+    ("skipped", "[skipped: go on]", "`free -b` was skipped.", "`free -b` は見送られました。"),
     ("timed_out", "half", "`free -b` did not finish in time.", "`free -b` は時間内に終わりませんでした。"),
     ("cancelled", "", "`free -b` was cancelled.", "`free -b` は取り消されました。"),
     ("done", "", "`free -b` printed nothing, so I cannot tell.",
@@ -236,7 +237,9 @@ async def test_every_way_to_end_has_its_sentence(outcome: Outcome, text: str, en
 QUESTIONS = tuple(intent.example["en"] for intent in load_knowledge().intents.values())
 
 
-OUTCOMES: tuple[Outcome, ...] = ("done", "failed", "denied", "unanswered", "timed_out", "cancelled", "refused")
+OUTCOMES: tuple[Outcome, ...] = (
+    "done", "failed", "denied", "skipped", "unanswered", "timed_out", "cancelled", "refused"
+)  # fmt: skip
 TEXTS = (
     "", "\x00\x1b[2J garbage {x} %s\n", "[stderr]\n", "0 0 0 0 0 0 0\n" * 50, "[denied: ]",
 )  # fmt: skip
@@ -248,7 +251,7 @@ async def test_no_output_ends_in_a_traceback_or_in_silence(question: str) -> Non
         exchange = await ask(question, everything(Printed(text=text, outcome=outcome)))
         assert exchange.answer.strip()
         assert exchange.answer.replace("\n", "").isprintable()
-        if exchange.steps and outcome in {"denied", "unanswered", "refused"}:
+        if exchange.steps and outcome in {"denied", "skipped", "unanswered", "refused"}:
             assert exchange.verdict == "failed"
 
 

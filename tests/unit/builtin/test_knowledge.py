@@ -30,7 +30,7 @@ def test_every_sentence_has_the_same_fields_in_both_languages() -> None:
 def test_every_sentence_that_is_said_exists_and_every_sentence_is_said() -> None:
     code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
     built = {"day", "hour", "minute", "second", "denied_why", "refused_why", "cancelled_why"}
-    built |= {"timed_out", "cancelled", "unanswered"}
+    built |= {"timed_out", "cancelled", "skipped", "unanswered"}
     built |= {name for name in KNOWLEDGE.sentences if name.startswith(("why_", "when_", "act_", "decision_"))} | dict(
         KNOWLEDGE.symptoms
     ).keys()

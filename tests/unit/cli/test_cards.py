@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aiosd.cli.approvals import draw_card
+from aiosd.cli.card import draw_card
 from aiosd.cli.show import width
 
 CARD: dict[str, Any] = {

@@ -78,14 +78,14 @@ async def _answer(
     approve: bool = True,
     reason: str = "",
     digest: str | None = None,
+    said: Answer | None = None,
 ) -> str:
     """Answer; "" where it was taken, else the error's code."""
     try:
         await store.answer(
             approval.id,
             approval.digest if digest is None else digest,
-            approve=approve,
-            reason=reason,
+            said=said or Answer(state=State.APPROVED if approve else State.DENIED, reason=reason),
             who=who,
             authenticate=_authenticates,
         )
@@ -111,6 +111,54 @@ async def test_a_no_has_its_reason(store: Approvals, tmp_path: Path) -> None:
     assert await _answer(store, approval, approve=False, reason="not now") == ""
     assert await store.wait(approval, wait_s=60) == Answer(state=State.DENIED, answered_by=1000, reason="not now")
     assert _stored(tmp_path / "approvals.db", approval.id) == ("denied", 1000, "not now")
+
+
+async def test_b6_a_no_is_one_to_all_that_its_session_has_pending(store: Approvals, tmp_path: Path) -> None:
+    first, second, third = [await store.request(DRAFT, wait_s=60) for _ in range(3)]
+    elsewhere = await store.request(replace(DRAFT, session=SessionId("s2")), wait_s=60)
+    assert await _answer(store, third) == ""
+    assert await _answer(store, first, approve=False, reason="not now") == ""
+    assert store.pending(who=ANN) == [elsewhere]
+    assert await _answer(store, second) == "unknown"
+    cleared = Answer(state=State.DENIED, reason=f"a no to {first.id}, which waited beside it")
+    assert await store.wait(second, wait_s=60) == cleared
+    assert (await store.wait(third, wait_s=60)).state is State.APPROVED  # it was answered before
+    path = tmp_path / "approvals.db"
+    assert [_stored(path, each.id)[0] for each in (first, second, third, elsewhere)] == [
+        "denied",
+        "denied",
+        "consumed",
+        "pending",
+    ]
+
+
+@pytest.mark.parametrize("state", [State.APPROVED, State.SKIPPED, State.EDITED])
+async def test_b6_twin_any_other_answer_is_to_its_own_card_alone(store: Approvals, state: State) -> None:
+    first, second = [await store.request(DRAFT, wait_s=60) for _ in range(2)]
+    said = Answer(state=state, reason="so", line="id" if state is State.EDITED else "")
+    assert await _answer(store, first, said=said) == ""
+    assert store.pending(who=ANN) == [second]
+    assert await store.wait(first, wait_s=60) == replace(said, answered_by=1000)
+    assert await _answer(store, second) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "who", "code"),
+    [
+        ({}, ANN, ""),
+        ({"run_as": RunAs.ROOT}, ANN, ""),
+        ({"run_as": RunAs.ROOT}, ADMIN, "not_entitled"),
+        ({"run_as": RunAs.ROOT}, ROOT, "not_entitled"),
+        ({"tool": "write_file"}, ANN, "not_entitled"),
+        ({}, BOB, "unknown"),
+    ],
+)
+async def test_who_may_put_another_line_in_its_place(
+    store: Approvals, changed: dict[str, Any], who: Approver, code: str
+) -> None:
+    approval = await store.request(replace(DRAFT, **changed), wait_s=60)
+    assert await _answer(store, approval, who, said=Answer(state=State.EDITED, line="id")) == code
+    assert store.pending(who=ANN) == ([] if code == "" else [approval])
 
 
 async def test_the_first_answer_counts(store: Approvals, tmp_path: Path) -> None:
@@ -152,7 +200,7 @@ async def test_what_was_open_when_the_guard_ended_is_expired_at_its_next_start(
     async with _opened(path) as store:
         pending = await store.request(DRAFT, wait_s=60)
         approved = await store.request(DRAFT, wait_s=60)
-        denied = await store.request(DRAFT, wait_s=60)
+        denied = await store.request(replace(DRAFT, session=SessionId("s2")), wait_s=60)
         assert await _answer(store, approved) == await _answer(store, denied, approve=False) == ""
     store = Approvals(path, boot="b2")
     try:
@@ -254,6 +302,6 @@ async def test_an_administrator_who_does_not_authenticate_approves_nothing(store
 
     with pytest.raises(ApprovalError, match="not authenticated"):
         await store.answer(
-            approval.id, approval.digest, approve=True, reason="", who=ADMIN, authenticate=fails
-        )  # fmt: skip
+            approval.id, approval.digest, said=Answer(state=State.APPROVED), who=ADMIN, authenticate=fails
+        )
     assert store.pending(who=ANN) == [approval]

@@ -25,7 +25,7 @@ def not_done(seen: Seen) -> Answer | None:
 
 def _untouched(seen: Seen, reading: Reading, *, named: bool) -> tuple[str, ...]:
     """That nothing was changed, where that is so; with the command, where nothing has `named` it yet."""
-    if reading.result.outcome not in {"denied", "refused", "unanswered"}:
+    if reading.result.outcome not in {"denied", "skipped", "refused", "unanswered"}:
         return ()
     command = clip(reading.command, _COMMAND_COLUMNS)
     return (seen.say("not_changed") if named else seen.say("not_changed_by", command=command),)

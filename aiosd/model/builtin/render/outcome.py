@@ -83,9 +83,13 @@ Renderer = Callable[[Seen], Answer | More]
 
 
 def parse_result(command: str, result: ToolResult) -> Reading:
-    """`result` of `command`, stdout and stderr told apart at the last `[stderr]` line."""
+    """`result` of `command`, stdout and stderr told apart at the last `[stderr]` line.
+
+    Where a person put another command in its place, it is the result of that.
+    """
     ran = result.outcome in {"done", "failed", "timed_out", "cancelled"}
-    lines = result.text.split("\n")
+    command = result.command or command
+    lines = result.text.removeprefix(result.instead).split("\n")
     reason = ""
     if not ran or result.outcome in {"timed_out", "cancelled"}:
         lines, reason = _split_reason(lines, result.outcome)

@@ -1,0 +1,72 @@
+"""The card: what is asked, drawn from the guard's own record, one fact a line.
+
+The model's words stand below what we know, marked as a claim. What is longer than a line goes on behind a mark that no
+text can contain, and never where the names of the facts stand: so no text looks like another fact.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+from aiosd.cli.show import escape, width, wrap
+from aiosd.cli.words import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_MAX_CONTENT_LINES = 40
+_INDENT = 11
+_WRAPPED = "↳ "
+
+
+def draw_card(card: dict[str, Any], *, columns: int, number: int = 0) -> str:
+    """The card, the whole action, nothing cut silently; with the `number` it has in a list."""
+    label = say("run") if card["tool"] == "bash" else say("do")
+    named = f"uid {card['uid']}" if card["user"] == str(card["uid"]) else f"{card['user']} (uid {card['uid']})"
+    as_whom = say("root, for {who}", who=named) if card["run_as"] == "root" else named
+    rows = [(label, escape(card["action"], newlines=True)), (say("as"), escape(as_whom))]
+    if card["content"]:
+        rows.append((say("with"), _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
+    if card["cwd"]:
+        rows.append((say("in"), escape(card["cwd"])))
+    rows += [(say("within"), escape(card["confinement"])), (say("because"), escape(card["reason"]))]
+    for rule in card["rules"]:
+        text = f"{rule['name']} ({rule['file']}:{rule['line']})" if rule["file"] else rule["name"]
+        rows.append((say("rule"), escape(text)))
+    if card["claim"]:
+        rows.append((say("claim"), say("the model says: {claim}", claim=escape(card["claim"]))))
+    rows.append((say("until"), render_moment(card["expires_at"])))
+    listed = f"{number}. " if number else ""
+    head = f"\n── {listed}{say('approval')} {escape(card['id'])} "
+    out = head.ljust(min(columns, 72) - width(head) + len(head), "─") + "\n"
+    for name, text in rows:
+        for place, line in enumerate(text.split("\n")):
+            first, *more = wrap(line, max(columns - _INDENT - len(_WRAPPED), 16))
+            shown = "" if place else name
+            out += f"  {shown}{' ' * (8 - width(shown))} {first}\n"
+            out += "".join(f"{'':{_INDENT}}{_WRAPPED}{piece}\n" for piece in more)
+    return out
+
+
+def render_moment(text: str) -> str:
+    """A time of the wire as a person reads it: here, and to the second."""
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def measure(terminal: int) -> int:
+    """How many columns there are; 80 where there is no telling."""
+    try:
+        return os.get_terminal_size(terminal).columns or 80
+    except OSError:
+        return 80
+
+
+def _shorten(text: str) -> str:
+    lines = text.split("\n")
+    if len(lines) <= _MAX_CONTENT_LINES:
+        return text
+    left_out = len(lines) - _MAX_CONTENT_LINES
+    text = say("[{count} more lines; all of it: varlinkctl … ListPending]", count=left_out)
+    return "\n".join([*lines[:_MAX_CONTENT_LINES], text])
