@@ -59,7 +59,8 @@ class AgentTable:
     address that is not this machine's. `result_bytes` is how much of a tool's result goes back to the model.
     `max_cost` is a turn's, `max_session_cost` a session's, `max_day_cost` a user's in a day (UTC); so with tokens, of
     which 0 in a session or day is no limit. `question_wait_s`: how long a question of the model's waits. `careful`:
-    once text of others entered a turn (the journal, standard input), what would only be announced is asked about.
+    once text of others entered a turn (the journal, a page, standard input), what would only be announced is asked
+    about.
     """
 
     model: str = BUILTIN

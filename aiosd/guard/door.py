@@ -21,6 +21,7 @@ from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.own import OwnPolicies
 from aiosd.guard.place import follow_cd
 from aiosd.guard.request import (
+    Proposed,
     Request,
     Result,
     as_chosen,
@@ -33,7 +34,7 @@ from aiosd.guard.run import CannotLookError, Ended, Runner, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
-from aiosd.policy import CommandAction, FileAction, Policy, PolicyError, Verdict
+from aiosd.policy import CommandAction, FetchAction, FileAction, Policy, PolicyError, Verdict
 from aiosd.policy.explain import denied
 from aiosd.policy.remedy import with_remedies
 from aiosd.policy.render import render_verdict
@@ -41,7 +42,7 @@ from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, Tier
 
-_CAREFUL = "Text from elsewhere was read in this turn, so what would be announced is asked about."
+_CAREFUL = "Text from elsewhere was read in this turn ({}), so what would be announced is asked about."
 Tell = Callable[[JsonObject], Awaitable[None]]
 _RAN = frozenset((Outcome.DONE.value, Outcome.FAILED.value, Outcome.TIMED_OUT.value))
 
@@ -82,13 +83,15 @@ class Door:
         self._policy = policy
         self._runner.use_folders(policy.folders)
 
-    def _confine(
-        self, principal: Principal, action: CommandAction | FileAction | ObserveAction, verdict: Verdict
-    ) -> tuple[RunAs, tuple[Profile, ...]]:
+    def _confine(self, principal: Principal, action: Proposed, verdict: Verdict) -> tuple[RunAs, tuple[Profile, ...]]:
         """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.
 
         A session of root observes without rights, so whatever it changes it changes as root.
         """
+        if isinstance(action, FetchAction):
+            # A yes is to this host; where else its redirects lead is for the lists.
+            network = verdict.network or ("*", action.where)
+            return RunAs.USER, (Profile(name=ProfileName.WORKSPACE, network=network),)
         changes = verdict.tier is Tier.REQUIRE_APPROVAL
         if verdict.tier is not Tier.DENY and (verdict.run_as is RunAs.ROOT or (changes and principal.uid == 0)):
             if not self._root:
@@ -116,7 +119,9 @@ class Door:
         """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
         return self._asking.kept()
 
-    async def judge(self, session: GuardSession, action: CommandAction | FileAction) -> tuple[Verdict, str]:
+    async def judge(
+        self, session: GuardSession, action: CommandAction | FileAction | FetchAction
+    ) -> tuple[Verdict, str]:
         """The verdict, and the confinement it would run in, in words. Nothing is run or recorded."""
         principal = session.principal
         try:
@@ -258,7 +263,9 @@ class Door:
             return self._policy, denied(request.text, f"your own rules cannot be used: {exc}")
         verdict = policy.evaluate(request.action, principal)
         if request.careful and verdict.tier is Tier.NOTIFY:
-            return policy, replace(verdict, tier=Tier.REQUIRE_APPROVAL, reason=f"{_CAREFUL} {verdict.reason}")
+            return policy, replace(
+                verdict, tier=Tier.REQUIRE_APPROVAL, reason=f"{_CAREFUL.format(request.careful)} {verdict.reason}"
+            )
         return policy, verdict
 
     async def _run(self, request: Request, verdict: Verdict, profiles: tuple[Profile, ...], tell: Tell) -> Result:
@@ -272,6 +279,8 @@ class Door:
                 ended = await self._runner.run_observation(
                     request.action, environment, timeout_s=request.timeout_s, tell=tell
                 )
+            elif isinstance(request.action, FetchAction):
+                ended = await self._runner.run_fetch(request, request.action, profiles[0], environment, tell)
             elif isinstance(request.action, FileAction):
                 tool = (request.action.tool, dict(request.arguments), request.content)
                 ended = await self._runner.run_tool(
@@ -359,7 +368,7 @@ class Door:
         return render_environment(profile, user=user, home=home)
 
 
-def _find_folder(action: CommandAction | FileAction | ObserveAction) -> str:
+def _find_folder(action: Proposed) -> str:
     """What `.` means in a rule's `writes`."""
     match action:
         case CommandAction():

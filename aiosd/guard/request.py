@@ -10,11 +10,13 @@ from aiosd.audit.records import Decided, Decision, digest_text
 from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
-from aiosd.policy import CommandAction, FileAction, Part, RuleRef, Verdict
+from aiosd.policy import CommandAction, FetchAction, FileAction, Part, RuleRef, Verdict
 from aiosd.policy.folders import FolderRule, Folders
+from aiosd.policy.tools import WEB
 from aiosd.sandbox.profile import ProfileName
 from aiosd.types import CallId, RunAs, Tier
 
+Proposed = CommandAction | FileAction | FetchAction | ObserveAction
 MAX_LINE: Final = 65_536 + 1  # the policy denies what is over; the wire only bounds it
 
 
@@ -25,13 +27,13 @@ class Request:
     `claim` is the model's reason, shown as such; `wait_s` may shorten how long an approval waits, never lengthen it.
     `proposer` is the connection it came by: a card whose proposer died outlives it. `profile` is the confinement that
     a person chose for a command of their own, "" where policy does; `egress` is the channel by which a sandbox's
-    listener goes to the proxy, -1 for none. What is stricter than `most` asks nobody and does not run; with `careful`
-    what would only be announced is asked about.
+    listener goes to the proxy, -1 for none. What is stricter than `most` asks nobody and does not run; where text of
+    others was read (`careful` names whence) what would only be announced is asked about.
     """
 
     session: GuardSession
     call: CallId
-    action: CommandAction | FileAction | ObserveAction
+    action: Proposed
     timeout_s: int
     arguments: tuple[tuple[str, str | int | bool], ...] = ()
     content: bytes = b""
@@ -43,7 +45,7 @@ class Request:
     background: bool = False
     begun: Callable[[], None] | None = None
     most: Tier | None = None
-    careful: bool = False
+    careful: str = ""
 
     @property
     def tool(self) -> str:
@@ -53,6 +55,8 @@ class Request:
                 return "bash"
             case FileAction():
                 return self.action.tool
+            case FetchAction():
+                return WEB
             case ObserveAction():
                 return "observe"
 
@@ -63,12 +67,14 @@ class Request:
 
     @property
     def text(self) -> str:
-        """The action as one text: the exact line, or the tool with its path."""
+        """The action as one text: the exact line, or the tool with what it is about."""
         match self.action:
             case CommandAction():
                 return self.action.line
             case FileAction():
                 return f"{self.action.tool} {self.action.path}"
+            case FetchAction():
+                return f"{WEB} {self.action.url}"
             case ObserveAction():
                 return self.action.text
 

@@ -12,12 +12,15 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from aiosd import sandbox
 from aiosd.audit.records import Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.host import find_remedy
 from aiosd.guard.observe import OBSERVATIONS, ObserveAction, find_argv
+from aiosd.guard.request import Request
 from aiosd.guard.root import RootUnits
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
@@ -28,7 +31,7 @@ from aiosd.guard.violations import explain_violation
 from aiosd.guard.workers import Workers
 from aiosd.policy.folders import Folders
 from aiosd.policy.program import Pipeline, Program, Simple, Word
-from aiosd.policy.verdict import Verdict
+from aiosd.policy.verdict import FetchAction, Verdict
 from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
@@ -40,6 +43,7 @@ JOB_OUTPUT_BYTES = 64 * 1024 * 1024  # of a command in the background, which goe
 # question's own default, as with --noconfirm: yes to going on, no to what is out of the ordinary.
 _ASK_AGAIN = frozenset({"pacman", "apt", "apt-get"})
 _ENTER, _MOST_QUESTIONS = b"\n", 64
+_FETCH = Path(sandbox.__file__).with_name("fetch.py")
 _SHELL = ("/bin/bash", "--norc", "--noprofile", "-c", "--")  # --: a line may begin with a dash
 
 Environment = tuple[tuple[str, str], ...]
@@ -200,6 +204,25 @@ class Runner:
                 return await link.run(packet, fds)
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content)
+
+    async def run_fetch(
+        self, request: Request, action: FetchAction, profile: Profile, environment: Environment, tell: Tell
+    ) -> Ended:
+        """Read a page. The program that does is ours, handed over on its standard input, and runs inside."""
+        offset = str(dict(request.arguments).get("offset", 0))
+        argv = (self._workers.host.interpreter, "-I", "-S", "-", action.url, offset)
+        stage = Simple(argv=tuple(Word(text=text) for text in argv))
+        return await self.run_program(
+            request.session,
+            (profile,),
+            Program(pipelines=(Pipeline(stages=(stage,)),)),
+            cwd="/",
+            environment=environment,
+            timeout_s=request.timeout_s,
+            tell=tell,
+            content=_FETCH.read_bytes(),
+            egress=request.egress,
+        )
 
     async def run_observation(
         self, action: ObserveAction, environment: Environment, *, timeout_s: int, tell: Tell

@@ -24,14 +24,15 @@ from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
 from aiosd.guard.orders import Orders
-from aiosd.guard.request import MAX_LINE, Request, Result
+from aiosd.guard.request import MAX_LINE, Proposed, Request, Result
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
 from aiosd.guard.workers import CLOSED, Workers
-from aiosd.policy import CommandAction, FileAction
+from aiosd.policy import CommandAction, FetchAction, FileAction, UrlError, parse_url
 from aiosd.policy.render import render_verdict
+from aiosd.policy.tools import WEB
 from aiosd.sandbox.link import Identity
 from aiosd.sandbox.profile import ProfileName
 from aiosd.types import CallId, JsonObject, Principal, RunAs, SessionId, Tier
@@ -40,13 +41,14 @@ _NAME = "io.aios.Guard"
 _MAX_CONTENT = 768 * 1024
 _MOST_OWN = 200  # records
 _WRITING_TOOLS = frozenset({"write_file", "edit_file"})
-# Each file tool's own arguments, by type; `path` is the action's.
+# Each tool's own arguments, by type; `path` is the action's.
 _TOOL_ARGUMENTS: dict[str, dict[str, type]] = {
     "read_file": {"offset": int, "limit": int},
     "write_file": {},
     "edit_file": {"old": str, "new": str, "replace_all": bool},
     "glob": {"pattern": str},
     "grep": {"pattern": str, "glob": str, "ignore_case": bool},
+    WEB: {"offset": int},
 }
 
 
@@ -131,7 +133,7 @@ class Service:
         principal, identity = await self._identify(call)
         session = GuardSession(id=SessionId(f"check {principal.uid}"), principal=principal, identity=identity)
         tool = call.optional_text("tool")
-        action = _parse_file_action(call) if tool else _parse_command(call, cwd=call.optional_text("cwd") or "/")
+        action = _parse_tool_action(call) if tool else _parse_command(call, cwd=call.optional_text("cwd") or "/")
         verdict, confinement = await self._door.judge(session, action)
         await call.reply({"verdict": render_verdict(verdict, confinement)})
 
@@ -140,14 +142,14 @@ class Service:
         await self._perform(call, _parse_command(call, cwd=call.text("cwd")), content=content)
 
     async def _invoke(self, call: Call) -> None:
-        action = _parse_file_action(call)
+        action = _parse_tool_action(call)
         content = call.optional_text("content", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
         await self._perform(call, action, arguments=_parse_arguments(call, action), content=content)
 
     async def _perform(
         self,
         call: Call,
-        action: CommandAction | FileAction | ObserveAction,
+        action: Proposed,
         *,
         arguments: tuple[tuple[str, str | int | bool], ...] = (),
         content: bytes = b"",
@@ -171,7 +173,7 @@ class Service:
             profile=self._chosen_profile(call),
             egress=call.descriptors[0] if call.flag("egress") and call.descriptors else -1,
             most=_parse_most(call),
-            careful=call.flag("careful"),
+            careful=call.optional_text("careful", limit=200),
         )
 
         async def tell(event: JsonObject) -> None:
@@ -329,21 +331,27 @@ def _parse_command(call: Call, *, cwd: str) -> CommandAction:
     return CommandAction(line=call.text("command", limit=MAX_LINE), cwd=cwd, run_as=RunAs(run_as))
 
 
-def _parse_file_action(call: Call) -> FileAction:
+def _parse_tool_action(call: Call) -> FileAction | FetchAction:
     tool, path = call.text("tool"), call.text("path")
     if tool not in _TOOL_ARGUMENTS:
         raise invalid_parameter("tool")
+    if tool == WEB:
+        try:
+            return parse_url(path)
+        except UrlError as exc:
+            raise invalid_parameter("path") from exc
     if not path.startswith("/"):
         raise invalid_parameter("path")
     return FileAction(tool=tool, path=os.path.normpath(path), writes=tool in _WRITING_TOOLS)
 
 
-def _parse_arguments(call: Call, action: FileAction) -> tuple[tuple[str, str | int | bool], ...]:
+def _parse_arguments(call: Call, action: FileAction | FetchAction) -> tuple[tuple[str, str | int | bool], ...]:
     given = call.parameters.get("arguments") or {}
     if not isinstance(given, dict):
         raise invalid_parameter("arguments")
-    expected = _TOOL_ARGUMENTS[action.tool]
-    values: list[tuple[str, str | int | bool]] = [("path", action.path)]
+    expected = _TOOL_ARGUMENTS[call.text("tool")]
+    about = action.url if isinstance(action, FetchAction) else action.path
+    values: list[tuple[str, str | int | bool]] = [("path", about)]
     for name, value in sorted(given.items()):
         if type(value) is not expected.get(name) or not isinstance(value, (str, int)):
             raise invalid_parameter(f"arguments.{name}")

@@ -19,6 +19,7 @@ _MIN_SECRET = 6  # characters: what is shorter is part of other words
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 _MAX_SOURCE = 200
 _MAX_SOURCES = 100
+_ABOUT = ("command", "url", "path", "pattern", "what", "unit", "name")  # of a call, what says best whence its text is
 
 Secrets = frozenset[str]
 
@@ -122,5 +123,5 @@ def list_sources(request: ModelRequest) -> tuple[str, ...]:
 def _describe(call: ToolCall | None) -> str:
     if call is None:
         return "tool"
-    about = next((str(call.arguments[name]) for name in ("command", "path", "pattern") if call.arguments.get(name)), "")
+    about = next((str(call.arguments[name]) for name in _ABOUT if call.arguments.get(name)), "")
     return redact(f"{call.tool}: {' '.join(about.split())}"[:_MAX_SOURCE].rstrip(": "))

@@ -22,13 +22,15 @@ from aiosd.policy.program import (
     Word,
 )
 from aiosd.policy.recogniser import recognise
-from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, ToolAction, Verdict
+from aiosd.policy.verdict import Action, CommandAction, FetchAction, FileAction, Part, RuleRef, ToolAction, Verdict
+from aiosd.policy.web import UrlError, parse_url
 
 __all__ = [
     "Action",
     "CommandAction",
     "DiscardTo",
     "DuplicateTo",
+    "FetchAction",
     "FileAction",
     "Joiner",
     "Opaque",
@@ -43,10 +45,12 @@ __all__ = [
     "Simple",
     "ToolAction",
     "Unmatched",
+    "UrlError",
     "Verdict",
     "Word",
     "load_policy",
     "load_policy_file",
+    "parse_url",
     "recognise",
     "tighten_policy",
 ]

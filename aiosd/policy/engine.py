@@ -36,8 +36,8 @@ from aiosd.policy.program import Opaque, Pipeline, Program, Simple
 from aiosd.policy.recogniser import hides_characters, recognise
 from aiosd.policy.root_prefix import strip_sudo
 from aiosd.policy.rules import Rule, uncovered
-from aiosd.policy.tools import FILE_TOOLS, MCP
-from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, ToolAction, Verdict
+from aiosd.policy.tools import FILE_TOOLS, MCP, WEB
+from aiosd.policy.verdict import Action, CommandAction, FetchAction, FileAction, Part, RuleRef, ToolAction, Verdict
 from aiosd.policy.wide import canonical_path
 from aiosd.types import Facet, Principal, RunAs, Tier, strictest
 
@@ -101,6 +101,8 @@ class Policy:
                 verdict = _evaluate_file(self._book, action, principal)
                 part = part_fenced_off(verdict.parts[0], self.folders, action, principal)
                 return Verdict(tier=part.tier, reason=part.reason, parts=(part,))
+            case FetchAction():
+                return _evaluate_fetch(self._book, action, principal)
             case ToolAction():
                 return _evaluate_tool(self._book, action, principal)
             case _:
@@ -147,6 +149,19 @@ def _evaluate_file(book: _Rulebook, action: FileAction, principal: Principal) ->
         part = part_of_unmatched(text, f"No rule speaks of `{action.tool}`.", unmatched, book.unmatched_ref)
     if action.writes and part.tier is Tier.AUTO_ALLOW:
         part = part_asked(part, "writes", f"`{action.tool}` writes, and what runs unasked only reads.")
+    return _of_part(book, part)
+
+
+def _evaluate_fetch(book: _Rulebook, action: FetchAction, principal: Principal) -> Verdict:
+    text = f"{WEB} {action.url}"
+    about = [rule for rule in book.tools if rule.tool is not None and rule.tool.covers(WEB, action.host)]
+    rules = [rule for rule in (*about, *book.everything) if rule.applies(principal, RunAs.USER, "/")]
+    if rules:
+        part = _grant(part_of_rules(text, _speaking(rules)), rules, frozenset({Effect.NETWORK}))
+    else:
+        part = part_of_unmatched(text, f"No rule speaks of `{WEB}`.", book.unmatched_of_others, book.unmatched_ref)
+    if part.tier is Tier.AUTO_ALLOW:
+        part = part_asked(part, "network", f"`{WEB}` uses the network, and what runs unasked reaches nobody.")
     return _of_part(book, part)
 
 

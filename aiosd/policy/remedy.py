@@ -11,8 +11,8 @@ from aiosd.policy.engine import Policy
 from aiosd.policy.judge import judge
 from aiosd.policy.program import Simple
 from aiosd.policy.rules import PatternError, Rule, parse_pattern
-from aiosd.policy.tools import parse_tool_pattern
-from aiosd.policy.verdict import Action, CommandAction, FileAction, Part, RuleRef, ToolAction, Verdict
+from aiosd.policy.tools import WEB, parse_tool_pattern
+from aiosd.policy.verdict import Action, CommandAction, FetchAction, FileAction, Part, RuleRef, ToolAction, Verdict
 from aiosd.types import Principal, RunAs, Tier
 
 _PASSES: Final = (Tier.AUTO_ALLOW, Tier.NOTIFY)
@@ -45,10 +45,16 @@ class _Finder:
         self._policy = policy
         self._principal = principal
 
-    def of_tool(self, action: FileAction | ToolAction, part: Part) -> str:
+    def of_tool(self, action: FileAction | FetchAction | ToolAction, part: Part) -> str:
         if part.tier in _PASSES:
             return ""
-        text = f"mcp:{action.name}" if isinstance(action, ToolAction) else f"{action.tool}:{action.path}"
+        match action:
+            case ToolAction():
+                text = f"mcp:{action.name}"
+            case FetchAction():
+                text = f"{WEB}:{action.host}"
+            case _:
+                text = f"{action.tool}:{action.path}"
         rule = Rule(ref=RuleRef(name=text, tier=Tier.NOTIFY), tool=parse_tool_pattern(text))
         if self._passes(action, rule):
             return f'A rule could allow it: [[rule]] tool = "{text}", tier = "notify".'

@@ -17,7 +17,7 @@ from aiosd.policy.program import Program, Word
 from aiosd.policy.recogniser import recognise
 from aiosd.policy.rules import Pattern, PatternError, Rule, parse_pattern, uncovered
 from aiosd.policy.toml_lines import Path
-from aiosd.policy.tools import FILE_TOOLS, MCP, WRITING_TOOLS, ToolPatternError, parse_tool_pattern
+from aiosd.policy.tools import ALL_TOOLS, MCP, WEB, WRITING_TOOLS, ToolPatternError, parse_tool_pattern
 from aiosd.policy.verdict import RuleRef
 from aiosd.policy.wide import canonical_path
 from aiosd.types import RunAs, Tier
@@ -104,7 +104,7 @@ class _RuleTable:
                 raise self._error("command", "command is one bare name, instead of a pattern", "use pattern")
             patterns = [command]
         if patterns and tools:
-            raise self._error("tool", "a rule is about commands or about file tools", "write two rules")
+            raise self._error("tool", "a rule is about commands or about tools", "write two rules")
         rules = [
             _with_pattern(self._named(common, text, "pattern", at), text, self._knowledge)
             for at, text in enumerate(patterns)
@@ -123,9 +123,9 @@ class _RuleTable:
             pattern = parse_tool_pattern(text)
         except ToolPatternError as exc:
             tool = text.partition(":")[0]
-            hint = nearest(tool, (*FILE_TOOLS, MCP)) if tool not in (*FILE_TOOLS, MCP) else ""
+            hint = nearest(tool, ALL_TOOLS) if tool not in ALL_TOOLS else ""
             raise self._error("tool", str(exc.args[0]), hint + str(exc.args[1])) from exc
-        if rule.ref.tier is Tier.AUTO_ALLOW and pattern.tool in (*WRITING_TOOLS, MCP):
+        if rule.ref.tier is Tier.AUTO_ALLOW and pattern.tool in (*WRITING_TOOLS, WEB, MCP):
             message = f"{pattern.tool} cannot be auto_allow, where nothing is written and nothing reached"
             raise self._error("tier", message, "use notify or stricter")
         return replace(rule, tool=pattern)
@@ -252,7 +252,7 @@ class _Examples:
 
     def match(self, example: str) -> bool:
         tool, colon, about = example.partition(":")
-        if colon and tool in (*FILE_TOOLS, MCP):
+        if colon and tool in ALL_TOOLS:
             return any(rule.tool is not None and rule.tool.covers(tool, about) for rule in self._rules)
         program = recognise(example)
         if isinstance(program, Program) and any(self._allowed(command.argv) for command in program.commands()):

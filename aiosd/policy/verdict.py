@@ -36,7 +36,21 @@ class ToolAction:
     name: str
 
 
-Action = CommandAction | FileAction | ToolAction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchAction:
+    """A page to be read at `url`, which is of `host` and `port` and nobody else. `aiosd.policy.web` makes it."""
+
+    url: str
+    host: str
+    port: int
+
+    @property
+    def where(self) -> str:
+        """The host and its port, as egress lists have them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+Action = CommandAction | FileAction | FetchAction | ToolAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ async def perform(
     if context.most:
         proposal["most"] = context.most
     if context.careful and context.foreign:
-        proposal["careful"] = True
+        proposal["careful"] = ", ".join(sorted(context.foreign))
     made: list[Made] = []
     try:
         if context.egress is None:

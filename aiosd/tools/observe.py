@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from aiosd.guard.observe import OBSERVATIONS
+from aiosd.guard.observe import OBSERVATIONS, OWN
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ToolContext, perform, text_argument
 from aiosd.types import JsonObject
@@ -16,16 +16,12 @@ class Observe:
     spec = ToolSpec(
         name="observe",
         description=(
-            "See what only root sees, without a question; for root and administrators. "
-            + "; ".join(f"{name}: {one.shows}" for name, one in OBSERVATIONS.items())
-            + ". For everybody: approvals: what waits for their answer; record: what was done for them."
+            "See what only root sees, unasked; for root and administrators. unit_journal takes a unit's `name`. "
+            "For everybody: approvals that wait for them, and their record."
         ),
         parameters={
             "type": "object",
-            "properties": {
-                "what": {"type": "string"},
-                "name": {"type": "string", "description": "for unit_journal: the unit, with its type"},
-            },
+            "properties": {"what": {"type": "string", "enum": [*OBSERVATIONS, *OWN]}, "name": {"type": "string"}},
             "required": ["what"],
         },
     )

@@ -121,6 +121,7 @@ async def test_a_proposed_call_is_run_and_its_result_goes_back(guard: ScriptedGu
         "glob",
         "grep",
         "observe",
+        "web_fetch",
         "recall",
     ]
     assert guard.calls == [
@@ -219,7 +220,7 @@ async def test_two_calls_with_one_id_are_told_apart(guard: ScriptedGuard) -> Non
     [
         (
             call("shell", command="df"),
-            "there is no tool shell; there are bash, read_file, write_file, edit_file, glob, grep, observe, recall",
+            f"there is no tool shell; there are {', '.join(tool.spec.name for tool in all_tools())}, recall",
         ),
         (call("bash"), "bash needs command, a string"),
         (call("bash", command=["df"]), "bash needs command, a string"),

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from aiosd.policy import CommandAction, FileAction, Policy, ToolAction, load_policy
-from aiosd.policy.tools import FILE_TOOLS, MCP, WRITING_TOOLS
+from aiosd.policy import Action, CommandAction, FileAction, Policy, ToolAction, load_policy, parse_url
+from aiosd.policy.tools import FILE_TOOLS, MCP, WEB, WRITING_TOOLS
 from tests.unit.policy.samples import ALICE, DEFAULTS, OWNERS, write_policy
 
 PRESETS = ("safe", "normal", "paranoid", "trusted")
@@ -97,6 +97,7 @@ ask     ask     deny    notify  write_file:/home/alice/x
 ask     ask     deny    notify  edit_file:/etc/fstab
 auto    auto    ask     auto    glob:/srv
 ask     ask     deny    ask     mcp:web/search
+ask     ask     deny    notify  web_fetch:https://example.org/
 """
 _ROWS = [line.split(maxsplit=len(PRESETS)) for line in _TABLE.strip().splitlines()]
 
@@ -110,10 +111,12 @@ def preset_policy(name: str) -> Policy:
         return load_policy([DEFAULTS, own], owner_uids=OWNERS)
 
 
-def _action(text: str) -> CommandAction | FileAction | ToolAction:
+def _action(text: str) -> Action:
     tool, _, about = text.partition(":")
     if tool == MCP:
         return ToolAction(name=about)
+    if tool == WEB:
+        return parse_url(about)
     if tool in FILE_TOOLS:
         return FileAction(tool=tool, path=about, writes=tool in WRITING_TOOLS)
     return CommandAction(line=text, cwd="/home/alice/src")

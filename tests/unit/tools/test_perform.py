@@ -147,6 +147,7 @@ def test_every_tool_tells_the_model_its_parameters_and_which_it_needs() -> None:
         ["pattern"],
         ["pattern"],
         ["what"],
+        ["url"],
     ]
 
 

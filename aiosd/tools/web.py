@@ -1,0 +1,45 @@
+"""The `web_fetch` tool: a page as text, fetched in a sandbox of the person's by the rules of egress."""
+
+from aiosd.model.base import ToolCall, ToolResult, ToolSpec
+from aiosd.policy import UrlError, parse_url
+from aiosd.tools.base import ArgumentError, ToolContext, integer_argument, perform, text_argument
+from aiosd.types import JsonObject
+
+_TIMEOUT_S = 60
+_NOT_READ = ("denied", "unanswered", "refused")
+
+
+class WebFetch:
+    """Proposes a page to the guard, which reads it inside, asks a person, or refuses."""
+
+    spec = ToolSpec(
+        name="web_fetch",
+        description="Read a web page as text, from character `offset` on.",
+        parameters={
+            "type": "object",
+            "properties": {
+                "url": {"type": "string"},
+                "offset": {"type": "integer"},
+                "reason": {"type": "string"},
+            },
+            "required": ["url"],
+        },
+    )
+
+    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        """Hand it over. Whatever came back holds words of somebody else's."""
+        try:
+            page = parse_url(text_argument(call, "url"))
+        except UrlError as exc:
+            raise ArgumentError(str(exc)) from exc
+        parameters: JsonObject = {
+            "tool": self.spec.name,
+            "path": page.url,
+            "arguments": {"offset": max(integer_argument(call, "offset", default=0), 0)},
+            "claim": text_argument(call, "reason", default=""),
+            "timeout_s": _TIMEOUT_S,
+        }
+        result = await perform(call, context, "Invoke", parameters)
+        if result.outcome not in _NOT_READ:
+            context.foreign.add("web")
+        return result
