@@ -37,7 +37,7 @@ types:
 	@$(VENV)/mypy
 
 test: dev ## every test, the booted systemd included
-	@tests/readable $(VENV)/python -m pytest
+	@tests/readable $(VENV)/python -m tests.whole
 
 test-system: dev ## the tests on a booted systemd alone
 	@tests/readable $(VENV)/python -m pytest tests/system

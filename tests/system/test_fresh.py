@@ -36,6 +36,30 @@ ip netns exec probe true
 mkdir /sys/fs/cgroup/probe
 """
 
+# One user without root, with pipx: AIOS_FRESH is no setting of the daemon's.
+PIPX = """\
+set -eu
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pipx bubblewrap xdg-dbus-proxy >/dev/null
+useradd --create-home someone
+cp -r . /home/someone/clone
+chown -R someone: /home/someone/clone
+cat >/home/someone/asks <<'END'
+set -eu
+unset AIOS_FRESH
+export XDG_RUNTIME_DIR=/tmp/runtime PATH="$PATH:$HOME/.local/bin"
+mkdir -m 700 $XDG_RUNTIME_DIR
+cd ~/clone
+pipx install '.[chat]' >&2
+aiosd --standalone &
+for _ in $(seq 100); do aios status >/dev/null 2>&1 && break; sleep 0.1; done
+aios ask '$ id -un'
+kill $!
+wait $!
+END
+su someone -c 'sh ~/asks'
+"""
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
@@ -62,6 +86,12 @@ def test_a_fresh_machine_has_debians_base_and_a_clone(testbed: Testbed, reposito
 @SUITES
 def test_what_a_clone_needs_works(testbed: Testbed, repository: Path, suite: str) -> None:
     testbed.fresh(suite, ["bash", "-c", NEEDS], repository=repository, limit_s=600).checked()
+
+
+@SUITES
+def test_pipx_installs_it_for_one_user(testbed: Testbed, suite: str) -> None:
+    done = testbed.fresh(suite, ["bash", "-c", PIPX], limit_s=600).checked()
+    assert done.stdout == "someone\n"
 
 
 def test_changes_are_kept_only_when_asked(testbed: Testbed, repository: Path) -> None:

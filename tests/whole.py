@@ -1,0 +1,67 @@
+"""`python -m tests.whole [PYTEST OPTION...]`: every test, those on booted machines beside the others.
+
+Two pytest processes, because a booted machine's tests mostly wait and the others mostly compute. Progress is printed
+as it comes, a line at a time with the part's name; each part's report is printed whole at its end. The exit status is
+that of the worst part (pytest's own: 0 all passed, 1 some failed, 2 interrupted, ...).
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+
+SYSTEM = "tests/system"
+PARTS = {"system": [SYSTEM], "others": ["tests", f"--ignore={SYSTEM}"]}
+REPORT = "===="  # pytest's first line after its progress begins so, if it has anything to report
+
+printing = threading.Lock()
+
+
+def follow(name: str, process: subprocess.Popen[str]) -> None:
+    """Print a part's progress as it comes, and what follows it in one piece."""
+    report: list[str] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        if report or line.startswith(REPORT):
+            report.append(line)
+        else:
+            with printing:
+                print(f"{name}: {line}", end="", flush=True)
+    with printing:
+        sys.stdout.writelines(report)
+        sys.stdout.flush()
+
+
+def start(paths: list[str], options: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pytest", *options, *paths]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors="replace"
+    )
+
+
+def main(options: list[str], parts: dict[str, list[str]] = PARTS) -> int:
+    """Run each part (its name, and the paths for pytest); the worst exit status."""
+    began = time.monotonic()
+    running = {name: start(paths, options) for name, paths in parts.items()}
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for each in running.values():
+            each.send_signal(number)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the parts too, and they end by it
+    followers = [threading.Thread(target=follow, args=each) for each in running.items()]
+    for each in followers:
+        each.start()
+    for each in followers:
+        each.join()
+    ends = {name: process.wait() for name, process in running.items()}
+    said = ", ".join(f"{name} {status}" for name, status in ends.items())
+    print(f"both parts in {time.monotonic() - began:.0f} s; pytest's exit statuses: {said}", flush=True)
+    return max(abs(status) for status in ends.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
