@@ -126,13 +126,15 @@ class EgressTable:
 
     `allow` are the hosts where a rule's `network` says `*`: `HOST`, `HOST:PORT`, `*.DOMAIN`, an address, or `any`; a
     reason may follow after a blank. Nobody where it is empty. What is in `deny` is refused, whatever else allows it;
-    names in `internal` may lead to private addresses. `parent` is a proxy to go by (`http://HOST:PORT`), `idle_s` and
+    names in `internal` may lead to private addresses. `unknown`: a host that neither list names is refused (`deny`), or
+    put to the person (`ask`). `parent` is a proxy to go by (`http://HOST:PORT`), `idle_s` and
     `max_mib` end a connection.
     """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     internal: tuple[str, ...] = ()
+    unknown: Literal["deny", "ask"] = "deny"
     parent: str = ""
     idle_s: Positive = 120
     max_mib: Positive = 1024

@@ -213,8 +213,8 @@ MUTANTS = (
     Mutant(
         "B1",
         "aiosd/cli/card.py",
-        'rows = [(label, escape(card["action"], newlines=True))',
-        'rows = [(label, card["action"])',
+        'else say("do"), escape(card["action"], newlines=True))',
+        'else say("do"), card["action"])',
         "tests/unit/cli/test_cards.py::test_no_action_looks_like_another_fact_at_any_width",
     ),
     Mutant(

@@ -130,6 +130,8 @@ class AuditLog:
                         return found[::-1]
                     case {"kind": Kind.DONE, "session": session, "call": call}:
                         ended.add((str(session), str(call)))
+                    case {"kind": Kind.DECIDED, "tool": "connect"}:
+                        pass  # of a command that has a record of its own
                     case {"kind": Kind.DECIDED, "decision": "allowed" | "approved", "session": session, "call": call}:
                         if entry is not None and (str(session), str(call)) not in ended:
                             found.append(entry)

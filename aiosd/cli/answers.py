@@ -11,6 +11,7 @@ import signal
 import sys
 import termios
 
+from aiosd.cli.card import is_connection
 from aiosd.cli.guard import call
 from aiosd.cli.show import escape
 from aiosd.cli.transport import write_all
@@ -25,6 +26,10 @@ _QUESTION = "[y] yes, once  [s] skip  [n] no  [n REASON] no, and why  (no): "
 _OR_EDIT = "[y] yes, once  [e] edit  [s] skip  [n] no  [n REASON] no, and why  (no): "
 # Just this command, here, in this session, at most 10 times.
 _OR_LEASE = "[y] yes, once  [l] yes, for 30 min  [e] edit  [s] skip  [n REASON] no  (no): "
+# A connection: to this host, for this command, or until the session ends.
+_OR_SESSION = "[y] yes, for this command  [l] yes, for this session  [n] no  [n REASON] no, and why  (no): "
+_SESSION_TERMS = {"seconds": 24 * 3600, "uses": 1000, "cwd": False}
+_LOOK_AGAIN_S = 0.5
 _EDIT = "instead: "
 _AGENT_READY_S = 5.0
 
@@ -48,11 +53,13 @@ def open_terminal() -> int:
 
 
 def read_said(terminal: int, stream: _socket.socket | None, card: dict[str, Any]) -> Said | None:
-    """The answer to `card`; None when the turn's stream moves on first."""
+    """The answer to `card`; None when the question is over first."""
     editable = card["tool"] == "bash" and card["uid"] == os.geteuid()
     question = say(_OR_LEASE) if card["leasable"] else say(_OR_EDIT) if editable else say(_QUESTION)
+    if is_connection(card):
+        question = say(_OR_SESSION)
     termios.tcflush(terminal, termios.TCIFLUSH)
-    while (line := read_line(terminal, stream, question)) is not None:
+    while (line := read_line(terminal, stream, question, waits=card["id"])) is not None:
         head, _, rest = line.strip().partition(" ")
         match head.lower():
             case "y" | "yes" if not rest:
@@ -68,13 +75,18 @@ def read_said(terminal: int, stream: _socket.socket | None, card: dict[str, Any]
     return None
 
 
-def read_line(terminal: int, stream: _socket.socket | None, question: str) -> str | None:
-    """One line of the person's; None when the stream has something first."""
+def read_line(terminal: int, stream: _socket.socket | None, question: str, *, waits: str = "") -> str | None:
+    """One line of the person's; None when the stream has something first.
+
+    While the approval `waits` is pending it may: a command that asks about a host runs on.
+    """
     write_all(terminal, f"  {question}".encode())
     watched: list[Any] = [terminal] if stream is None else [terminal, stream]
     readable, _, _ = select.select(watched, [], [])
-    if terminal not in readable:
-        return None
+    while terminal not in readable:
+        if not waits or not call("ListPending", {"id": waits})["approvals"]:
+            return None
+        readable, _, _ = select.select([terminal], [], [], _LOOK_AGAIN_S)
     line = os.read(terminal, 4096)
     write_all(terminal, b"" if line.endswith(b"\n") else b"\n")
     return line.decode("utf-8", "replace")
@@ -114,7 +126,7 @@ def give(card: dict[str, Any], said: Said) -> None:
         "reason": said.reason or None,
     }
     if said.lease:
-        answer["lease"] = {}
+        answer["lease"] = _SESSION_TERMS if is_connection(card) else {}
     if said.line:
         answer["command"] = said.line
     proving = said.decision == "approve" and card["run_as"] == "root" and os.geteuid() != 0

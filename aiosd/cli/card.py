@@ -23,11 +23,10 @@ _WRAPPED = "↳ "
 
 def draw_card(card: dict[str, Any], *, columns: int, number: int = 0) -> str:
     """The card, the whole action, nothing cut silently; with the `number` it has in a list."""
-    label = say("run") if card["tool"] == "bash" else say("do")
     named = f"uid {card['uid']}" if card["user"] == str(card["uid"]) else f"{card['user']} (uid {card['uid']})"
     as_whom = say("root, for {who}", who=named) if card["run_as"] == "root" else named
-    rows = [(label, escape(card["action"], newlines=True)), (say("as"), escape(as_whom))]
-    if card["content"]:
+    rows = [*_draw_action(card), (say("as"), escape(as_whom))]
+    if card["content"] and not is_connection(card):
         rows.append((say("with"), _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
     if card["cwd"]:
         rows.append((say("in"), escape(card["cwd"])))
@@ -48,6 +47,19 @@ def draw_card(card: dict[str, Any], *, columns: int, number: int = 0) -> str:
             out += f"  {shown}{' ' * (8 - width(shown))} {first}\n"
             out += "".join(f"{'':{_INDENT}}{_WRAPPED}{piece}\n" for piece in more)
     return out
+
+
+def is_connection(card: dict[str, Any]) -> bool:
+    """Whether it asks about a host that a running command wants to reach."""
+    return bool(card["tool"] == "connect")
+
+
+def _draw_action(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is asked, by its name."""
+    if is_connection(card):
+        command, where = escape(card["content"], newlines=True), escape(card["action"].removeprefix("connect to "))
+        return [(say("reach"), where), (say("for"), say("{command} wants to connect to it", command=command))]
+    return [(say("run") if card["tool"] == "bash" else say("do"), escape(card["action"], newlines=True))]
 
 
 def render_moment(text: str) -> str:

@@ -31,6 +31,12 @@ JAPANESE = {
     "it is judged anew, and asked about again where it has to be: aios pending": (
         "改めて判定し、必要ならもう一度確認します: aios pending"
     ),
+    "reach": "接続先",
+    "for": "要求元",
+    "{command} wants to connect to it": "{command} が接続を求めています",
+    "[y] yes, for this command  [l] yes, for this session  [n] no  [n REASON] no, and why  (no): ": (
+        "[y] このコマンドだけ許可  [l] このセッションの間許可  [n] 拒否  [n 理由] 理由つき拒否  (拒否): "
+    ),
     "approved": "許可しました",
     "denied": "拒否しました",
     "nothing waits for an answer": "回答待ちの承認はありません",

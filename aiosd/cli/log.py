@@ -55,8 +55,15 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
             shown_day = day
         match record["kind"]:
             case "decided":
-                end = ends.get((record["session"], record["call"]))
-                head = (moment, record["session"][:8], record["user"], record["tier"], _describe(record, end))
+                own = record["tool"] != "connect"  # which is a question of a command that has a record of its own
+                end = ends.get((record["session"], record["call"])) if own else None
+                head = (
+                    moment,
+                    record["session"][:8],
+                    record["user"],
+                    record["tier"],
+                    _describe(record, end) if own else record["decision"],
+                )
                 rows.append((*head, record["action"]))
                 reason = end["reason"] if end else "" if record["decision"] in _RUNS else record["reason"]
                 if reason:

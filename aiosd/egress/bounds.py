@@ -15,6 +15,7 @@ def make_bounds(lists: Lists) -> Bounds:
     """What holds at the next connection. HostError where a word is none."""
     return Bounds(
         rules=read_rules(lists.allow, lists.deny, lists.internal),
+        asks=lists.unknown == "ask",
         parent=parse_parent(lists.parent),
         idle_s=lists.idle_s,
         max_bytes=lists.max_mib * _MIB,

@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from aiosd.egress.given import Lists, Made
+from aiosd.egress.given import AskPerson, Lists, Made
 
 _MAX_PACKET = 64 * 1024
 
@@ -24,14 +24,17 @@ class Desk:
         self._lists = lists
 
     @asynccontextmanager
-    async def channel(self, report: Callable[[Made], None]) -> AsyncIterator[int]:
-        """A descriptor to hand to the guard with an action; what comes back by it is served until the context ends."""
+    async def channel(self, report: Callable[[Made], None], ask: AskPerson | None = None) -> AsyncIterator[int]:
+        """A descriptor to hand to the guard with an action; what comes back by it is served until the context ends.
+
+        `ask` puts a host that no list names to a person, where the configuration says so.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:
             with ours, theirs:
                 async with asyncio.TaskGroup() as group:
-                    serving = group.create_task(self._serve(ours, report))
+                    serving = group.create_task(self._serve(ours, report, ask))
                     try:
                         yield theirs.fileno()
                     finally:
@@ -39,7 +42,7 @@ class Desk:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None  # what was done meanwhile speaks for itself
 
-    async def _serve(self, channel: socket.socket, report: Callable[[Made], None]) -> None:
+    async def _serve(self, channel: socket.socket, report: Callable[[Made], None], ask: AskPerson | None) -> None:
         """Serve each listener that comes, side by side, until cancelled."""
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
@@ -51,12 +54,16 @@ class Desk:
                     arrived.clear()
                     granted, listener = _receive(channel)
                     if listener is not None:
-                        group.create_task(self._serve_listener(listener, granted, report))
+                        group.create_task(self._serve_listener(listener, granted, report, ask))
         finally:
             loop.remove_reader(channel)
 
     async def _serve_listener(
-        self, listener: socket.socket, granted: tuple[str, ...], report: Callable[[Made], None]
+        self,
+        listener: socket.socket,
+        granted: tuple[str, ...],
+        report: Callable[[Made], None],
+        ask: AskPerson | None,
     ) -> None:
         from aiosd.egress.bounds import make_bounds  # noqa: PLC0415 - most daemons end before anything is reached
         from aiosd.egress.proxy import Connection, Proxy  # noqa: PLC0415
@@ -75,7 +82,7 @@ class Desk:
             )
 
         with listener, suppress(OSError):
-            await Proxy(granted, lambda: make_bounds(self._lists()), tell).serve(listener)
+            await Proxy(granted, lambda: make_bounds(self._lists()), tell, ask).serve(listener)
 
 
 def _receive(channel: socket.socket) -> tuple[tuple[str, ...], socket.socket | None]:

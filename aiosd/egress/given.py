@@ -1,15 +1,23 @@
 """What the egress room is given and what it tells, as plain values."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+# Puts a host and a port to a person: why it may not be reached, "" where it may.
+AskPerson = Callable[[str, int], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lists:
-    """The configuration's words on whom commands may reach: hosts as `rules` reads them, and bounds of a connection."""
+    """The configuration's words on whom commands may reach: hosts as `rules` reads them, and bounds of a connection.
+
+    `unknown` is what becomes of a host that neither list names: `deny`, or `ask`.
+    """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     internal: tuple[str, ...] = ()
+    unknown: str = "deny"
     parent: str = ""
     idle_s: int = 120
     max_mib: int = 1024

@@ -1,7 +1,8 @@
 """The proxy of one sandbox: HTTP (CONNECT and plain) and SOCKS5 on one listener, onto one decision per connection.
 
 The listener is the sandbox's own, handed over by the guard, so whoever connects is that sandbox, and its grants hold.
-The lists of the configuration are asked anew at each connection. Every connection is told to `report`, whatever became
+The lists of the configuration are asked anew at each connection; a host that none of them names is put to a person
+where the configuration says so, once for each command. Every connection is told to `report`, whatever became
 of it. What a plain request says is passed on for the host that was decided about, and for one request only.
 
 Source: RFC 9110 and 9112 (HTTP), RFC 1928 (SOCKS5).
@@ -12,13 +13,15 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from aiosd.egress.asked import Questions
 from aiosd.egress.connect import Connected, NotConnectedError, open_connection
+from aiosd.egress.given import AskPerson
 from aiosd.egress.hosts import Host, HostError, parse_host, parse_host_port, render_host
 from aiosd.egress.http import HeadError, Request, copy_body, parse_head, render_head, render_refusal
 from aiosd.egress.relay import Moved, relay, wait_for
-from aiosd.egress.rules import Rules, decide
+from aiosd.egress.rules import Rules, Ruling, decide
 from aiosd.egress.tls import HELLO_BYTES, RECORD_HEAD, hello_length, is_tls, read_server_name
 
 _HEAD_S, _LINGER_S, _MAX_HEAD = 15.0, 1.0, 32 * 1024
@@ -29,9 +32,13 @@ _REFUSED, _FAILED, _NOT_SUPPORTED = 2, 4, 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The configuration in force: its lists, a parent proxy, and what one connection may use up."""
+    """The configuration in force: its lists, a parent proxy, and what one connection may use up.
+
+    `asks`: a host that no list names is put to a person.
+    """
 
     rules: Rules
+    asks: bool = False
     parent: tuple[Host, int] | None = None
     idle_s: int = 120
     max_bytes: int = 1 << 30
@@ -56,11 +63,16 @@ class Proxy:
     """Serves one listener. `granted` are the hosts of the command's rule; `bounds` is asked at each connection."""
 
     def __init__(
-        self, granted: tuple[str, ...], bounds: Callable[[], Bounds], report: Callable[[Connection], None]
+        self,
+        granted: tuple[str, ...],
+        bounds: Callable[[], Bounds],
+        report: Callable[[Connection], None],
+        ask: AskPerson | None = None,
     ) -> None:
         self._granted = granted
         self._bounds = bounds
         self._report = report
+        self._questions = Questions(ask) if ask else None
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept until cancelled. Its connections end with it."""
@@ -95,8 +107,8 @@ class Proxy:
     async def _open(self, wanted: Connection, host: Host, port: int) -> Connected:
         """Decide about a host, and connect. Raises _RefusedError, which is on `wanted` too."""
         wanted.host, wanted.port = render_host(host), port
+        ruling = await self._decide(host, port)
         bounds = self._bounds()
-        ruling = decide(bounds.rules, self._granted, host, port)
         wanted.refused = ruling.refused
         if not wanted.refused:
             try:
@@ -107,6 +119,18 @@ class Proxy:
                 wanted.address = connected.address
                 return connected
         raise _RefusedError(wanted.refused)
+
+    async def _decide(self, host: Host, port: int) -> Ruling:
+        bounds = self._bounds()
+        ruling = decide(bounds.rules, self._granted, host, port)
+        if not (ruling.unknown and bounds.asks and self._questions):
+            return ruling
+        why = await self._questions.ask(host, port)
+        ruling = decide(self._bounds().rules, self._granted, host, port)  # it took a while
+        if not ruling.unknown:
+            return ruling
+        internal = any(entry.covers(host, port) for entry in self._bounds().rules.internal)
+        return replace(ruling, refused=why) if why else Ruling(internal=internal)
 
     async def _relay(
         self,

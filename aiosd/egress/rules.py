@@ -66,10 +66,12 @@ class Rules:
 class Ruling:
     """What becomes of one connection: `refused` is why not, "" where it may be made.
 
-    `listed` says that the address itself is on a list, `internal` that the name may lead to a private one.
+    `listed` says that the address itself is on a list, `internal` that the name may lead to a private one. `unknown`:
+    refused because no list of the configuration speaks of the host, so that a person may be asked.
     """
 
     refused: str = ""
+    unknown: bool = False
     listed: bool = False
     internal: bool = False
 
@@ -98,7 +100,7 @@ def decide(rules: Rules, granted: Iterable[str], host: Host, port: int) -> Rulin
         internal = any(entry.covers(host, port) for entry in rules.internal)
         return Ruling(listed=not isinstance(host, str), internal=internal)
     if EVERYBODY in grants:
-        return Ruling(refused=f"{where} is not in egress.allow, where an administrator can add it")
+        return Ruling(refused=f"{where} is not in egress.allow, where an administrator can add it", unknown=True)
     named = ", ".join(grants) or "no host"
     return Ruling(refused=f"{where} is not granted: the rule's network names {named}; an administrator can add it")
 

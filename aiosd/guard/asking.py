@@ -18,7 +18,7 @@ from aiosd.guard.ledger import Ledger
 from aiosd.guard.request import Request, render_decided
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import has_hung_up, open_peer_pidfd, wait_readable
-from aiosd.policy import FileAction, Verdict
+from aiosd.policy import Verdict
 from aiosd.types import ApprovalId, CallId, JsonObject, SessionId
 
 PAUSED = "a person has said no several times in a row; nobody is asked for a while: do something else, or end the turn"
@@ -184,7 +184,7 @@ def _draft(asked: Asked, environment: tuple[tuple[str, str], ...]) -> Approval:
         user=principal.user,
         tool=request.tool,
         action=request.text,
-        content=request.exact.partition("\0")[2] if isinstance(request.action, FileAction) else "",
+        content=request.shown,
         cwd=request.cwd,
         environment=environment,
         run_as=verdict.run_as,

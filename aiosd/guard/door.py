@@ -20,6 +20,7 @@ from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.own import OwnPolicies
 from aiosd.guard.place import follow_cd
+from aiosd.guard.reach import Reaching
 from aiosd.guard.request import (
     Proposed,
     Request,
@@ -71,6 +72,7 @@ class Door:
         self._runner = runner
         self._live = live
         self._running = running
+        self.reaching = Reaching(asking=asking, ledger=ledger, running=running)
         self._own = OwnPolicies(runner.read_file)
         self._root = root
         self.under_way = 0
@@ -109,6 +111,11 @@ class Door:
                 Profile(name=ProfileName.WORKSPACE, writes=writes, network=verdict.network) for _view in views
             )
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
+
+    @property
+    def policy_digest(self) -> str:
+        """Of the policy in force."""
+        return self._policy.digest
 
     @property
     def unmatched(self) -> str:
@@ -287,18 +294,20 @@ class Door:
                     request.session, profiles[0], tool, environment, timeout_s=request.timeout_s, tell=tell
                 )
             elif verdict.program is not None and profiles[0].name in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
-                ended = await self._runner.run_program(
-                    request.session,
-                    profiles,
-                    verdict.program,
-                    cwd=request.action.cwd,
-                    environment=environment,
-                    timeout_s=request.timeout_s,
-                    tell=tell,
-                    content=request.content,
-                    egress=request.egress,
-                    alone=request.background,
-                )
+                with self.reaching.under_way(request, verdict, profiles[0].describe()) as clock:
+                    ended = await self._runner.run_program(
+                        request.session,
+                        profiles,
+                        verdict.program,
+                        cwd=request.action.cwd,
+                        environment=environment,
+                        timeout_s=request.timeout_s,
+                        tell=tell,
+                        content=request.content,
+                        egress=request.egress,
+                        alone=request.background,
+                        clock=clock,
+                    )
             else:
                 ended = await self._runner.run_shell(
                     request.session,

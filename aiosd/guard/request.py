@@ -79,10 +79,42 @@ class Request:
                 return self.action.text
 
     @property
+    def shown(self) -> str:
+        """What stands on a card below the action: what a file tool would write."""
+        return self.exact.partition("\0")[2] if isinstance(self.action, FileAction) else ""
+
+    @property
     def exact(self) -> str:
         """Everything that makes this action what it is, for the digests."""
         arguments = "\0".join(f"{name}={value}" for name, value in self.arguments)
         return f"{self.text}\0{arguments}\0{self.content.decode('utf-8', 'surrogateescape')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectRequest(Request):
+    """The connection to `where` (HOST:PORT) that the command of a request wants."""
+
+    where: str
+
+    @property
+    def tool(self) -> str:
+        """No tool of the model's."""
+        return "connect"
+
+    @property
+    def text(self) -> str:
+        """What is asked."""
+        return f"connect to {self.where}"
+
+    @property
+    def shown(self) -> str:
+        """For which command."""
+        return self.action.line if isinstance(self.action, CommandAction) else ""
+
+    @property
+    def exact(self) -> str:
+        """The connection and the command."""
+        return f"{self.text}\0{self.shown}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import base64
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from aiosd import sandbox
 from aiosd.audit.records import Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
+from aiosd.guard.clock import Clock
 from aiosd.guard.host import find_remedy
 from aiosd.guard.observe import OBSERVATIONS, ObserveAction, find_argv
 from aiosd.guard.request import Request
@@ -103,6 +104,7 @@ class Runner:
         content: bytes = b"",
         egress: int = -1,
         alone: bool = False,
+        clock: Clock | None = None,
     ) -> Ended:
         """Run a recognised line, each pipeline in the session's worker for its view. The status is the last one's."""
         why = _Why(profiles[0], self._workers.folders, session.identity.home, cwd)
@@ -119,7 +121,9 @@ class Runner:
                     why.over_memory = why.over_memory or link.over_memory
             return status
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone)
+        return await self._perform(
+            act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone, clock=clock
+        )
 
     async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
         """The lines that `program`, of ours, prints in the session's closed view. CannotLookError where it cannot."""
@@ -281,13 +285,14 @@ class Runner:
         content: bytes = b"",
         why: "_Why | None" = None,
         alone: bool = False,
+        clock: Clock | None = None,
     ) -> Ended:
         loop = asyncio.get_running_loop()
         began = loop.time()
         most = JOB_OUTPUT_BYTES if alone else self._live.now.output_bytes
         output = Output(most, tell)
         try:
-            status = await self._act(act, output, timeout_s, content)
+            status = await self._act(act, output, (clock or Clock()).running(timeout_s), content)
             reason = why.explain(output.complaint, self._live.now.limits.memory_mib) if status and why else ""
             ended = Ended(outcome=Outcome.DONE if status == 0 else Outcome.FAILED, status=status, reason=reason)
         except TimeoutError:
@@ -305,7 +310,11 @@ class Runner:
         )
 
     async def _act(
-        self, act: Callable[[tuple[int, int, int]], Awaitable[int]], output: Output, timeout_s: int, content: bytes
+        self,
+        act: Callable[[tuple[int, int, int]], Awaitable[int]],
+        output: Output,
+        deadline: AbstractAsyncContextManager[None],
+        content: bytes,
     ) -> int:
         standard_input = open_input(content)
         out, out_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -318,7 +327,7 @@ class Runner:
             async with asyncio.TaskGroup() as group:
                 pumps = [group.create_task(output.pump(out, "stdout")), group.create_task(output.pump(err, "stderr"))]
                 try:
-                    async with asyncio.timeout(timeout_s):
+                    async with deadline:
                         status = await act((standard_input, out_end, err_end))
                 except (TimeoutError, SandboxError, ProfileError) as exc:
                     failure = exc

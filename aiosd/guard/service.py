@@ -24,6 +24,7 @@ from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
 from aiosd.guard.orders import Orders
+from aiosd.guard.reach import ReachCalls
 from aiosd.guard.request import MAX_LINE, Proposed, Request, Result
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
@@ -78,6 +79,7 @@ class Service:
         self._workers = workers
         self._orders = Orders(running=running, approvals=approvals, leases=leases, ledger=ledger, live=live)
         self._jobs, self._job_calls = jobs, JobCalls(jobs, agent_uid)
+        self._reach_calls = ReachCalls(door.reaching, lambda: door.policy_digest, agent_uid)
         self._clients = clients
         self._live = live
         self._agent_uid = agent_uid
@@ -103,8 +105,9 @@ class Service:
                 "Diagnose": self._diagnose,
                 **self._orders.methods(),
                 **self._job_calls.methods(),
+                **self._reach_calls.methods(),
             },
-            streaming=frozenset({"Execute", "Invoke", "Observe"}),
+            streaming=frozenset({"Execute", "Invoke", "Observe", "Reach"}),
         )
 
     async def _open_session(self, call: Call) -> None:

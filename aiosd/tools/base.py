@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, get_args
 
 from aiosd.egress.desk import Desk
-from aiosd.egress.given import Made
+from aiosd.egress.given import AskPerson, Made
 from aiosd.errors import GuardRefusedError, GuardUnavailableError, InvalidRequestError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
@@ -115,7 +115,7 @@ async def perform(
         if context.egress is None:
             done = await _follow(call, context, collected, (method, proposal))
         else:
-            async with context.egress.channel(made.append) as channel:
+            async with context.egress.channel(made.append, ask_person(call, context)) as channel:
                 done = await _follow(call, context, collected, (method, proposal), channel)
     except InvalidRequestError as exc:
         raise ArgumentError(exc.message) from exc
@@ -132,6 +132,27 @@ async def perform(
     for stream in get_args(Stream):
         _collect(call, context, collected, stream, b"", last=True)
     return _finish(call, context, done, collected)
+
+
+def ask_person(call: ToolCall, context: ToolContext) -> AskPerson:
+    """Puts a host that the command of a call wants to reach to a person, by the guard."""
+
+    async def ask(host: str, port: int) -> str:
+        why = "the guard gave no answer"
+        wanted: JsonObject = {"session": context.session, "call": call.id, "host": host, "port": port}
+        try:
+            async with context.guard.stream("Reach", wanted) as events:
+                async for event in events:
+                    if event.get("event") == "approval":
+                        approval, expires_at = str(event["approval"]), str(event["expires_at"])
+                        context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
+                    elif event.get("event") == "done":
+                        why = "" if event.get("outcome") == "approved" else str(event.get("reason"))
+        except (GuardUnavailableError, GuardRefusedError, InvalidRequestError) as exc:
+            return f"{host}:{port} is in no list, and nobody could be asked: {exc.message}"
+        return why
+
+    return ask
 
 
 def _list_foreign(verdict: VerdictInfo) -> set[str]:

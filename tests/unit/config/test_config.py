@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "egress.internal": [],
     "egress.max_mib": 1024,
     "egress.parent": "",
+    "egress.unknown": "deny",
     "guard.admin_groups": ["wheel", "sudo"],
     "guard.approval_wait_s": 300,
     "guard.command_cpu_s": 1200,
@@ -125,6 +126,8 @@ def _other(key: str, value: Any) -> Any:
             )
         case _ if key == "egress.parent":
             return "http://proxy.example:3128"
+        case _ if key == "egress.unknown":
+            return "ask"
         case _:
             return {"effort": "low", "provider": "anthropic", "base_url": "https://example.org/v1"}.get(key, "other")
 

@@ -4,10 +4,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from aiosd.egress.given import AskPerson
 from aiosd.egress.proxy import Bounds, Connection, Proxy
 from aiosd.egress.rules import read_rules
 from tests.unit.egress.test_hosts import make_hello
@@ -60,6 +61,8 @@ async def outside(
     max_bytes: int = 1 << 20,
     idle_s: int = 10,
     parent: bool = False,
+    ask: AskPerson | None = None,
+    bounds: Callable[[Bounds], Bounds] = lambda made: made,
 ) -> AsyncIterator[Outside]:
     there = Outside()
 
@@ -77,13 +80,15 @@ async def outside(
     there.port = server.sockets[0].getsockname()[1]
     listener = socket.create_server(("127.0.0.1", 0))
     there.proxy = listener.getsockname()[1]
-    bounds = Bounds(
+    made = Bounds(
         rules=read_rules(tuple(each.format(port=there.port) for each in allow), ()),
+        asks=ask is not None,
         max_bytes=max_bytes,
         idle_s=idle_s,
         parent=("127.0.0.1", there.port) if parent else None,
     )
-    proxy = Proxy(tuple(each.format(port=there.port) for each in granted), lambda: bounds, there.reports.append)
+    given = tuple(each.format(port=there.port) for each in granted)
+    proxy = Proxy(given, lambda: bounds(made), there.reports.append, ask)
     async with server, asyncio.TaskGroup() as group:
         serving = group.create_task(proxy.serve(listener))
         try:
@@ -275,3 +280,97 @@ async def test_what_a_client_leaves_half_said_ends_nothing_else() -> None:
             writer.close()
             await writer.wait_closed()
         assert await there.say(f"GET http://127.0.0.1:{there.port}/ HTTP/1.1\r\n\r\n".encode()) == ANSWER
+
+
+class _Person:
+    """Says the same to every question, and keeps what was asked."""
+
+    def __init__(self, answer: str = "") -> None:
+        self.asked: list[tuple[str, int]] = []
+        self._answer = answer
+
+    async def __call__(self, host: str, port: int) -> str:
+        self.asked.append((host, port))
+        return self._answer
+
+
+_TUNNELLED = b"HTTP/1.1 200 fine\r\n\r\nfrom far"
+
+
+async def test_a_host_that_no_list_names_is_put_to_a_person_once_and_a_yes_reaches_it() -> None:
+    person = _Person()
+    async with outside("*", answer=_TUNNELLED, parent=True, ask=person) as there:
+        for _again in range(2):
+            assert (await there.say(b"CONNECT far.example:443 HTTP/1.1\r\n\r\n")).endswith(b"from far")
+        assert person.asked == [("far.example", 443)]
+        assert (await there.say(b"CONNECT FAR.example.:80 HTTP/1.1\r\n\r\n")).endswith(b"from far")
+        assert person.asked == [("far.example", 443), ("far.example", 80)]
+        assert {report.refused for report in there.reports} <= {""}
+
+
+async def test_a_no_refuses_every_connection_to_it_with_its_words() -> None:
+    person = _Person("a person said no to far.example:443")
+    async with outside("*", answer=_TUNNELLED, parent=True, ask=person) as there:
+        for _again in range(2):
+            said = await there.say(b"CONNECT far.example:443 HTTP/1.1\r\n\r\n")
+            assert said.endswith(b"aios: a person said no to far.example:443\n")
+        assert person.asked == [("far.example", 443)]
+        assert there.heard == []
+
+
+@pytest.mark.parametrize(
+    ("granted", "target", "why"),
+    [
+        (("far.example",), "near.example", "is not granted: the rule's network names far.example"),
+        (("*",), "shut.example", "is denied by egress.deny"),
+        (("*",), "169.254.169.254", "on the link, where cloud metadata lies"),
+        (("*",), "0x7f.1", "127.0.0.1, this machine itself"),
+        (("*",), "10.0.0.8", "a private address"),
+    ],
+)
+async def test_nobody_is_asked_about_what_they_may_not_allow(granted: tuple[str, ...], target: str, why: str) -> None:
+    person = _Person()
+    rules = read_rules((), ("shut.example",))
+    async with outside(
+        *granted, answer=_TUNNELLED, parent=True, ask=person, bounds=lambda made: replace(made, rules=rules)
+    ) as there:
+        said = await there.say(f"CONNECT {target}:443 HTTP/1.1\r\n\r\n".encode())
+        assert why in said.decode()
+        assert (person.asked, there.heard) == ([], [])
+        if "*" in granted:
+            assert (await there.say(b"CONNECT far.example:443 HTTP/1.1\r\n\r\n")).endswith(b"from far")
+
+
+async def test_a_yes_opens_no_private_address_and_none_that_was_denied_meanwhile() -> None:
+    deny: list[str] = []
+
+    async def answer(host: str, port: int) -> str:
+        deny.extend(["far.example"] if host == "far.example" else [])
+        return ""
+
+    async with outside("*", ask=answer, bounds=lambda made: replace(made, rules=read_rules((), tuple(deny)))) as there:
+        said = await there.say(f"GET http://localhost:{there.port}/ HTTP/1.1\r\n\r\n".encode())
+        assert b"localhost leads to 127.0.0.1, this machine itself" in said
+        assert b"far.example:80 is denied" in await there.say(b"GET http://far.example/ HTTP/1.1\r\n\r\n")
+        assert there.heard == []
+
+
+async def test_one_question_at_a_time_and_no_more_than_sixteen() -> None:
+    open_at_once: list[int] = [0, 0]
+
+    async def answer(_host: str, _port: int) -> str:
+        open_at_once[0] += 1
+        open_at_once[1] = max(open_at_once)
+        await asyncio.sleep(0)
+        open_at_once[0] -= 1
+        return ""
+
+    async with outside("*", answer=_TUNNELLED, parent=True, ask=answer) as there:
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(there.say(f"CONNECT h{number}.example:443 HTTP/1.1\r\n\r\n".encode()))
+                for number in range(18)
+            ]
+        said = sorted(task.result()[:12] for task in asked)
+        assert said == [b"HTTP/1.1 200"] * 16 + [b"HTTP/1.1 403"] * 2
+        assert open_at_once[1] == 1
