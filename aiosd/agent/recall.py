@@ -13,7 +13,7 @@ class Recall:
 
     spec = ToolSpec(
         name="recall",
-        description="What was left out of a result, from character `offset` on.",
+        description="What was left out of a result, from `offset` on.",
         parameters={
             "type": "object",
             "properties": {"call": {"type": "string"}, "offset": {"type": "integer"}},

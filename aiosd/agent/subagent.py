@@ -47,8 +47,7 @@ class Task:
     spec = ToolSpec(
         name="task",
         description=(
-            "Give work that reads much to a helper with your tools; only its answer comes back. It knows nothing of "
-            "this conversation: say all it needs."
+            "Give work that reads much to a helper; it knows only what you say, and only its answer comes back."
         ),
         parameters={"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
     )

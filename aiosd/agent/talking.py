@@ -20,7 +20,7 @@ class AskUser:
 
     spec = ToolSpec(
         name="ask_user",
-        description="Ask the person what only they know or decide; never for permission.",
+        description="Ask the person what only they decide; never for permission.",
         parameters={
             "type": "object",
             "properties": {
@@ -51,7 +51,7 @@ class Todo:
 
     spec = ToolSpec(
         name="todo",
-        description="In work of several steps: show the whole list, again whenever a state changes.",
+        description="In work of several steps: show the whole list, again at each change.",
         parameters={
             "type": "object",
             "properties": {

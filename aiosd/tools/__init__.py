@@ -3,6 +3,7 @@
 from aiosd.tools.base import ArgumentError, Tool, ToolContext
 from aiosd.tools.bash import Bash
 from aiosd.tools.files import file_tools
+from aiosd.tools.machine import typed_tools
 from aiosd.tools.observe import Observe
 from aiosd.tools.web import WebFetch
 
@@ -11,4 +12,4 @@ __all__ = ["ArgumentError", "Tool", "ToolContext", "all_tools"]
 
 def all_tools() -> tuple[Tool, ...]:
     """Every tool, in the order the model is told of them."""
-    return (Bash(), *file_tools(), Observe(), WebFetch())
+    return (Bash(), *file_tools(), *typed_tools(), Observe(), WebFetch())

@@ -12,16 +12,13 @@ class Bash:
 
     spec = ToolSpec(
         name="bash",
-        description=(
-            "Run one command line on this machine: plain commands, pipes, &&; nothing interactive. What changes "
-            "something is shown to a person with its reason first."
-        ),
+        description=("Run one command line; nothing interactive."),
         parameters={
             "type": "object",
             "properties": {
                 "command": {"type": "string"},
-                "reason": {"type": "string", "description": "for the person: why, in one sentence"},
-                "cwd": {"type": "string", "description": "else the person's"},
+                "reason": {"type": "string"},
+                "cwd": {"type": "string"},
                 "timeout_s": {"type": "integer"},
             },
             "required": ["command"],

@@ -44,7 +44,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "read_file",
-                "Read a text file, from line `offset` on. A path is absolute or of the working directory.",
+                "Read a text file from line `offset` on.",
                 {"offset": _integer(), "limit": _integer()},
             )
         ),
@@ -60,7 +60,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "edit_file",
-                "Replace an exact text that stands once in a file.",
+                "Replace an exact text that stands once.",
                 {
                     "old": {"type": "string"},
                     "new": {"type": "string"},
@@ -73,7 +73,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "glob",
-                "Paths below `path` that match a pattern; ** crosses folders.",
+                "Paths that match a pattern; ** crosses folders.",
                 {"pattern": {"type": "string"}},
                 required=("pattern",),
             )
@@ -81,7 +81,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "grep",
-                "Lines that match a regular expression, in a file or below a folder.",
+                "Lines that match a regular expression below a path.",
                 {"pattern": {"type": "string"}, "glob": {"type": "string"}, "ignore_case": {"type": "boolean"}},
                 required=("pattern",),
             )

@@ -7,7 +7,9 @@ from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ToolContext, perform, text_argument
 from aiosd.types import JsonObject
 
-_JOURNAL = ("failed_logins", "journal_errors", "kernel_messages", "unit_journal")
+_OF_JOURNAL = ("journal_errors", "kernel_messages", "unit_journal")  # which the journal tool asks for, too
+_JOURNAL = ("failed_logins", *_OF_JOURNAL)
+_TOLD = tuple(name for name in OBSERVATIONS if name not in _OF_JOURNAL)
 
 
 class Observe:
@@ -16,12 +18,11 @@ class Observe:
     spec = ToolSpec(
         name="observe",
         description=(
-            "See what only root sees, unasked; for root and administrators. unit_journal takes a unit's `name`. "
-            "For everybody: approvals that wait for them, and their record."
+            "What only root sees, unasked, for root and administrators; approvals and record are the person's own."
         ),
         parameters={
             "type": "object",
-            "properties": {"what": {"type": "string", "enum": [*OBSERVATIONS, *OWN]}, "name": {"type": "string"}},
+            "properties": {"what": {"type": "string", "enum": [*_TOLD, *OWN]}},
             "required": ["what"],
         },
     )

@@ -14,7 +14,7 @@ class WebFetch:
 
     spec = ToolSpec(
         name="web_fetch",
-        description="Read a web page as text, from character `offset` on.",
+        description="Read a web page as text from `offset` on.",
         parameters={
             "type": "object",
             "properties": {

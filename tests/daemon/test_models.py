@@ -70,6 +70,20 @@ def test_a_models_turn_is_run_by_the_guard_and_each_request_is_kept(
     assert shown["text"].encode() == provider.asked[1].raw
 
 
+def test_what_a_package_holds_is_asked_of_this_host_and_recorded_as_its_own_line(
+    make_daemon: MakeDaemon, provider: ScriptedProvider
+) -> None:
+    daemon = make_daemon(config=_config(provider))
+    asked = Call(tool="packages", arguments={"do": "files", "name": "bash"})
+    provider.says(Say(calls=(asked,)), Say(text="There."))
+    assert _of(daemon.ask("what is in bash?"), "call_done")[0]["outcome"] == "done"
+    (result,) = provider.asked[1].results.values()
+    assert "bin/bash" in result
+    (decided,) = (record for record in daemon.records() if record["kind"] == "decided")
+    assert decided["action"] in {"dpkg-query --listfiles bash", "pacman -Ql bash"}
+    assert daemon.api("GET", "/v1/sent").json["requests"][1]["sources"][-1] == "packages: bash"
+
+
 def test_a_model_is_chosen_for_a_session_and_stays_chosen(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
     other = f'[models.other]\nmodel = "m-2"\nbase_url = "{provider.url}"\n'
     daemon = make_daemon(config=_config(provider, more=other))

@@ -36,7 +36,7 @@ from tests.doubles.guard import ScriptedGuard, decision, done, output
 from tests.doubles.model import ScriptedModel, call, text
 from tests.unit.agent.test_loop import QUESTION, Turn
 
-_SIZE = 5400  # bytes of a prompt with its tools
+_SIZE = 5500  # bytes of a prompt with its tools
 _FACTS = Facts(user="operator", home="/home/operator", mode="system", unmatched="require_approval")
 
 
@@ -206,7 +206,8 @@ async def test_prompt_and_tools_are_small(guard: ScriptedGuard, wire: Wire, unma
     facts = Facts(user="operator", home="/home/operator", mode="system", unmatched=unmatched)
     request = ModelRequest(system=render_prompt(facts), messages=(QUESTION,), tools=model.requests[0].tools)
     body = wire.render(request, ModelTable(model="m"))
-    assert len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()) - len(QUESTION.text) <= _SIZE
+    tools = json.dumps(body["tools"], ensure_ascii=False, separators=(",", ":"))
+    assert len(request.system.encode()) + len(tools.encode()) <= _SIZE
 
 
 def test_the_prompt_speaks_of_this_host_and_this_person_and_stays_the_same() -> None:

@@ -137,15 +137,18 @@ def test_every_tool_tells_the_model_its_parameters_and_which_it_needs() -> None:
     for tool in TOOLS.values():
         parameters: dict[str, Any] = tool.spec.parameters
         assert parameters["type"] == "object"
-        assert set(parameters["required"]) <= set(parameters["properties"])
+        assert set(parameters.get("required", ())) <= set(parameters["properties"])
         assert all("type" in each for each in parameters["properties"].values())
-    assert [TOOLS[name].spec.parameters["required"] for name in TOOLS] == [
+    assert [TOOLS[name].spec.parameters.get("required") for name in TOOLS] == [
         ["command"],
         ["path"],
         ["path", "content"],
         ["path", "old", "new"],
         ["pattern"],
         ["pattern"],
+        None,
+        None,
+        None,
         ["what"],
         ["url"],
     ]
