@@ -8,7 +8,7 @@ from aiosd.guard.bus import runs_systemd
 from aiosd.guard.host import ALLOW_NAMESPACES, INSTALL
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.sandbox import probe
-from aiosd.sandbox.landlock import SCOPE_ABI
+from aiosd.sandbox.landlock import RESOLVE_ABI, SCOPE_ABI
 from aiosd.sandbox.link import Identity, SandboxError
 from aiosd.sandbox.probe import TRIES
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName, render_environment
@@ -128,6 +128,8 @@ def _landlock(abi: int) -> JsonObject:
         detail = "the kernel has none: a confined command can write to named pipes that its user may write to"
     else:
         detail = f"version {abi}" + ("" if abi >= SCOPE_ABI else ": namespaces alone keep signals and sockets apart")
+        if SCOPE_ABI <= abi < RESOLVE_ABI:
+            detail += f"; below {RESOLVE_ABI}, what reaches a named Unix socket sees no folders but the system's"
     remedy = "boot Linux 6.12 or later, with landlock among lsm="
     return _check("Landlock", ok=abi >= SCOPE_ABI, weaker=True, detail=detail, remedy=remedy)
 

@@ -40,7 +40,7 @@ from aiosd.policy.explain import denied
 from aiosd.policy.remedy import with_remedies
 from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import SandboxError
-from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, name_sockets, render_environment
 from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, Tier
 
 _CAREFUL = "Text from elsewhere was read in this turn ({}), so what would be announced is asked about."
@@ -102,13 +102,19 @@ class Door:
         if changes:
             return RunAs.USER, (Profile(name=ProfileName.USER),)
         views = verdict.facets or (frozenset[Facet](),)
-        if verdict.tier is Tier.NOTIFY and (verdict.writes or verdict.network):
+        if verdict.tier is Tier.NOTIFY and (verdict.writes or verdict.network or verdict.sockets):
             cwd = _find_folder(action)
             writes = tuple(
                 os.path.normpath(os.path.join(cwd, path)) if path[:1] != "~" else path for path in verdict.writes
             )
             return verdict.run_as, tuple(
-                Profile(name=ProfileName.WORKSPACE, writes=writes, network=verdict.network) for _view in views
+                Profile(
+                    name=ProfileName.WORKSPACE,
+                    writes=writes,
+                    network=verdict.network,
+                    named=name_sockets(verdict.sockets, principal.uid),
+                )
+                for _view in views
             )
         return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
 

@@ -9,7 +9,8 @@ import stat
 import sys
 
 from aiosd.sandbox.landlock import read_abi
-from aiosd.sandbox.link import SandboxError, default_interpreter
+from aiosd.sandbox.link import SandboxError
+from aiosd.sandbox.parts import default_interpreter
 from aiosd.sandbox.process import Process
 from aiosd.sandbox.profile import HostFacts
 

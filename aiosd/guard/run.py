@@ -115,8 +115,8 @@ class Runner:
                 if skips(pipeline.joiner, status):
                     continue
                 async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
-                    # The view of the bus holds no working directory; what is asked there does not depend on one.
-                    where = "/" if link.profile.sees_white_list else cwd
+                    # A view of listed folders holds no working directory; what is asked there depends on none.
+                    where = "/" if link.sees_white_list else cwd
                     status = await link.run(("run", render_stages(pipeline), where, environment), fds)
                     why.over_memory = why.over_memory or link.over_memory
             return status

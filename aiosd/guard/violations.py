@@ -18,6 +18,10 @@ _NETWORK: Final = re.compile(
     r"Network is unreachable|Could not resolve host|Temporary failure in name resolution|Name or service not known"
     r"|Address family not supported by protocol|Failed to connect to \S+ port"
 )
+_SOCKET: Final = re.compile(
+    r"(?:socket ['\"]|unix://)(?P<path>/[^\s'\":]+?)\.?(?=[\s'\":]|$)"
+    r"|connect\w* to agent|connection to your authentication agent"
+)
 _FORKING: Final = re.compile(r"[Ff]ork\b.*Resource temporarily unavailable|Cannot fork|can't start new thread")
 _WHO: Final = "an administrator can change that in /etc/aios/policy.d"
 
@@ -32,6 +36,8 @@ def explain_violation(profile: Profile, folders: Folders, home: str, cwd: str, s
         hold = folders.find(place, home)
         if not hold.read or hold.refuses(place):
             return f"a folder policy for {hold.path} denies {place}; {_WHO}"
+    if found := _last(_SOCKET, said):
+        return _of_socket(profile, found["path"] or "")
     if _last(_NETWORK, said):
         if profile.network:
             return f"the network reaches {', '.join(profile.network)} only, through the proxy; {_WHO}"
@@ -50,6 +56,16 @@ def _of_writing(profile: Profile, folders: Folders, home: str, place: str) -> st
         allowed = ", ".join(profile.writes)
         return f"sandbox 'workspace' does not let it write to {place or 'there'}: below {allowed} only; {_WHO}"
     return f"sandbox '{profile.name}' refused {what}; a rule with writes = [...] or an approval allows it, and {_WHO}"
+
+
+def _of_socket(profile: Profile, path: str) -> str:
+    named = [each for _, each in profile.named]
+    if path in named:
+        return ""
+    if named:
+        return f"of Unix sockets it reaches {', '.join(named)} only; {_WHO}"
+    text = path or "PATH"
+    return f"sandbox '{profile.name}' reaches no Unix socket; a rule with sockets = [\"{text}\"] names one, and {_WHO}"
 
 
 def _last(wanted: re.Pattern[str], said: str) -> re.Match[str] | None:

@@ -48,9 +48,10 @@ def describe_confinement(verdict: Verdict) -> str:
             )
         case _ if verdict.run_as is RunAs.ROOT:
             return "root, in a unit of its own"
-        case _ if verdict.writes or verdict.network:
+        case _ if verdict.writes or verdict.network or verdict.sockets:
             hosts = f", network {' '.join(verdict.network)}" if verdict.network else ", no network"
-            return f"declared: writes {' '.join(verdict.writes) or 'nothing'}{hosts}"
+            sockets = f", sockets {' '.join(verdict.sockets)}" if verdict.sockets else ""
+            return f"declared: writes {' '.join(verdict.writes) or 'nothing'}{hosts}{sockets}"
         case _:
             return "read-only: no writing, no network"
 

@@ -188,12 +188,14 @@ def _grant(part: Part, rules: Sequence[Rule], effects: frozenset[Effect]) -> Par
         return part
     writes: dict[str, None] = {}
     network: dict[str, None] = {}
+    sockets: dict[str, None] = {}
     for rule in rules:
         if rule.ref.tier is Tier.NOTIFY:
-            told = rule.writes is not None or rule.network is not None
+            told = (rule.writes, rule.network, rule.sockets) != (None, None, None)
             writes.update(dict.fromkeys(rule.writes or (() if told or _WRITING.isdisjoint(effects) else ("/",))))
             network.update(dict.fromkeys(rule.network or (() if told or Effect.NETWORK not in effects else ("*",))))
-    return replace(part, writes=tuple(writes), network=tuple(network)) if writes or network else part
+            sockets.update(dict.fromkeys(rule.sockets or ()))
+    return replace(part, writes=tuple(writes), network=tuple(network), sockets=tuple(sockets))
 
 
 class _Evaluation:

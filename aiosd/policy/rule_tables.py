@@ -24,11 +24,13 @@ from aiosd.types import RunAs, Tier
 
 RULE_KEYS: Final = (
     "pattern", "command", "tool", "tier", "default", "reason", "suggest", "user", "group", "run_as", "cwd", "machine",
-    "writes", "network", "match", "no_match",
+    "writes", "network", "sockets", "match", "no_match",
 )  # fmt: skip
 _HOST_NAME: Final = re.compile(r"\*|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?")
 _MACHINE_NAME: Final = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 _WRITES: Final = re.compile(r"\.|~(?:/.*)?|/.*", re.DOTALL)
+_SOCKET: Final = re.compile(r"(?:[A-Z][A-Z0-9_]{0,63}=)?~?/[^\0]+", re.DOTALL)
+_SOCKET_HINT: Final = "write its path from / or ~/, or NAME=PATH where programs find it by a variable"
 _Lines = Mapping[Path, int]
 
 
@@ -88,6 +90,7 @@ class _RuleTable:
             machines=frozenset(self._each("machine", _MACHINE_NAME, "write the name of a machine, host, or *")),
             writes=self._granted("writes", tier, _WRITES, "write a path from /, ~/…, or . for the working directory"),
             network=self._granted("network", tier, _HOST_NAME, "write a host in lower case, *.domain, host:port, or *"),
+            sockets=self._granted("sockets", tier, _SOCKET, _SOCKET_HINT),
             default=self._default(tier),
         )
         rules = self._subjects(common)
@@ -128,6 +131,8 @@ class _RuleTable:
         if rule.ref.tier is Tier.AUTO_ALLOW and pattern.tool in (*WRITING_TOOLS, WEB, MCP):
             message = f"{pattern.tool} cannot be auto_allow, where nothing is written and nothing reached"
             raise self._error("tier", message, "use notify or stricter")
+        if rule.sockets:
+            raise self._error("sockets", f"{pattern.tool} connects to no socket", "sockets are for commands")
         return replace(rule, tool=pattern)
 
     def _check_examples(self, rules: Sequence[Rule]) -> None:

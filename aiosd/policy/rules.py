@@ -60,8 +60,8 @@ class Pattern:
 class Rule:
     """One line of policy: what it is about, for whom, and the tier it gives. Conditions left empty always hold.
 
-    A `default` asks only where no other rule speaks: it can be overridden by any rule that allows. `writes` and
-    `network` are what it grants where it notifies; None where it does not say, and the option data does.
+    A `default` asks only where no other rule speaks: it can be overridden by any rule that allows. `writes`,
+    `network` and `sockets` are what it grants where it notifies; None where it does not say, and the option data does.
     """
 
     ref: RuleRef
@@ -77,6 +77,7 @@ class Rule:
     machines: frozenset[str] = frozenset()
     writes: tuple[str, ...] | None = None
     network: tuple[str, ...] | None = None
+    sockets: tuple[str, ...] | None = None
     default: bool = False
 
     @property

@@ -70,8 +70,9 @@ class RuleRef:
 class Part:
     """The verdict for one simple command (or one tool): its text as a person would write it.
 
-    `writes` and `network` are what a `notify` grants it: paths (`.` is its working directory, `/` all that the person
-    may write) and hosts (`*` is any). `remedy` is what would make it pass, where somebody asked for that.
+    `writes`, `network` and `sockets` are what a `notify` grants it: paths (`.` is its working directory, `/` all that
+    the person may write), hosts (`*` is any), Unix sockets (`PATH` or `NAME=PATH`). `remedy` is what would make it
+    pass, where somebody asked for that.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Part:
     suggest: str = ""
     writes: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
     remedy: str = ""
 
 
@@ -112,6 +114,11 @@ class Verdict:
     def network(self) -> tuple[str, ...]:
         """Every host that its parts are granted to reach, each once."""
         return tuple(dict.fromkeys(host for part in self.parts for host in part.network))
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """Every Unix socket that its parts are granted, each once."""
+        return tuple(dict.fromkeys(socket for part in self.parts for socket in part.sockets))
 
     @property
     def rules(self) -> tuple[RuleRef, ...]:

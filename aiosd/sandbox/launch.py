@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
     from aiosd.sandbox.fence import Plan
 
-RECORD_VERSION = 3
+RECORD_VERSION = 4
 _MSG_CMSG_CLOEXEC = 0x40000000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
-_CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD = 3, 4, 5, 6
+_CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD, _SOCKET_FD = 3, 4, 5, 6, 7
+SOCKETS_HERE = "--named-sockets"  # stands among the arguments where these are bound, which the launcher alone can find
 _NONE = type(None)
 _FIELDS = {
     "version": int,
@@ -52,6 +53,8 @@ _FIELDS = {
     "rebuild": bool,
     "fence": tuple,
     "writes": tuple,
+    "sockets": tuple,
+    "shown": tuple,
     "open_base": bool,
     "tool": bool,
     "cwd": str,
@@ -68,9 +71,12 @@ for name in ("aiosd", "aiosd.sandbox", *(f"aiosd.sandbox.{each}" for each in cod
     made = sys.modules[name] = type(sys)(name)
     if name in codes:
         exec(codes[name], made.__dict__)
-network, *writable = sys.argv[1:]
-writable = codes["writable"] + tuple(writable) * bool(codes["writable"])
-made.main(codes["aiosd.sandbox.file_tools"], writable, codes["resources"], codes["port"] * (network == "open"))
+network, *places = sys.argv[1:]
+end = places.index("--")
+writable = codes["writable"] + tuple(places[:end]) * bool(codes["writable"])
+sockets = codes["sockets"] + tuple(places[end + 1:])
+port = codes["port"] * (network == "open")
+made.main(codes["aiosd.sandbox.file_tools"], writable, sockets, codes["resources"], port)
 """
 _START = "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])"
 
@@ -114,18 +120,20 @@ def _launch() -> None:
     masks, rebuilt = plan_masks(record["masks"], direct=record["direct_masks"], rebuild=record["rebuild"])
     if fenced is not None:
         rebuilt += [folder for folder in fenced.watched if folder not in rebuilt]
+    named = _find_sockets(record)
     control.send(b"\0".join((b"rebuilt", *map(os.fsencode, rebuilt))))
     control.detach()
     closed = fenced is not None and fenced.network is False
     arguments = [
         *(("--userns", str(_NAMESPACE_FD)) if record["drop"] else ("--unshare-user",)),
-        *record["arguments"],
+        *_with_sockets(record, named),
         *masks,
         *(("--unshare-net",) if closed else ()),
         *("--seccomp", str(_FILTER_FD)),
     ]
-    _place({filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD})
-    told = ("closed" if closed else "open", *(fenced.writable if fenced else ()))
+    placed = {filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD}
+    _place(placed | {fd: _SOCKET_FD + at for at, fd in enumerate(named.values())})
+    told = ("closed" if closed else "open", *(fenced.writable if fenced else ()), "--", *named)
     command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START, *told)
     if fenced is not None and fenced.max_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (fenced.max_bytes, fenced.max_bytes))
@@ -153,6 +161,25 @@ def _put_up_fence(libc: ctypes.CDLL, record: dict[str, Any]) -> Plan:
     return plan
 
 
+def _find_sockets(record: dict[str, Any]) -> dict[str, int]:
+    """Each named socket, held by a descriptor: what is bound is what it is now, whatever is put in its place."""
+    if not record["sockets"]:
+        return {}
+    from aiosd.sandbox.sockets import find_sockets  # noqa: PLC0415 - hardly any sandbox has some
+
+    return find_sockets(record["sockets"], record["shown"])
+
+
+def _with_sockets(record: dict[str, Any], named: dict[str, int]) -> list[str]:
+    arguments = list(record["arguments"])
+    if record["sockets"]:
+        from aiosd.sandbox.sockets import render_sockets  # noqa: PLC0415
+
+        at = arguments.index(SOCKETS_HERE)
+        arguments[at : at + 1] = render_sockets(named, _SOCKET_FD, record["shown"])
+    return arguments
+
+
 def _tie_to_parent(libc: ctypes.CDLL, parent: int) -> None:
     """Die with the guard, where it is the parent. PID 1 (0) is none of that: the worker ends with its socket."""
     if parent:
@@ -172,7 +199,8 @@ def _check(record: object, fds: list[int]) -> dict[str, Any]:
         raise _RefusedError("only root can, and root must, become another user")
     if record["drop"] and not all(map(_is_ordinary, (record["uid"], record["gid"], *record["groups"]))):
         raise _RefusedError("no sandbox is root's")
-    if not all(isinstance(text, str) for text in (*record["arguments"], *record["masks"], *record["writes"])):
+    texts = (*record["arguments"], *record["masks"], *record["writes"], *record["sockets"], *record["shown"])
+    if not all(isinstance(text, str) for text in texts):
         raise _RefusedError("arguments and paths are text")
     if not all(map(_is_fenced, record["fence"])):
         raise _RefusedError("an entry of the fence is malformed")

@@ -20,10 +20,23 @@ from aiosd.sandbox.cgroup import CommandGroup, find_controllers
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
-from aiosd.sandbox.parts import await_eof, put_in_memory, read_pid, take_descriptors, worker_code
-from aiosd.sandbox.profile import HOME_SECRETS, PROXY_PORT, HostFacts, Profile, ProfileName, render_bwrap, shares_pids
+from aiosd.sandbox.parts import await_eof, changed_at, put_in_memory, read_pid, take_descriptors, worker_code
+from aiosd.sandbox.profile import (
+    BUS_SOCKET,
+    HOME_SECRETS,
+    PROXY_PORT,
+    SHOWN_FOLDERS,
+    HostFacts,
+    Profile,
+    ProfileName,
+    render_bwrap,
+    sees_white_list,
+    shares_pids,
+    shows,
+)
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
+from aiosd.types import Facet
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
@@ -103,7 +116,8 @@ class Link:
             counted = bool(self._launched and self._launched.group)
             resources = render_resources(self.limits, counted=counted)
             port = PROXY_PORT if self.profile.network else 0
-            parts.append(put_in_memory(worker_code(self.profile.writable, resources, port)))
+            bus = (BUS_SOCKET,) if Facet.BUS in self.profile.facets else ()
+            parts.append(put_in_memory(worker_code(self.profile.writable, bus, resources, port)))
             socket.send_fds(self._control, [marshal.dumps(record)], parts)
             self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
             async with asyncio.timeout(_START_DEADLINE_S):
@@ -130,7 +144,7 @@ class Link:
         masks = tuple(
             mask
             for mask in (*self._masks, *(f"{home}/{each}" for each in HOME_SECRETS if hides))
-            if self.profile.shows(mask)
+            if shows(self.profile, self._host, mask)
         )
         fence = self.fence
         if name is ProfileName.WORKSPACE:  # it stays writable, so what is hidden in it is mounted upon
@@ -153,6 +167,8 @@ class Link:
             "rebuild": name is ProfileName.READ_ONLY,
             "fence": fence,
             "writes": tuple(expand_home(path, home) for path in self.profile.writes),
+            "sockets": tuple(expand_home(path, home) for _, path in self.profile.named),
+            "shown": SHOWN_FOLDERS if self.sees_white_list else (),
             "open_base": name is ProfileName.USER,
             "tool": self._tool,
             "cwd": self._cwd,
@@ -167,6 +183,11 @@ class Link:
             self._theirs.close()
             os.close(tell_errors)
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_packet)
+
+    @property
+    def sees_white_list(self) -> bool:
+        """Whether its view holds listed folders only, and no working directory."""
+        return sees_white_list(self.profile, self._host)
 
     @property
     def worker_pid(self) -> int:
@@ -191,7 +212,7 @@ class Link:
             watch = select.poll()
             watch.register(self._mounts, select.POLLPRI)  # proc(5): set when the mounts differ from the last look
             self._mounts_changed = bool(watch.poll(0))
-        return self._mounts_changed or any(_changed_at(path) != changed for path, changed in self._watched.items())
+        return self._mounts_changed or any(changed_at(path) != changed for path, changed in self._watched.items())
 
     async def run(self, packet: tuple[Any, ...], fds: tuple[int, int, int]) -> int:
         """Do one action, `packet` being what follows its id; its exit status (128 + n for a signal).
@@ -319,7 +340,7 @@ class Link:
             raise SandboxError("the worker ended as soon as it was ready")
         for path in rebuilt.split(b"\0")[1:]:
             name = os.fsdecode(path)
-            self._watched[name] = _changed_at(name)
+            self._watched[name] = changed_at(name)
 
     async def _await_exit(self, identity: int) -> int:
         while True:
@@ -375,15 +396,3 @@ class Link:
     def _on_emptied(self) -> None:
         asyncio.get_running_loop().remove_reader(self._worker)
         self._emptied.set()
-
-
-def _changed_at(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return -1
-
-
-def default_interpreter() -> str:
-    """The interpreter to run launcher and worker: this one, without a virtual environment around it."""
-    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))

@@ -13,14 +13,22 @@ from typing import Any
 
 from aiosd.sandbox.launch import BOOT
 
-_MODULES = ("expand", "command", "folders", "worker")  # in this order; the file tools are made where they are used
+_MODULES = (
+    "expand",
+    "command",
+    "domain",
+    "folders",
+    "worker",
+)  # in this order; the file tools are made where they are used
 
 
 @functools.cache
-def worker_code(writable: tuple[str, ...], resources: tuple[tuple[int, int], ...], port: int) -> bytes:
-    """The byte-code of the worker's modules, as `launch` hands it over; where it may let write, and its limits."""
+def worker_code(
+    writable: tuple[str, ...], sockets: tuple[str, ...], resources: tuple[tuple[int, int], ...], port: int
+) -> bytes:
+    """The byte-code of the worker's modules, as `launch` hands it over; what it may let write and reach, its limits."""
     codes: dict[str, CodeType | tuple[Any, ...] | int] = {"": compile(BOOT, "<boot>", "exec"), "modules": _MODULES}
-    codes |= {"writable": writable, "resources": resources, "port": port}
+    codes |= {"writable": writable, "sockets": sockets, "resources": resources, "port": port}
     for name in (f"aiosd.sandbox.{each}" for each in (*_MODULES, "file_tools")):
         spec = importlib.util.find_spec(name)
         assert spec is not None
@@ -68,3 +76,16 @@ def read_pid(pidfd: int) -> int:
     """The pid that a pidfd stands for (proc(5), fdinfo); 0 where it has ended."""
     with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
         return max(next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0), 0)
+
+
+def changed_at(path: str) -> int:
+    """When names in a folder last changed; -1 where it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
+
+
+def default_interpreter() -> str:
+    """The interpreter to run launcher and worker: this one, without a virtual environment around it."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))

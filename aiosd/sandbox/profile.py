@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from aiosd.sandbox.landlock import SCOPE_ABI
+from aiosd.sandbox.folders import expand_home
+from aiosd.sandbox.landlock import RESOLVE_ABI, SCOPE_ABI
+from aiosd.sandbox.launch import SOCKETS_HERE
 from aiosd.sandbox.seccomp import SocketPolicy
 from aiosd.types import Facet
 
@@ -34,9 +36,9 @@ _RUN_OF_FACET = {
         "/run/systemd/machines",
     ),
 }
-# The system bus has a view of its own, a white list: a read-only mount does not stop a connect(2) to a socket.
-_BUS_FOLDERS = ("/usr", "/etc", "/sys")
-_BUS_LINKS = (("usr/bin", "/bin"), ("usr/sbin", "/sbin"), ("usr/lib", "/lib"), ("usr/lib64", "/lib64"))
+# Where a Unix socket can be reached the view is a white list: a read-only mount does not stop a connect(2).
+SHOWN_FOLDERS = ("/usr", "/etc", "/sys")
+_LINKS = (("usr/bin", "/bin"), ("usr/sbin", "/sbin"), ("usr/lib", "/lib"), ("usr/lib64", "/lib64"))
 _BUS_RUN = (
     "/run/systemd/system",
     "/run/systemd/units",
@@ -52,7 +54,7 @@ _BUS_RUN = (
     "/run/utmp",
     "/var/log/journal",
 )
-_BUS_SOCKET = "/run/dbus/system_bus_socket"
+BUS_SOCKET = "/run/dbus/system_bus_socket"
 
 # Secrets of a user, below the home folder, that the read-only profile hides.
 HOME_SECRETS = (
@@ -116,12 +118,16 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One kind of sandbox. `writes` are the paths of a workspace, absolute or below `~/`; `network` whom it reaches."""
+    """One kind of sandbox. `writes` are the paths of a workspace, absolute or below `~/`; `network` whom it reaches.
+
+    `named` are the Unix sockets that it reaches, by path, each with the variable that names it inside ("" for none).
+    """
 
     name: ProfileName
     facets: frozenset[Facet] = frozenset()
     writes: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
 
     @property
     def sockets(self) -> SocketPolicy:
@@ -129,8 +135,8 @@ class Profile:
         if self.name is ProfileName.USER:
             return SocketPolicy.INTERNET
         if self.network:
-            return SocketPolicy.LOOPBACK
-        if Facet.BUS in self.facets:
+            return SocketPolicy.LOOPBACK_UNIX if self.named else SocketPolicy.LOOPBACK
+        if Facet.BUS in self.facets or self.named:
             return SocketPolicy.UNIX
         return SocketPolicy.NETLINK if Facet.SOCKETS in self.facets else SocketPolicy.NONE
 
@@ -138,17 +144,6 @@ class Profile:
     def writable(self) -> tuple[str, ...]:
         """The folders below which a file may be opened for writing; empty where the mounts alone decide."""
         return () if self.name is ProfileName.USER else ("/dev", _SCRATCH)
-
-    @property
-    def sees_white_list(self) -> bool:
-        """Whether its view holds listed folders only, no home among them."""
-        return Facet.BUS in self.facets
-
-    def shows(self, path: str) -> bool:
-        """Whether its view holds what the host has at `path`; what it does not hold needs no hiding."""
-        if self.name is ProfileName.USER:
-            return True
-        return not self.sees_white_list and not path.startswith("/run/")
 
     def describe(self) -> str:
         """In words, for a card and the record."""
@@ -159,7 +154,8 @@ class Profile:
         if self.name is ProfileName.WORKSPACE:
             written = f"writes below {', '.join(self.writes)} only" if self.writes else "no file of the host can change"
             reached = f"network to {', '.join(self.network)} only" if self.network else "no network"
-            return f"sandbox 'workspace': {written}, {reached}, secrets hidden, what others trust kept"
+            named = f", Unix sockets {', '.join(path for _, path in self.named)} only" if self.named else ""
+            return f"sandbox 'workspace': {written}, {reached}{named}, secrets hidden, what others trust kept"
         seen = f", sees the host's {' and '.join(sorted(self.facets))}" if self.facets else ""
         return f"sandbox 'read-only': no file of the host can change, no network, secrets hidden{seen}"
 
@@ -190,6 +186,24 @@ def shares_pids(profile: Profile, host: HostFacts) -> bool:
     return Facet.PROCESSES in profile.facets and host.landlock >= SCOPE_ABI
 
 
+def sees_white_list(profile: Profile, host: HostFacts) -> bool:
+    """Whether its view holds listed folders only, no home among them: where the kernel cannot tell sockets apart."""
+    return Facet.BUS in profile.facets or (bool(profile.named) and host.landlock < RESOLVE_ABI)
+
+
+def shows(profile: Profile, host: HostFacts, path: str) -> bool:
+    """Whether its view holds what the host has at `path`; what it does not hold needs no hiding."""
+    if profile.name is ProfileName.USER:
+        return True
+    return not sees_white_list(profile, host) and not path.startswith("/run/")
+
+
+def name_sockets(granted: tuple[str, ...], uid: int) -> tuple[tuple[str, str], ...]:
+    """The sockets that a rule grants, each with its variable; `%U` is the user's number."""
+    pairs = (text.rpartition("=") if text[:1] not in "/~" else ("", "", text) for text in granted)
+    return tuple((name, path.replace("%U", str(uid))) for name, _, path in pairs)
+
+
 def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
     """The arguments for `profile`, but for descriptors, masks and the command. ProfileError where it has no sandbox."""
     if profile.name is ProfileName.ROOT:
@@ -205,7 +219,14 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
     if Facet.BUS in profile.facets:
         if Facet.SOCKETS in profile.facets:
             raise ProfileError("the system bus and the host's sockets cannot be seen from one sandbox; ask separately")
-        return (*shared, "--unshare-net", *_bus_view(host))
+        if not host.bus_proxy:
+            raise ProfileError("there is no proxy of the system bus")
+        bound = ("--ro-bind", host.bus_proxy, BUS_SOCKET)
+        return (*shared, "--unshare-net", *_render_white_list(host, _BUS_RUN, bound, proc=_proc(fresh=False)))
+    if sees_white_list(profile, host):
+        _refuse_unclear_sockets(profile, host)
+        view = _render_white_list(host, _RUN_ALWAYS, (SOCKETS_HERE,), proc=_proc(fresh=host.fresh_proc))
+        return (*shared, "--unshare-net", *view)
     out = [*shared, *(() if Facet.SOCKETS in profile.facets else ("--unshare-net",))]
     bind = "--bind" if profile.name is ProfileName.WORKSPACE else "--ro-bind"  # its mounts are read-only already
     out += [bind, "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev"]
@@ -213,23 +234,33 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
     out += [*_tmpfs("/run"), *_tmpfs(_SCRATCH)]
     for path in (*_RUN_ALWAYS, *(path for facet in sorted(profile.facets) for path in _RUN_OF_FACET.get(facet, ()))):
         out += ["--ro-bind-try", path, path]
-    return (*out, "--remount-ro", "/run")
+    return (*out, *((SOCKETS_HERE,) if profile.named else ()), "--remount-ro", "/run")
 
 
-def _bus_view(host: HostFacts) -> list[str]:
-    if not host.bus_proxy:
-        raise ProfileError("there is no proxy of the system bus")
+def _refuse_unclear_sockets(profile: Profile, host: HostFacts) -> None:
+    """A view holds a named socket only beside what nobody but root can put another into."""
+    if profile.writes:
+        raise ProfileError(
+            "a command that reaches Unix sockets can have no folder to write in before Linux 7.1 (Landlock 9), "
+            "as any socket in it could be reached too: grant sockets and writes by two rules"
+        )
+    if host.extra:
+        raise ProfileError(f"named sockets need the system's own Python; {host.extra[0]} would be in view")
+
+
+def _render_white_list(host: HostFacts, run: tuple[str, ...], bound: tuple[str, ...], *, proc: list[str]) -> list[str]:
     out: list[str] = []
-    for folder in (*_BUS_FOLDERS, *host.extra):
+    for folder in (*SHOWN_FOLDERS, *host.extra):
         out += ["--ro-bind", folder, folder]
-    for target, link in _BUS_LINKS:
+    for target, link in _LINKS:
         out += ["--symlink", target, link]
-    out += ["--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev", *_proc(fresh=False)]
+    out += ["--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev", *proc]
     for folder in ("/run", "/var", "/tmp", _SCRATCH):
         out += _tmpfs(folder)
-    for path in _BUS_RUN:
+    out += ["--symlink", "/run", "/var/run"]
+    for path in run:
         out += ["--ro-bind-try", path, path]
-    out += ["--ro-bind", host.bus_proxy, _BUS_SOCKET]
+    out += bound
     return [*out, *(word for folder in ("/run", "/var", "/tmp", "/") for word in ("--remount-ro", folder))]
 
 
@@ -289,4 +320,7 @@ def render_environment(profile: Profile, *, user: str, home: str) -> tuple[tuple
         values |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), f"http://{PROXY}")
         values |= dict.fromkeys(("all_proxy", "ALL_PROXY"), f"socks5h://{PROXY}")
         values |= {"no_proxy": "", "NO_PROXY": "", "GIT_SSH_COMMAND": _SSH}
+    for name, path in profile.named:
+        if name:
+            values.setdefault(name, expand_home(path, home))
     return tuple(sorted(values.items()))

@@ -34,6 +34,7 @@ class SocketPolicy(StrEnum):
     NETLINK = "netlink"  # route and sock_diag only, and no connect, listen or accept
     UNIX = "unix"
     LOOPBACK = "loopback"  # inet and inet6, in a network of its own without any way out
+    LOOPBACK_UNIX = "loopback and unix"
     INTERNET = "internet"  # unix, inet, inet6, netlink route
 
 
@@ -147,6 +148,17 @@ def _socket_rules(arch: _Architecture, sockets: SocketPolicy) -> Iterator[list[b
             yield _when(
                 arch.numbers["socket"],
                 [_argument(0), _jump(_JEQ, _AF_INET, 2, 0), _jump(_JEQ, _AF_INET6, 1, 0), refused],
+            )
+        case SocketPolicy.LOOPBACK_UNIX:
+            yield _when(
+                arch.numbers["socket"],
+                [
+                    _argument(0),
+                    _jump(_JEQ, _AF_UNIX, 3, 0),
+                    _jump(_JEQ, _AF_INET, 2, 0),
+                    _jump(_JEQ, _AF_INET6, 1, 0),
+                    refused,
+                ],
             )
         case SocketPolicy.UNIX:
             yield _when(arch.numbers["socket"], [_argument(0), _jump(_JEQ, _AF_UNIX, 1, 0), refused])

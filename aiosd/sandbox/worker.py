@@ -28,6 +28,7 @@ import posix
 import select
 
 from aiosd.sandbox.command import call, pass_gate, shut_in, spawn
+from aiosd.sandbox.domain import restrict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,18 +38,22 @@ if TYPE_CHECKING:
 _CONTROL = 0
 _MSG_CMSG_CLOEXEC = 0x40000000
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
-_LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
-_FILE_WRITING = 1 << 1
-_WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
-_REFER, _TRUNCATE = 1 << 13, 1 << 14
 _MAX_PACKET = 256 * 1024
 
 
-def main(tools: CodeType, writable: tuple[str, ...], resources: tuple[tuple[int, int], ...], port: int) -> None:
+def main(
+    tools: CodeType,
+    writable: tuple[str, ...],
+    sockets: tuple[str, ...],
+    resources: tuple[tuple[int, int], ...],
+    port: int,
+) -> None:
     """Serve packets until the guard closes the socket; the kernel then ends the whole namespace.
 
-    `resources` are limits by number (getrlimit(2)), for this process and so for each that it starts. Where there is a
-    `port`, the sandbox's network is its own: a listener there is handed to the guard, who gives it to the proxy.
+    Nothing is written but below `writable`, where there is such a place, and no Unix socket of the host is reached but
+    `sockets`, as far as the kernel tells them apart. `resources` are limits by number (getrlimit(2)), for this process
+    and so for each that it starts. Where there is a `port`, the sandbox's network is its own: a listener there is
+    handed to the guard, who gives it to the proxy.
     """
     own_pids = posix.getpid() == 1
     if not own_pids and call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -56,8 +61,6 @@ def main(tools: CodeType, writable: tuple[str, ...], resources: tuple[tuple[int,
     call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)  # no process of this user may trace this one or look into it
     for number, most in resources:  # where one cannot be set, there is a lower one already
         call("prlimit", 0, number, most.to_bytes(8, "little") * 2, None)
-    if writable:
-        _restrict_writes(writable)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _CONTROL)
     woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.signal(_signal.SIGCHLD, lambda *_: None)
@@ -67,33 +70,12 @@ def main(tools: CodeType, writable: tuple[str, ...], resources: tuple[tuple[int,
     worker = _Worker(control, woken, tools, own_pids)
     if port:
         _hand_over_listener(control, port)
+    if writable:
+        restrict(writable, sockets, (port,) if port else ())
     control.send(b"ready")
     while worker.serve_one():
         pass
     worker.end_everything()
-
-
-def _restrict_writes(writable: tuple[str, ...]) -> None:
-    """Let nothing be written, made or removed but below `writable`: the second wall behind read-only mounts, and the
-    only one before named pipes, which those let through. Where the kernel has no Landlock the first stands alone.
-    """
-    abi = call("syscall", _LANDLOCK_CREATE, None, 0, 1)
-    if abi < 1:
-        return
-    access = (_WRITING | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
-    ruleset = call("syscall", _LANDLOCK_CREATE, access, len(access), 0)
-    for place in writable:
-        beneath = posix.open(place, posix.O_PATH | posix.O_CLOEXEC)
-        granted = access
-        if posix.fstat(beneath).st_mode & 0o170000 != 0o040000:
-            granted = (_FILE_WRITING | (_TRUNCATE if abi >= 3 else 0)).to_bytes(8, "little")
-        added = call("syscall", _LANDLOCK_ADD_RULE, ruleset, 1, granted + beneath.to_bytes(4, "little"), 0)
-        posix.close(beneath)
-        if added != 0:
-            posix._exit(71)
-    if ruleset < 0 or call("syscall", _LANDLOCK_RESTRICT, ruleset, 0) != 0:
-        posix._exit(71)
-    posix.close(ruleset)
 
 
 def _hand_over_listener(control: _socket.socket, port: int) -> None:

@@ -176,6 +176,29 @@ def test_what_a_command_reaches_is_granted_by_its_rule_and_recorded(make_daemon:
         server.server_close()
 
 
+def test_a_command_reaches_the_socket_that_its_rule_names(make_daemon: MakeDaemon) -> None:
+    agent = Path(tempfile.mkdtemp(prefix="aios-", dir="/tmp")) / "agent"
+    os.chown(agent.parent, default_person(), -1)
+    rule = f'[[rule]]\npattern = ["ssh-add -l"]\ntier = "notify"\nsockets = ["SSH_AUTH_SOCK={agent}"]\n'
+    words, who = ["ssh-agent", "-D", "-a", str(agent)], default_person() if os.geteuid() == 0 else None
+    with subprocess.Popen(words, stdout=subprocess.PIPE, user=who) as serving:
+        assert serving.stdout is not None
+        try:
+            serving.stdout.readline()
+            other, named = (make_daemon(policy=text) for text in ('[permissions]\nnotify = ["ssh-add -l"]\n', rule))
+            without, events = other.ask("$ ssh-add -l"), named.ask("$ ssh-add -l")
+        finally:
+            serving.terminate()
+            shutil.rmtree(agent.parent)
+    (decision,) = [event for event in events if event["type"] == "decision"]
+    assert f", Unix sockets {agent} only" in decision["verdict"]["confinement"]
+    (record,) = [record for record in named.records() if record["kind"] == "decided"]
+    assert record["confinement"] == decision["verdict"]["confinement"]
+    assert "The agent has no identities." in "".join(event["text"] for event in events if event["type"] == "output")
+    (done,) = [event for event in without if event["type"] == "call_done"]
+    assert 'reaches no Unix socket; a rule with sockets = ["PATH"] names one' in done["reason"]
+
+
 class _Hello(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Say hello."""

@@ -9,6 +9,8 @@ from aiosd.sandbox.profile import Profile, ProfileName
 READ_ONLY = Profile(name=ProfileName.READ_ONLY)
 WORKSPACE = Profile(name=ProfileName.WORKSPACE, writes=("~/src",))
 REACHING = Profile(name=ProfileName.WORKSPACE, network=("example.org",))
+NAMED = Profile(name=ProfileName.WORKSPACE, named=(("", "/run/db"),))
+DOCKER = 'sockets = ["/var/run/docker.sock"]'
 USER = Profile(name=ProfileName.USER)
 WHO = "an administrator can change that in /etc/aios/policy.d"
 NO_NETWORK = f"sandbox 'read-only' has no network; a rule with network = [...] gives it one, and {WHO}"
@@ -75,6 +77,22 @@ def test_what_failed_by_itself_is_blamed_on_no_wall(said: str) -> None:
             "bash: fork: retry: Resource temporarily unavailable",
             "it may have no more processes at once; guard.command_processes is the limit, and an administrator's",
         ),
+        (
+            READ_ONLY,
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            f"sandbox 'read-only' reaches no Unix socket; a rule with {DOCKER} names one, and {WHO}",
+        ),
+        (
+            WORKSPACE,
+            "Error connecting to agent: Address family not supported by protocol",
+            f"sandbox 'workspace' reaches no Unix socket; a rule with sockets = [\"PATH\"] names one, and {WHO}",
+        ),
+        (
+            NAMED,
+            'psql: error: connection to server on socket "/run/other" failed: No such file or directory',
+            f"of Unix sockets it reaches /run/db only; {WHO}",
+        ),
+        (NAMED, 'psql: error: connection to server on socket "/run/db" failed: Connection refused', ""),
         (USER, "touch: cannot touch 'made': Read-only file system", ""),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aiosd.sandbox.link import default_interpreter
+from aiosd.sandbox.parts import default_interpreter
 from tests.daemon.harness import ROOT, wait_until
 from tests.daemon.people import IS_ROOT, default_person
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aiosd.sandbox.link import default_interpreter
+from aiosd.sandbox.parts import default_interpreter
 from aiosd.sandbox.seccomp import SocketPolicy, render_filter
 from tests.daemon.people import needs_root
 
@@ -40,6 +40,7 @@ ALLOWED = {
     SocketPolicy.NETLINK: ("netlink 0", "netlink 4"),
     SocketPolicy.UNIX: ("socket UNIX",),
     SocketPolicy.LOOPBACK: ("socket INET", "socket INET6"),
+    SocketPolicy.LOOPBACK_UNIX: ("socket UNIX", "socket INET", "socket INET6"),
     SocketPolicy.INTERNET: ("socket UNIX", "socket INET", "socket INET6", "netlink 0"),
 }
 

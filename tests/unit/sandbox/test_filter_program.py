@@ -85,11 +85,13 @@ ALLOWED_FAMILIES = {
     SocketPolicy.NETLINK: set[str](),
     SocketPolicy.UNIX: {"unix"},
     SocketPolicy.LOOPBACK: {"inet", "inet6"},
+    SocketPolicy.LOOPBACK_UNIX: {"unix", "inet", "inet6"},
     SocketPolicy.INTERNET: {"unix", "inet", "inet6"},
 }
 NETLINK_PROTOCOLS = {SocketPolicy.NONE: set[int](), SocketPolicy.NETLINK: {0, 4}, SocketPolicy.UNIX: set[int]()} | {
     SocketPolicy.INTERNET: {0},
     SocketPolicy.LOOPBACK: set[int](),
+    SocketPolicy.LOOPBACK_UNIX: set[int](),
 }
 
 

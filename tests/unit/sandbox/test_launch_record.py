@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aiosd.sandbox.launch import RECORD_VERSION
-from aiosd.sandbox.link import default_interpreter
+from aiosd.sandbox.parts import default_interpreter
 from tests.daemon.harness import ROOT
 from tests.daemon.people import IS_ROOT, PERSON, needs_root
 
@@ -45,6 +45,8 @@ def make_record(marker: Path) -> dict[str, Any]:
         "direct_masks": False,
         "fence": (),
         "writes": (),
+        "sockets": (),
+        "shown": (),
         "open_base": False,
         "tool": False,
         "cwd": "/",
@@ -103,6 +105,8 @@ _WRONG_TYPES: dict[str, list[Any]] = {
     "rebuild": [1, None],
     "fence": [[("/x",)], "/x", (("/x",),), ("/x",), (("/x", 1, None, False, None, None, (), (), 0),)],
     "writes": [["/x"], "/x", (b"/x",), (1,)],
+    "sockets": [["/x"], "/x", (b"/x",), (1,)],
+    "shown": [["/x"], "/x", (b"/x",), (1,)],
     "open_base": [0, None],
     "tool": [0, None],
     "cwd": [b"/", None],
@@ -143,7 +147,7 @@ def test_the_exact_record_starts_bubblewrap_as_the_person(marker: Path) -> None:
     who, _, words = marker.read_text().partition(" --")
     assert "--" + words == (
         f"--args 5 -- {default_interpreter()} -I -S -X utf8 -c "
-        "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes['']) open\n"
+        "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes['']) open --\n"
     )
     if IS_ROOT:
         assert who == f"{PERSON}:{PERSON}:{PERSON} {PERSON + 7}"

@@ -11,8 +11,10 @@ from aiosd.sandbox.profile import (
     Profile,
     ProfileError,
     ProfileName,
+    name_sockets,
     render_bwrap,
     render_environment,
+    sees_white_list,
     shares_pids,
 )
 from aiosd.sandbox.seccomp import SocketPolicy
@@ -73,6 +75,7 @@ BUS = " ".join(
         HOST_PROC,
         "--perms 0755 --size 268435456 --tmpfs /run --perms 0755 --size 268435456 --tmpfs /var",
         "--perms 0755 --size 268435456 --tmpfs /tmp --perms 1777 --size 268435456 --tmpfs /run/tmp",
+        "--symlink /run /var/run",
         *(
             f"--ro-bind-try {path} {path}"
             for path in (
@@ -151,7 +154,7 @@ def test_the_sockets_of_a_view_and_who_sees_a_white_list(facets: frozenset[Facet
         if Facet.SOCKETS in facets
         else SocketPolicy.NONE
     )
-    assert (profile.sockets, profile.sees_white_list) == (expected, Facet.BUS in facets)
+    assert (profile.sockets, sees_white_list(profile, HOST)) == (expected, Facet.BUS in facets)
     assert profile.writable == ("/dev", "/run/tmp")
     assert Profile(name=ProfileName.USER, facets=facets).sockets is SocketPolicy.INTERNET
     assert Profile(name=ProfileName.USER, facets=facets).writable == ()
@@ -173,6 +176,15 @@ def test_the_sockets_of_a_view_and_who_sees_a_white_list(facets: frozenset[Facet
 )
 def test_a_profile_in_words(profile: Profile, text: str) -> None:
     assert profile.describe() == text
+
+
+def test_a_socket_is_named_to_programs_by_the_variable_of_its_rule() -> None:
+    named = name_sockets(("SSH_AUTH_SOCK=/run/user/%U/agent", "~/db=1", "PATH=/run/x"), 1001)
+    assert named == (("SSH_AUTH_SOCK", "/run/user/1001/agent"), ("", "~/db=1"), ("PATH", "/run/x"))
+    profile = Profile(name=ProfileName.WORKSPACE, named=named)
+    environment = dict(render_environment(profile, user="alice", home="/home/alice"))
+    assert environment == COMMON | {"SSH_AUTH_SOCK": "/run/user/1001/agent", "TMPDIR": "/run/tmp"}
+    assert ", Unix sockets /run/user/1001/agent, ~/db=1, /run/x only" in profile.describe()
 
 
 COMMON = {

@@ -1,0 +1,97 @@
+"""The Landlock domain of a sandbox: the second wall, which its worker puts up around itself and all that it starts.
+
+What may be written and which Unix sockets be reached, by inode; which TCP ports, by number. It stands behind mounts,
+network namespace and system-call filter, and alone before named pipes, which read-only mounts let through. As far as
+the kernel has it: nothing below Linux 5.13, TCP from 6.7 on, Unix sockets by path from 7.1 on.
+
+Runs in the worker, under its rules: built-in modules only.
+
+Source: landlock(7), linux/landlock.h.
+"""
+
+from __future__ import annotations
+
+import _socket
+import posix
+
+from aiosd.sandbox.command import call
+
+_CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
+_BENEATH, _PORT = 1, 2  # kinds of rules
+_WRITE_FILE = 1 << 1
+_WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
+_REFER, _TRUNCATE, _RESOLVE = 1 << 13, 1 << 14, 1 << 16
+_BIND_TCP, _CONNECT_TCP = 1, 2
+_BROKEN = 71
+_EACCES = 13
+
+
+def render_domain(abi: int) -> bytes:
+    """The attributes of the rule set: every right of ours that version `abi` of the kernel's Landlock can take away."""
+    files = _WRITING | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_RESOLVE if abi >= 9 else 0)
+    return _word(files) + (_word(_BIND_TCP | _CONNECT_TCP) if abi >= 4 else b"")
+
+
+def render_place(abi: int, *, folder: bool, socket: bool) -> bytes:
+    """The rights given back on a place: all writing in a folder, to a file its own, on a socket reaching it."""
+    if socket:
+        return _word(_RESOLVE if abi >= 9 else 0)
+    deep = _WRITING | (_REFER if abi >= 2 else 0)
+    return _word((deep if folder else _WRITE_FILE) | (_TRUNCATE if abi >= 3 else 0))
+
+
+def restrict(writable: tuple[str, ...], sockets: tuple[str, ...], ports: tuple[int, ...]) -> None:
+    """Shut this process in: writing below `writable`, of the host's Unix sockets these, TCP to these `ports` alone.
+
+    Where the kernel has no Landlock the first walls stand alone; where it has, and the domain cannot be made or does
+    not hold, the process ends.
+    """
+    abi = call("syscall", _CREATE, None, 0, 1)
+    if abi < 1:
+        return
+    attributes = render_domain(abi)
+    ruleset = call("syscall", _CREATE, attributes, len(attributes), 0)
+    for place in (*writable, *sockets):
+        fd = posix.open(place, posix.O_PATH | posix.O_CLOEXEC)
+        kind = posix.fstat(fd).st_mode & 0o170000
+        granted = render_place(abi, folder=kind == 0o040000, socket=kind == 0o140000)
+        if granted != _word(0) and call("syscall", _ADD_RULE, ruleset, _BENEATH, granted + fd.to_bytes(4, "little"), 0):
+            posix._exit(_BROKEN)
+        posix.close(fd)
+    for port in ports if abi >= 4 else ():
+        if call("syscall", _ADD_RULE, ruleset, _PORT, _word(_CONNECT_TCP) + _word(port), 0):
+            posix._exit(_BROKEN)
+    strange = _listen() if sockets and abi >= 9 else None
+    if ruleset < 0 or call("syscall", _RESTRICT, ruleset, 0) != 0:
+        posix._exit(_BROKEN)
+    posix.close(ruleset)
+    if strange is not None:
+        _try(strange)
+
+
+def _listen() -> _socket.socket:
+    """A socket that is not among the named, made outside of the domain."""
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    listener.bind(f"/run/tmp/.aios-{posix.getpid()}")
+    listener.listen(1)
+    return listener
+
+
+def _try(strange: _socket.socket) -> None:
+    """End where it can be reached all the same: the view shows what only this wall keeps apart."""
+    with_it = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    name = strange.getsockname()
+    try:
+        with_it.connect(name)
+    except OSError as exc:
+        if exc.errno == _EACCES:
+            return
+    finally:
+        with_it.close()
+        strange.close()
+        posix.unlink(name)
+    posix._exit(_BROKEN)
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(8, "little")
