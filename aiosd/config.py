@@ -59,8 +59,8 @@ class AgentTable:
     address that is not this machine's. `result_bytes` is how much of a tool's result goes back to the model.
     `max_cost` is a turn's, `max_session_cost` a session's, `max_day_cost` a user's in a day (UTC); so with tokens, of
     which 0 in a session or day is no limit. `question_wait_s`: how long a question of the model's waits. `careful`:
-    once text of others entered a turn (the journal, a page, standard input), what would only be announced is asked
-    about.
+    once text of others entered a turn (the journal, a page, standard input, files of others and what lies below
+    `downloads`), what would only be announced is asked about.
     """
 
     model: str = BUILTIN
@@ -73,6 +73,7 @@ class AgentTable:
     max_seconds: Positive = 900
     question_wait_s: Positive = 300
     careful: bool = True
+    downloads: tuple[str, ...] = ("~/Downloads", "~/ダウンロード")
     max_cost: Price = 0.0
     max_session_cost: Price = 0.0
     max_day_cost: Price = 0.0

@@ -29,6 +29,7 @@ from aiosd.guard.request import (
     explain_decision,
     find_audited,
     find_decision,
+    find_folder,
     render_decided,
 )
 from aiosd.guard.run import CannotLookError, Ended, Runner, render_trouble
@@ -103,7 +104,7 @@ class Door:
             return RunAs.USER, (Profile(name=ProfileName.USER),)
         views = verdict.facets or (frozenset[Facet](),)
         if verdict.tier is Tier.NOTIFY and (verdict.writes or verdict.network or verdict.sockets):
-            cwd = _find_folder(action)
+            cwd = find_folder(action)
             writes = tuple(
                 os.path.normpath(os.path.join(cwd, path)) if path[:1] != "~" else path for path in verdict.writes
             )
@@ -336,6 +337,7 @@ class Door:
             duration_ms=ended.duration_ms,
             output_bytes=ended.output_bytes,
             truncated=ended.truncated,
+            foreign=ended.foreign,
         )
 
     def _record_end(self, request: Request, verdict: Verdict, ended: Ended) -> str:
@@ -381,17 +383,6 @@ class Door:
         as_root = profile.name is ProfileName.ROOT
         user, home = ("root", "/root") if as_root else (session.identity.user, session.identity.home)
         return render_environment(profile, user=user, home=home)
-
-
-def _find_folder(action: Proposed) -> str:
-    """What `.` means in a rule's `writes`."""
-    match action:
-        case CommandAction():
-            return action.cwd
-        case FileAction():
-            return os.path.dirname(action.path)
-        case _:
-            return "/"
 
 
 def _is_beyond(request: Request, verdict: Verdict) -> bool:

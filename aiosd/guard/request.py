@@ -122,6 +122,7 @@ class Result:
     """How a request ended, whatever became of it. `cwd` is where a command was run, "" where none was.
 
     `command` is the line that a person put in the place of the proposed one, "" where nobody did.
+    `foreign`: it was given files that are not the person's and not root's.
     """
 
     outcome: str
@@ -132,6 +133,7 @@ class Result:
     truncated: bool = False
     cwd: str = ""
     command: str = ""
+    foreign: bool = False
 
 
 def as_chosen(verdict: Verdict, request: Request) -> Verdict:
@@ -148,6 +150,17 @@ def as_chosen(verdict: Verdict, request: Request) -> Verdict:
     reason = f"A person runs it in sandbox '{request.profile}'."
     part = Part(text=verdict.line, tier=tier, reason=reason, rules=(ref,), writes=writes)
     return replace(verdict, tier=tier, reason=reason, parts=(part,))
+
+
+def find_folder(action: Proposed) -> str:
+    """What `.` means in a rule's `writes`."""
+    match action:
+        case CommandAction():
+            return action.cwd
+        case FileAction():
+            return posixpath.dirname(action.path)
+        case _:
+            return "/"
 
 
 def find_audited(folders: Folders, request: Request, verdict: Verdict) -> tuple[FolderRule, ...]:

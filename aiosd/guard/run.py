@@ -33,6 +33,7 @@ from aiosd.guard.workers import Workers
 from aiosd.policy.folders import Folders
 from aiosd.policy.program import Pipeline, Program, Simple, Word
 from aiosd.policy.verdict import FetchAction, Verdict
+from aiosd.sandbox.file_tools import FOREIGN
 from aiosd.sandbox.link import Link, SandboxError, WorkingDirectoryError
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
 from aiosd.types import Facet, JsonObject
@@ -56,7 +57,7 @@ class CannotLookError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How an action ended. `status` is the exit status, -1 where there is none."""
+    """How an action ended. `status` is -1 where there is no exit status; `foreign`: it was given files of others."""
 
     outcome: Outcome
     status: int = -1
@@ -64,6 +65,7 @@ class Ended:
     duration_ms: int = 0
     output_bytes: int = 0
     truncated: bool = False
+    foreign: bool = False
 
 
 class Runner:
@@ -119,6 +121,7 @@ class Runner:
                     where = "/" if link.sees_white_list else cwd
                     status = await link.run(("run", render_stages(pipeline), where, environment), fds)
                     why.over_memory = why.over_memory or link.over_memory
+                    why.foreign = why.foreign or link.foreign
             return status
 
         return await self._perform(
@@ -179,7 +182,7 @@ class Runner:
                     return await self._as_root().run(argv, unit, cwd=cwd, environment=environment, fds=fds)
             async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                 status = await link.run(packet, fds)
-                why.over_memory = link.over_memory
+                why.over_memory, why.foreign = link.over_memory, link.foreign
                 return status
 
         content = content or answers
@@ -198,16 +201,20 @@ class Runner:
         """Run a file tool: name, arguments, and what it reads from standard input."""
         name, arguments, content = tool
         packet = ("tool", name, arguments, "/", environment)
+        why = _Why(profile, self._workers.folders, session.identity.home, "/", explains=False)
 
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
                 argv = self._as_root().render_tool(name, arguments)
                 with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
-                    return await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
-            async with self._open(session, profile, tool=True) as link:
-                return await link.run(packet, fds)
+                    status = await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
+            else:
+                async with self._open(session, profile, tool=True) as link:
+                    status = await link.run(packet, fds)
+            why.foreign = status == FOREIGN
+            return 0 if why.foreign else status
 
-        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content)
+        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why)
 
     async def run_fetch(
         self, request: Request, action: FetchAction, profile: Profile, environment: Environment, tell: Tell
@@ -307,6 +314,7 @@ class Runner:
             duration_ms=round((loop.time() - began) * 1000),
             output_bytes=output.total,
             truncated=output.total > most,
+            foreign=why is not None and why.foreign,
         )
 
     async def _act(
@@ -347,15 +355,19 @@ class Runner:
 
 @dataclass(slots=True)
 class _Why:
-    """What is known of an action for the sentence on why it failed."""
+    """What is known of an action: for the sentence on why it failed, and whether it was given files of others."""
 
     profile: Profile
     folders: Folders
     home: str
     cwd: str
+    explains: bool = True
     over_memory: bool = False
+    foreign: bool = False
 
     def explain(self, said: str, memory_mib: int) -> str:
+        if not self.explains:
+            return ""
         if self.over_memory:
             return f"it used more than {memory_mib} MiB of memory and was ended; guard.command_memory_mib is the limit"
         return explain_violation(self.profile, self.folders, self.home, self.cwd, said)

@@ -373,6 +373,7 @@ def _render_result(result: Result) -> JsonObject:
         "truncated": result.truncated,
         "cwd": result.cwd,
         "command": result.command,
+        "foreign": result.foreign,
     }
 
 

@@ -12,6 +12,7 @@ import _signal  # type: ignore[import-not-found] # signal itself, without the en
 import posix
 
 from aiosd.sandbox.expand import CannotStartError, expand_words
+from aiosd.sandbox.foreign import look_at, look_at_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def spawn(
     try:
         try:
             argv = expand_words(words, environment)
+            look_at_words(argv[1:])
             for redirect in redirects:
                 _redirect(redirect, table, opened, environment)
             program = _find(argv[0], environment.get("PATH", ""))
@@ -154,6 +156,7 @@ def _redirect(redirect: Any, table: dict[int, int], opened: list[int], environme
                 raise CannotStartError(f"{redirect[2][0]}: ambiguous redirect", 1)
             flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
             opened.append(posix.open(name, flags))
+            look_at(opened[-1])
             if posix.fstat(opened[-1]).st_mode & 0o170000 != 0o100000:
                 raise CannotStartError(f"{name}: not a regular file", 1)
         except OSError as exc:

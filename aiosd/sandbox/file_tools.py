@@ -1,9 +1,9 @@
 """The file tools, run in a child of the worker: so they obey the mounts, the user and the limits of a command.
 
 `run` writes its answer to descriptor 1 and its complaint to 2, reads new content from 0, and returns an exit status: 0
-done, 1 not possible (the complaint says why and what to do). What the kernel cannot hold of folder policies, the ends
-of names and the sizes of files, it holds itself, by where a file really lies. Imports stand where they are used: most
-calls need none.
+done, 1 not possible (the complaint says why and what to do), FOREIGN done with files of others. What the kernel cannot
+hold of folder policies, the ends of names and the sizes of files, it holds itself, by where a file really lies. Imports
+stand where they are used: most calls need none.
 
 Source: rename(2), open(2), glob(7).
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import posix
 
 from aiosd.sandbox.folders import find_hold, make_fence
+from aiosd.sandbox.foreign import look_at, look_at_words, take_seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from aiosd.sandbox.folders import Fence, Hold
 
+FOREIGN = 64
 _MAX_READ = 4 * 1024 * 1024
 _MAX_LINES = 2000
 _MAX_MATCHES = 1000
@@ -57,7 +59,7 @@ def run(name: str, arguments: dict[str, Any], environment: dict[str, str]) -> in
         path = str(arguments.get("path", name))
         _write(2, f"{path}: {posix.strerror(exc.errno or 0)}{_explain(path, exc.errno)}\n")
         return 1
-    return 0
+    return FOREIGN if take_seen() else 0
 
 
 def _real_place(path: str, flags: int = 0) -> str:
@@ -149,6 +151,7 @@ def _open_regular(path: str, flags: int = 0) -> tuple[int, Any]:
 
 def _read_file(path: str, offset: int = 1, limit: int = _MAX_LINES) -> None:
     fd, status = _open_regular(path)
+    look_at(fd)
     data = _read_all(fd, _MAX_READ)
     posix.close(fd)
     if b"\0" in data[:8192]:
@@ -299,7 +302,7 @@ def _grep(pattern: str, path: str = "", glob: str = "", ignore_case: bool = Fals
         raise _NotPossibleError(f"the pattern is not a regular expression: {exc}") from exc
     chosen = _compile_glob(glob) if glob else None
     single = bool(path) and posix.stat(path).st_mode & 0o170000 != _FOLDER
-    count = 0
+    count, shown = 0, ""
     for found, folder in [(path, False)] if single else _walk(path):
         name = found.rpartition("/")[2]
         if folder or (chosen and not (chosen.match(_relative(found, path)) or chosen.match(name))):
@@ -310,6 +313,9 @@ def _grep(pattern: str, path: str = "", glob: str = "", ignore_case: bool = Fals
                 if count > _MAX_MATCHES:
                     _write(2, f"[stopped after {_MAX_MATCHES} lines; narrow the search]\n")
                     return
+                if found != shown:
+                    shown = found
+                    look_at_words([found])
                 _write(1, f"{found}:{number}:{line[:500]}\n")
     if not count:
         _write(2, "no line matches\n")

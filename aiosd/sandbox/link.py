@@ -85,6 +85,7 @@ class Link:
         limits: Limits | None = None,
     ) -> None:
         self.profile = profile
+        self.foreign = False  # whether the last action was given files of others
         self.over_memory = False  # whether the last action was ended for what memory it used
         self.limits = limits or Limits()
         self.fence = fence
@@ -347,7 +348,8 @@ class Link:
             packet = await self._receive()
             words = packet.split() if packet is not None else []
             match words:
-                case [b"exit", said, status] if said == str(identity).encode() and status.isdigit():
+                case [b"exit", said, status, *more] if said == str(identity).encode() and status.isdigit():
+                    self.foreign = more == [b"foreign"]
                     return int(status)
                 case [b"cwd", said, number] if said == str(identity).encode() and number.isdigit():
                     raise WorkingDirectoryError(os.strerror(int(number)))

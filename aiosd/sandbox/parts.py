@@ -15,6 +15,7 @@ from aiosd.sandbox.launch import BOOT
 
 _MODULES = (
     "expand",
+    "foreign",
     "command",
     "domain",
     "folders",

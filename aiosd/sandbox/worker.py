@@ -13,8 +13,8 @@ Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin
 `("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`. A fourth
 descriptor is the gate: what is started says a byte there, and goes on when the guard has placed it in its cgroup.
 `("large", id)` says that the packet itself is in the first descriptor, a file in memory.
-Packets to the guard (ASCII): `listener` (and its descriptor), `ready`,
-`exit ID STATUS`, `cwd ID ERRNO`, `lost ID` (the packet could not be served).
+Packets to the guard (ASCII): `listener` (and its descriptor), `ready`, `exit ID STATUS` (with `foreign` behind it where
+the command was given files of others), `cwd ID ERRNO`, `lost ID` (the packet could not be served).
 
 Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
 """
@@ -29,6 +29,7 @@ import select
 
 from aiosd.sandbox.command import call, pass_gate, shut_in, spawn
 from aiosd.sandbox.domain import restrict
+from aiosd.sandbox.foreign import take_seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ class _Worker:
             if not self._wait(identity, waiting, statuses):
                 return False
             self.end_everything()
-            self._control.send(f"exit {identity} {_pipefail(statuses)}".encode())
+            foreign = " foreign" if take_seen() else ""
+            self._control.send(f"exit {identity} {_pipefail(statuses)}{foreign}".encode())
             return True
         finally:
             for fd in fds:

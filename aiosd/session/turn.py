@@ -93,6 +93,8 @@ class Turn:
             plan=self.ask.plan,
             careful=limits.careful,
             foreign={"standard input"} if self.ask.input else set(),
+            downloads=limits.downloads,
+            home=self.facts.home,
             egress=Desk(self._lists),
         )
         outlet = Outlet(

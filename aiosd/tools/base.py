@@ -15,6 +15,7 @@ from aiosd.egress.given import AskPerson, Made
 from aiosd.errors import GuardRefusedError, GuardUnavailableError, InvalidRequestError
 from aiosd.guard.client import GuardClient
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
+from aiosd.tools.foreign import reads_below
 from aiosd.tools.output import CollectedOutput, Stream
 from aiosd.types import JsonObject, JsonValue, SessionId
 from aiosd.wire import (
@@ -32,6 +33,7 @@ from aiosd.wire import (
 )
 
 _MAX_REFUSALS = 3
+NOT_RUN = ("denied", "unanswered", "refused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class ToolContext:
 
     `most` is the strictest tier that may run ("" is any); with `plan` it is no failure to be above it. `foreign` names
     whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
+    What lies below `downloads` (`~` is `home`) is of others, too.
     `egress` serves what a command may reach of the network; without it there is none. `moved` is where commands
     have gone in this turn.
     """
@@ -54,6 +57,8 @@ class ToolContext:
     plan: bool = False
     careful: bool = True
     foreign: set[str] = field(default_factory=set)
+    downloads: tuple[str, ...] = ()
+    home: str = ""
     egress: Desk | None = None
     moved: dict[Literal["cwd"], str] = field(default_factory=dict)
 
@@ -125,6 +130,11 @@ async def perform(
         done = {"outcome": "cancelled", "status": -1, "reason": exc.message}
     finally:
         await _record_connections(call, context, made)
+    if done["outcome"] not in NOT_RUN:
+        if done.get("foreign"):
+            context.foreign.add("files of others")
+        if reads_below(parameters, context.downloads, context.home):
+            context.foreign.add("downloads")
     if moves and done.get("cwd"):
         context.moved["cwd"] = str(done["cwd"])
     if made:

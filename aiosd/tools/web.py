@@ -2,11 +2,10 @@
 
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.policy import UrlError, parse_url
-from aiosd.tools.base import ArgumentError, ToolContext, integer_argument, perform, text_argument
+from aiosd.tools.base import NOT_RUN, ArgumentError, ToolContext, integer_argument, perform, text_argument
 from aiosd.types import JsonObject
 
 _TIMEOUT_S = 60
-_NOT_READ = ("denied", "unanswered", "refused")
 
 
 class WebFetch:
@@ -40,6 +39,6 @@ class WebFetch:
             "timeout_s": _TIMEOUT_S,
         }
         result = await perform(call, context, "Invoke", parameters)
-        if result.outcome not in _NOT_READ:
+        if result.outcome not in NOT_RUN:
             context.foreign.add("web")
         return result

@@ -1,6 +1,7 @@
 """`aios ask` with what goes along, how it answers, and how far it may go."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.daemon.cards import own_folder
 from tests.daemon.conftest import MakeDaemon
 from tests.daemon.harness import ROOT, Daemon
+from tests.daemon.people import IS_ROOT, default_person
 from tests.daemon.terminal import on_terminal
 from tests.doubles.provider import COMPLETIONS, MESSAGES, Call, Say, ScriptedProvider
 
@@ -162,6 +164,46 @@ def test_once_text_of_others_was_read_what_would_be_announced_is_asked_about(
         (decided,) = [event["verdict"] for event in events if event["type"] == "decision"]
         assert (decided["tier"] == "require_approval") is (asked and bool(given))
         assert ("Text from elsewhere was read" in decided["reason"]) is (asked and bool(given))
+
+
+@pytest.mark.parametrize(
+    ("asked", "downloads", "whence"),
+    [
+        ("cat {0}/mine", "[]", ""),
+        ("cat {0}/open", "[]", "files of others"),
+        ("cat '{0}/theirs'", "[]", "files of others"),
+        ("grep -c x < {0}/theirs", "[]", "files of others"),
+        ("cat {0}/mine", '["{0}"]', "downloads"),
+        ("cd {0} && cat mine", '["{0}"]', "downloads"),
+        ("read_file", "[]", "files of others"),
+    ],
+)
+def test_what_others_wrote_is_told_by_who_owns_it_and_where_it_lies(
+    make_daemon: MakeDaemon, provider: ScriptedProvider, asked: str, downloads: str, whence: str
+) -> None:
+    if not IS_ROOT and "theirs" in asked:
+        pytest.skip("only root gives files to others")
+    daemon = _daemon(make_daemon, provider, policy=NOTIFY)
+    folder = own_folder(daemon, "got")
+    for name, owner, mode in (
+        ("mine", default_person(), 0o644),
+        ("open", default_person(), 0o646),
+        ("theirs", 4242, 0o644),
+    ):
+        (folder / name).write_text("x")
+        (folder / name).chmod(mode)
+        if IS_ROOT:
+            os.chown(folder / name, owner, owner)
+    daemon.stop()
+    daemon.config = daemon.config.replace("[agent]\n", f"[agent]\ndownloads = {downloads.format(folder)}\n")
+    daemon.start()
+    tool = Call(tool="read_file", arguments={"path": f"{folder}/open"})
+    first = tool if asked == "read_file" else _run(asked.format(folder))
+    provider.says(Say(calls=(first,)), Say(calls=(_run("uname -s", "call_b"),)), Say(text="Done."))
+    events = daemon.ask("look", wait_s=1, cwd="/")
+    decided = [event["verdict"] for event in events if event["type"] == "decision"][-1]
+    assert decided["tier"] == ("require_approval" if whence else "notify")
+    assert (f"read in this turn ({whence})" in decided["reason"]) is bool(whence)
 
 
 def test_a_turn_that_takes_its_time_says_so_on_a_terminal_and_takes_it_back(make_daemon: MakeDaemon) -> None:
