@@ -36,7 +36,9 @@ def check_program(program: bytes) -> int:
             raise BadProgramError(f"instruction {at} loads from {value}")
         if code in (0x15, 0x35, 0x45) and at + 1 + max(when_true, when_false) >= length:
             raise BadProgramError(f"instruction {at} jumps out")
-        if code not in (0x20, 0x15, 0x35, 0x45, 0x06):
+        if code == 0x05 and at + 1 + value >= length:
+            raise BadProgramError(f"instruction {at} jumps out")
+        if code not in (0x20, 0x05, 0x15, 0x35, 0x45, 0x06):
             raise BadProgramError(f"instruction {at} is {code:#x}")
     if program[-8] != 0x06:
         raise BadProgramError("it does not end in a return")
@@ -53,6 +55,8 @@ def decide(program: bytes, call: SystemCall) -> str:
         match code:
             case 0x20:
                 (accumulator,) = struct.unpack_from("=I", data, value)
+            case 0x05:
+                at += value
             case 0x15:
                 at += when_true if accumulator == value else when_false
             case 0x35:
