@@ -18,6 +18,7 @@ import pytest
 from aiosd.egress.desk import Desk
 from aiosd.egress.given import Lists, Made
 from aiosd.sandbox.folders import Fence
+from aiosd.sandbox.landlock import TCP_ABI
 from aiosd.sandbox.profile import PROXY_PORT, HostFacts, Profile, ProfileName
 from tests.sandbox.box import READ_ONLY, USER, Box, opened
 from tests.sandbox.test_folders import Tree, own, rule
@@ -162,6 +163,14 @@ async def test_the_listener_is_this_sandboxs_alone(host: HostFacts, work: Path, 
             socket.create_connection(("127.0.0.1", PROXY_PORT), timeout=5).close()
         assert there.made == []
         assert (await there.box.shell(line)).out == b"hello\n"
+
+
+async def test_no_other_port_is_reached_even_inside(host: HostFacts, work: Path, site: tuple[str, Path]) -> None:
+    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0))"
+    async with reaching(host, work, site[0]) as there:
+        said = await there.box.run("/usr/bin/python3", "-I", "-S", "-c", code)
+        assert (await there.box.shell(f"curl -sf http://{site[0]}/hello")).out == b"hello\n"
+    assert (b"Permission denied" in said.err) is (host.landlock >= TCP_ABI)
 
 
 async def test_no_listener_is_left_in_the_sandbox_where_nobody_takes_it(
