@@ -50,11 +50,12 @@ ORDER = (
     "errors",
     "exits",
     "types",
+    "words",
     "aiosd",  # the package itself: the version
 )
 CLIENT = "cli"  # beside them all
 # The last three for verbs that need no daemon: of root alone, and about policies.
-CLIENT_MAY = {"wire", "frames", "exits", "login", "setup", "judging"}
+CLIENT_MAY = {"wire", "frames", "exits", "words", "login", "setup", "judging"}
 GUARDS = {"accepting", "begin", "guard", "machines", "policy", "sandbox", "audit", "types", "errors", "exits", "layers"}
 MOST_LINES, WANTED_LINES = 400, 350
 

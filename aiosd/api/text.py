@@ -103,11 +103,11 @@ def render_config(config: Config) -> str:
 
 def render_verdict(verdict: VerdictInfo) -> str:
     """`aios policy check`."""
-    as_root = " as root" if verdict.run_as == "root" else ""
-    out = f"{verdict.tier}{as_root}: {escape(verdict.reason)}\n"
+    reason = escape(verdict.reason)
+    out = f"{verdict.tier} as root: {reason}\n" if verdict.run_as == "root" else f"{verdict.tier}: {reason}\n"
     if verdict.confinement and verdict.tier != "deny":
-        cannot = verdict.confinement.startswith("cannot ")
-        out += f"  {'' if cannot else 'would run in '}{escape(verdict.confinement)}\n"
+        where = escape(verdict.confinement)
+        out += f"  {where}\n" if where.startswith("cannot ") else f"  would run in {where}\n"
     if verdict.opaque:
         out += f"  not recognised from character {verdict.opaque.position + 1} on: {escape(verdict.opaque.reason)}\n"
     for part in verdict.parts:

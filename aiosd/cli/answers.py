@@ -15,7 +15,7 @@ from aiosd.cli.card import is_connection
 from aiosd.cli.guard import call
 from aiosd.cli.show import escape
 from aiosd.cli.transport import write_all
-from aiosd.cli.words import say
+from aiosd.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from aiosd.cli.card import draw_card, measure, render_moment
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, write_all
-from aiosd.cli.words import say
+from aiosd.cli.transport import NoDaemonError, tell, write_all
+from aiosd.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
             return _approve(card, options)
         give(card, Said(verb, reason=" ".join(operands[1:])))
     except GuardError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exc.exit_status
     write_all(2, f"{_tell(verb)}\n".encode())
     return exits.OK
@@ -61,7 +61,7 @@ def answer_inline(identity: str, stream: _socket.socket | None) -> bool:
             return False
         give(card, said)
     except GuardError as exc:
-        write_all(terminal, f"! {escape(str(exc))}\n".encode())
+        tell(terminal, f"! {escape(str(exc))}\n")
     finally:
         os.close(terminal)
     return True

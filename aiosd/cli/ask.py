@@ -11,7 +11,7 @@ import posix
 from aiosd import frames
 from aiosd.cli.parse import UsageError
 from aiosd.cli.transport import Answer, NoDaemonError, complain, environment, request, write_all
-from aiosd.cli.words import render_note, say
+from aiosd.words import render_note, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

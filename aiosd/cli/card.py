@@ -10,7 +10,7 @@ import os
 from datetime import datetime
 
 from aiosd.cli.show import escape, width, wrap
-from aiosd.cli.words import say
+from aiosd.words import retell, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def draw_card(card: dict[str, Any], *, columns: int, number: int = 0) -> str:
         rows.append((say("with"), _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
     if card["cwd"]:
         rows.append((say("in"), escape(card["cwd"])))
-    rows += [(say("within"), escape(card["confinement"])), (say("because"), escape(card["reason"]))]
+    rows += [(say("within"), retell(escape(card["confinement"]))), (say("because"), retell(escape(card["reason"])))]
     for rule in card["rules"]:
         text = f"{rule['name']} ({rule['file']}:{rule['line']})" if rule["file"] else rule["name"]
         rows.append((say("rule"), escape(text)))

@@ -14,7 +14,8 @@ from aiosd.cli.keys import Keys
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
 from aiosd.cli.table import VERBS
-from aiosd.cli.transport import NoDaemonError, complain, request, write_all
+from aiosd.cli.transport import NoDaemonError, complain, request, tell, write_all
+from aiosd.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Chat:
         editor = open_editor(
             plain=self._plain, commands=self._list_commands(), unfold=self._unfold, toolbar=self._describe
         )
-        write_all(2, b"aios chat: /help tells more, Ctrl-D leaves\n")
+        tell(2, "aios chat: /help tells more, Ctrl-D leaves\n")
         leaving = reading = False
         while True:
             try:
@@ -68,9 +69,9 @@ class Chat:
                     write_all(2, b"\n")
                     return exits.INTERRUPTED
                 leaving = True
-                write_all(2, b"\n(Ctrl-C again leaves)\n")
+                tell(2, "\n(Ctrl-C again leaves)\n")
             except (UsageError, NoDaemonError) as exc:
-                write_all(2, f"aios: {exc}\n".encode(errors="backslashreplace"))
+                tell(2, f"aios: {exc}\n")
 
     def _handle(self, words: str) -> None:
         text = words.strip()
@@ -157,18 +158,18 @@ class Chat:
         rows += [("Enter, \\ Enter", "send; another line (also Esc Enter)")]
         rows += [("Ctrl-C, Esc", "interrupt the turn; Ctrl-C twice leaves")]
         verbs = sorted({verb[0].split()[0] for verb in VERBS if verb[0] not in _NOT_HERE} - self.commands.keys())
-        out = "".join(f"  {left:20} {right}\n" for left, right in rows)
+        out = "".join(f"  {left:20} {say(right)}\n" for left, right in rows)
         from aiosd.cli.show import wrap
 
         names = "\n".join(f"  {line}" for line in wrap(" ".join(f"/{verb}" for verb in verbs), 76))
-        write_all(1, f"{out}  and, as aios has them:\n{names}\n".encode())
+        write_all(1, f"{out}  {say('and, as aios has them:')}\n{names}\n".encode())
 
     def _choose_model(self, rest: str) -> None:
         if not rest:
             self._run_verb("models")
             return
         self._model = self._options["model"] = rest
-        write_all(2, f"the next words go to {escape(rest)}\n".encode())
+        tell(2, f"the next words go to {escape(rest)}\n")
 
     def _choose_session(self, rest: str) -> None:
         if not rest:
@@ -181,28 +182,29 @@ class Chat:
             complain(answer)
             return
         self._options, self._name = {"session": rest}, rest
-        write_all(2, f"the next words go on in {escape(rest)}\n".encode())
+        tell(2, f"the next words go on in {escape(rest)}\n")
 
     def _begin_anew(self, _rest: str) -> None:
         self._options, self._name = ({"model": self._model} if self._model else {}), ""
-        write_all(2, b"the next words begin a new session\n")
+        tell(2, "the next words begin a new session\n")
 
     def _check_policy(self, rest: str) -> None:
         self._verb(["policy", "check", "--", rest] if rest else ["policy", "show"])
 
     def _toggle_plan(self, _rest: str) -> None:
         self._plan = not self._plan
-        write_all(2, b"from now on nothing is changed, only proposed\n" if self._plan else b"plans are over\n")
+        tell(2, "from now on nothing is changed, only proposed\n" if self._plan else "plans are over\n")
 
     def _unfold(self) -> None:
         if self._turn is None:
-            write_all(1, b"nothing is folded\n")
+            tell(1, "nothing is folded\n")
         else:
             self._turn.unfold()
 
     def _describe(self) -> str:
-        plan = "  plan: nothing is changed" if self._plan else ""
-        return f" {self._name or 'a new session'}  {self._model or 'the configured model'}{plan}   /help"
+        plan = f"  {say('plan: nothing is changed')}" if self._plan else ""
+        name, model = self._name or say("a new session"), self._model or say("the configured model")
+        return f" {name}  {model}{plan}   /help"
 
     def _list_commands(self) -> tuple[str, ...]:
         verbs = {verb[0] for verb in VERBS if verb[0] not in _NOT_HERE}

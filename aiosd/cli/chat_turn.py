@@ -16,6 +16,7 @@ from aiosd.cli.ask import Turn
 from aiosd.cli.keys import ESCAPE, OPEN, Keys
 from aiosd.cli.show import escape
 from aiosd.cli.transport import Answer, environment, write_all
+from aiosd.words import retell, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,19 +72,19 @@ class ChatTurn(Turn):
         match event["type"]:
             case "session_started":
                 self._session = f"{event['session']} {event['name']}".encode()
-                self._status = "thinking"
+                self._status = say("thinking")
             case "text_delta":
                 self._write(_prose(event["text"]))
             case "progress_delta":
-                self._status = f"writing to {event['tool']}" if event["tool"] else "thinking"
+                self._status = say("writing to {tool}", tool=event["tool"]) if event["tool"] else say("thinking")
             case "notice":
-                self._line(f"! {escape(event['text'])}")
+                self._line(retell(f"! {escape(event['text'])}"))
             case "call_proposed":
                 self._output = []
                 self._status = _describe(event)
                 self._line(f"› {self._status}")
             case "decision" if event["verdict"]["tier"] == "notify":
-                self._line(f"  announced: {escape(event['verdict']['reason'])}")
+                self._line(retell(f"  announced: {escape(event['verdict']['reason'])}"))
             case "output":
                 self._output.append(event["text"])
             case "call_done":
@@ -108,14 +109,14 @@ class ChatTurn(Turn):
         left = len(lines) - _FOLDED_LINES
         if left > 0:
             self.folded = "".join(f"  {escape(line)}\n" for line in lines)
-            how = "/output shows it all" if self._plain else "Ctrl-O shows it all"
-            self._line(f"  … {left} more lines; {how}")
+            how = say("/output shows it all") if self._plain else say("Ctrl-O shows it all")
+            self._line(say("  … {left} more lines; {how}", left=left, how=how))
         if event["outcome"] == "failed" and not event["reason"]:
-            self._line(f"  ended with status {event['status']}")
+            self._line(retell(f"  ended with status {event['status']}"))
         elif event["outcome"] != "done":
             reason = f": {escape(event['reason'])}" if event["reason"] else ""
-            self._line(f"  {event['outcome'].replace('_', ' ')}{reason}")
-        self._status = "thinking"
+            self._line(retell(f"  {event['outcome'].replace('_', ' ')}{reason}"))
+        self._status = say("thinking")
 
     def _ask(self, event: dict[str, Any]) -> None:
         """Put a card or a question to the person, and go on."""
@@ -139,7 +140,7 @@ class ChatTurn(Turn):
         self._break()
         if event["type"] == "turn_failed":
             hint = f" ({escape(event['hint'])})" if event["hint"] else ""
-            self._line(f"! {escape(event['message'])}{hint}")
+            self._line(retell(f"! {escape(event['message'])}{hint}"))
         taken = time.monotonic() - self._began
         tokens = f", {self._usage[0]}+{self._usage[1]} tokens" if any(self._usage) else ""
         self._line(f"({taken:.1f} s{tokens})")
@@ -155,7 +156,7 @@ class ChatTurn(Turn):
         """Show the last output whole."""
         self._clear()
         self._break()
-        write_all(1, (self.folded or "nothing is folded\n").encode())
+        write_all(1, (self.folded or f"{say('nothing is folded')}\n").encode())
 
     def _write(self, text: str) -> None:
         self._clear()

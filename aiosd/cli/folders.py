@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiosd import exits
 from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
+from aiosd.cli.transport import tell, write_all
 from aiosd.setup.importing import ImportRefusedError, translate_folders
 
 _MAX_BYTES = 256 * 1024
@@ -19,7 +19,7 @@ def import_folders(path: str) -> int:
             raise ImportRefusedError(f"{path} is larger than {_MAX_BYTES} bytes", "is it the right file?")
         text = translate_folders(data.decode("utf-8", "replace"), path)
     except ImportRefusedError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n  {escape(exc.hint)}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n  {escape(exc.hint)}\n")
         return exits.BAD_INPUT
     write_all(1, text.encode())
     return exits.OK

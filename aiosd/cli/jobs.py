@@ -6,7 +6,7 @@ from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
+from aiosd.cli.transport import tell, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
                 write_all(2, f"{_describe(call('KillJob', {'id': identity})['job'])}\n".encode())
                 return exits.OK
     except GuardError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exc.exit_status
 
 
 def _list() -> int:
     jobs = call("ListJobs", {})["jobs"]
     if not jobs:
-        write_all(2, b"nothing runs in the background\n")
+        tell(2, "nothing runs in the background\n")
     for job in jobs:
         write_all(1, f"{job['id']}  {job['began_at']}  {_describe(job)}  {escape(job['command'])}\n".encode())
     return exits.OK
@@ -72,8 +72,8 @@ def _wait(identity: str, seconds: str) -> int:
         job = call("WaitJob", {"id": identity, "wait_s": min(left, _WAIT_S)})["job"]
         left -= _WAIT_S
         if job["state"] != "running":
-            write_all(2, f"{_describe(job)}\n".encode())
+            tell(2, f"{_describe(job)}\n")
             return int(job["status"]) if job["status"] >= 0 else exits.FAILED
         if left <= 0:
-            write_all(2, b"it still runs\n")
+            tell(2, "it still runs\n")
             return exits.TIMEOUT

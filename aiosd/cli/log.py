@@ -11,8 +11,8 @@ from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape, width
 from aiosd.cli.table import TIERS
-from aiosd.cli.transport import write_all
-from aiosd.cli.words import say
+from aiosd.cli.transport import fetch, tell, write_all
+from aiosd.words import retell, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def show_log(options: dict[str, str]) -> int:
             return _verify()
         records = call("Records", _render_query(options))["records"]
     except GuardError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exc.exit_status
     if "json" in options:
         write_all(1, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records).encode())
@@ -84,9 +84,15 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
     return _render_columns(rows)
 
 
+_TOLD = (0, 4)  # a line by itself, and what became of it
+
+
 def _render_columns(rows: list[tuple[str, ...]]) -> str:
     """Columns as wide as they need to be, the last one running on; a row of one cell is a line by itself."""
-    shown = [tuple(map(escape, row)) for row in rows]
+    shown = [
+        tuple(retell(escape(cell)) if index in _TOLD else escape(cell) for index, cell in enumerate(row))
+        for row in rows
+    ]
     widths = [max(map(width, column)) for column in zip(*(row for row in shown if len(row) > 1), strict=True)]
     lines = []
     for row in shown:
@@ -114,7 +120,7 @@ def _describe_end(end: dict[str, Any]) -> str:
 
 def _show_sent(options: dict[str, str]) -> int:
     """What left for models; the daemon keeps that."""
-    from aiosd.cli.transport import complain, fetch, request
+    from aiosd.cli.transport import complain, fetch_told, request
 
     path = f"/v1/sent?limit={_read_count(options)}"
     if "show" in options:
@@ -124,7 +130,7 @@ def _show_sent(options: dict[str, str]) -> int:
     elif "session" in options:
         path += f"&session={find_session(options['session'])}"
     if "json" not in options:
-        return fetch("GET", path)
+        return fetch("GET", path) if "show" in options else fetch_told("GET", path)
     answer = request("GET", path, accept="application/json")
     if answer.status != 200:
         return complain(answer)
@@ -142,7 +148,7 @@ def _read_count(options: dict[str, str]) -> int:
 def _verify() -> int:
     problems = call("Verify", {})["problems"]
     for problem in problems:
-        write_all(1, f"{escape(problem)}\n".encode())
+        tell(1, f"{escape(problem)}\n")
     if not problems:
         write_all(1, f"{say('the record is whole')}\n".encode())
     return exits.FAILED if problems else exits.OK

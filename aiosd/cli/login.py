@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from aiosd import exits
-from aiosd.cli.transport import write_all
+from aiosd.cli.transport import tell
 from aiosd.login.pam import LINE, OFFERED, USUAL, Pam, PamError, check_hook
 
 
@@ -15,12 +15,12 @@ def run(verb: str, services: list[str]) -> int:
     if verb == "status":
         return _show(pam, services)
     if os.geteuid() != 0:
-        write_all(2, f"aios: this changes /etc/pam.d, which is root's\n  sudo aios login {verb}\n".encode())
+        tell(2, f"aios: this changes /etc/pam.d, which is root's\n  sudo aios login {verb}\n")
         return exits.DENIED
     try:
         return _enable(pam, services) if verb == "enable" else _disable(pam, services)
     except PamError as exc:
-        write_all(2, f"aios: {exc}\n  {exc.hint}\n".encode())
+        tell(2, f"aios: {exc}\n  {exc.hint}\n")
         return exits.BAD_INPUT
 
 
@@ -67,4 +67,4 @@ def _show(pam: Pam, services: list[str]) -> int:
 
 
 def _say(text: str) -> None:
-    write_all(1, f"{text}\n".encode())
+    tell(1, f"{text}\n")

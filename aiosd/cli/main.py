@@ -7,7 +7,7 @@ import posix
 import sys
 
 from aiosd import exits
-from aiosd.cli.transport import NoDaemonError, fetch, write_all
+from aiosd.cli.transport import NoDaemonError, fetch_told, tell, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ def main() -> "NoReturn":
     try:
         status = _run(sys.argv[1:])
     except NoDaemonError as exc:
-        write_all(2, f"aios: {exc}\n".encode(errors="backslashreplace"))
+        tell(2, f"aios: {exc}\n")
         status = exits.UNREACHABLE
     except BrokenPipeError:
         status = exits.FAILED  # whoever read our output has gone
     except OSError as exc:
-        write_all(2, f"aios: {exc.strerror or exc}\n".encode(errors="backslashreplace"))
+        tell(2, f"aios: {exc.strerror or exc}\n")
         status = exits.FAILED
     except KeyboardInterrupt:
         write_all(2, b"\n")
@@ -37,7 +37,7 @@ def main() -> "NoReturn":
 
 def _run(words: list[str]) -> int:
     if len(words) == 1 and words[0] in _FETCHED:
-        return fetch("GET", _FETCHED[words[0]])
+        return fetch_told("GET", _FETCHED[words[0]])
     from aiosd.cli.verbs import run_verb
 
     return run_verb(words)

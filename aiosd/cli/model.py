@@ -19,7 +19,7 @@ import sys
 from aiosd import exits
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, connect, environment, write_all
+from aiosd.cli.transport import NoDaemonError, connect, environment, tell, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def add(options: dict[str, str], name: str) -> int:
         return exits.DENIED
     tried = _try(name, table, key)
     if "error" in tried:
-        write_all(2, f"aios: {escape(str(tried['error']))}\n  {escape(str(tried['hint']))}\n".encode())
+        tell(2, f"aios: {escape(str(tried['error']))}\n  {escape(str(tried['hint']))}\n")
         _say("nothing was stored")
         return int(tried["exit_status"])
     _say(f"It answered in {tried['ms']} ms: {escape(str(tried['answer']))}")
@@ -205,13 +205,13 @@ def _apply(*, service: bool) -> str:
 
 def _ask(question: str) -> str:
     _need_terminal("--provider, --server-name and --base-url")
-    write_all(1, question.encode())
+    tell(1, question)
     return sys.stdin.readline().strip()
 
 
 def _agreed(question: str) -> bool:
     _need_terminal("--yes")
-    write_all(1, question.encode())
+    tell(1, question)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -221,4 +221,4 @@ def _need_terminal(instead: str) -> None:
 
 
 def _say(text: str) -> None:
-    write_all(1, f"{text}\n".encode())
+    tell(1, f"{text}\n")

@@ -13,8 +13,8 @@ from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.log import find_session
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, write_all
-from aiosd.cli.words import say
+from aiosd.cli.transport import NoDaemonError, tell, write_all
+from aiosd.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
                 write_all(2, f"{say('revoked')}\n".encode())
                 return exits.OK
     except GuardError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exc.exit_status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiosd.cli.table import VERBS
+from aiosd.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,25 +110,33 @@ def render_help(verb_name: str = "") -> str:
     """What `aios help` prints, for all or for one verb."""
     if verb_name:
         name, operands, about, options = find_verb(verb_name.split())[0]
-        out = f"usage: aios {name}{' [OPTION ...]' if options else ''}{f' {operands}' if operands else ''}\n\n"
-        out += _fill(about, 0) + "\n"
+        usage = f"{name}{' [OPTION ...]' if options else ''}{f' {operands}' if operands else ''}"
+        out = f"{say('usage: aios {verb}', verb=usage)}\n\n{_fill(say(about), 0)}\n"
         if options:
             out += "\n" + "".join(_render_option(option) for option in options)
         return out
     width = max(len(verb[0]) for verb in VERBS)
-    out = "usage: aios VERB ...\n\n"
-    out += "".join(f"  {name:{width}}  {_fill(about, width + 4)}\n" for name, _operands, about, _options in VERBS)
-    return out + "\naios help VERB tells more. NO_COLOR: no colour; AIOS_SOCKET: another daemon.\n"
+    out = f"{say('usage: aios VERB ...')}\n\n"
+    out += "".join(f"  {name:{width}}  {_fill(say(about), width + 4)}\n" for name, _operands, about, _options in VERBS)
+    return out + f"\n{say('aios help VERB tells more. NO_COLOR: no colour; AIOS_SOCKET: another daemon.')}\n"
 
 
 def _render_option(option: Option) -> str:
     short, long, value, about = option
     spelled = f"{short}, {long}" if short else f"    {long}"
-    return f"  {f'{spelled} {value}'.rstrip():24} {_fill(about, 27)}\n"
+    return f"  {f'{spelled} {value}'.rstrip():24} {_fill(say(about), 27)}\n"
 
 
 def _fill(text: str, indent: int) -> str:
     """`text` in lines of at most 79 cells, those after the first indented."""
+    if not text.isascii():
+        from aiosd.cli.show import wrap  # where words stand without blanks
+
+        pieces = [piece.rstrip() for piece in wrap(text, _COLUMNS - indent - 2)]
+        for index in range(len(pieces) - 1, 0, -1):
+            if pieces[index][0] in "。、）":  # which begin no line
+                pieces[index - 1 : index + 1] = [pieces[index - 1] + pieces[index][0], pieces[index][1:].lstrip()]
+        return f"\n{' ' * indent}".join(filter(None, pieces))
     lines, line = [], ""
     for word in text.split(" "):
         if line and indent + len(line) + 1 + len(word) > _COLUMNS:

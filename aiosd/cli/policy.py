@@ -9,7 +9,7 @@ import sys
 from aiosd import exits
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, complain, fetch, request, write_all
+from aiosd.cli.transport import NoDaemonError, complain, fetch_told, request, tell, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
             case _:
                 return _backtest(options, operands[0])
     except JudgingError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exits.BROKEN
 
 
@@ -52,7 +52,7 @@ def _ask_daemon(options: dict[str, str], line: str) -> int:
     body = {"command": line, "cwd": _cwd(), "run_as": "root" if "root" in options else "user"}
     content = json.dumps(body).encode()
     if "json" not in options:
-        return fetch("POST", "/v1/policy/check", content_type="application/json", body=content)
+        return fetch_told("POST", "/v1/policy/check", content_type="application/json", body=content)
     answer = request(
         "POST", "/v1/policy/check", accept="application/json", content_type="application/json", body=content
     )
@@ -72,11 +72,11 @@ def _check(options: dict[str, str], operands: list[str]) -> int:
             raise UsageError("with --batch the lines come from standard input", "policy check")
         wrong = check_batch(policy, caller, sys.stdin.buffer, lambda data: write_all(1, data), _cwd())
         if wrong:
-            write_all(2, f'aios: {wrong} lines were no requests {{"id": ..., "command": "..."}}\n'.encode())
+            tell(2, f'aios: {wrong} lines were no requests {{"id": ..., "command": "..."}}\n')
         return exits.BAD_INPUT if wrong else exits.OK
     verdict = judge_line(policy, caller, make_action(_line(operands), _cwd(), as_root="root" in options))
     text = render_json(verdict) if "json" in options else render_text(verdict, escape)
-    write_all(1, text.encode("utf-8", "surrogateescape"))
+    tell(1, text) if "json" not in options else write_all(1, text.encode("utf-8", "surrogateescape"))
     return exits.OK
 
 
@@ -90,12 +90,12 @@ def _show(options: dict[str, str]) -> int:
         try:
             hits = count_hits(_records())
         except NoDaemonError:
-            write_all(2, b"aios: no guard answers, so how often each rule decided is not known\n")
+            tell(2, "aios: no guard answers, so how often each rule decided is not known\n")
     rules = list_rules(policy, hits)
     if "json" in options:
         write_all(1, "".join(f"{json.dumps(rule)}\n" for rule in rules).encode())
     else:
-        write_all(1, render_rules(policy, rules, escape).encode())
+        tell(1, render_rules(policy, rules, escape))
     return exits.OK
 
 
@@ -104,7 +104,7 @@ def _test(operands: list[str]) -> int:
     from aiosd.judging.show import check_examples
 
     out, well = check_examples(operands or list_files())
-    write_all(1, out.encode("utf-8", "surrogateescape"))
+    tell(1, out)
     return exits.OK if well else exits.FAILED
 
 
@@ -124,12 +124,12 @@ def _backtest(options: dict[str, str], file: str) -> int:
     try:
         found = replay(policy, _records(since))
     except GuardError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exc.exit_status
     if "json" in options:
         write_all(1, "".join(f"{json.dumps(row)}\n" for row in found.rows()).encode())
     else:
-        write_all(1, render_backtest(found, escape).encode())
+        tell(1, render_backtest(found, escape))
     return exits.OK
 
 

@@ -13,7 +13,7 @@ import termios
 from aiosd.cli.answers import open_terminal
 from aiosd.cli.show import escape
 from aiosd.cli.transport import request, write_all
-from aiosd.cli.words import say
+from aiosd.words import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

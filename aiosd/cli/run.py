@@ -16,7 +16,7 @@ from aiosd.cli.guard import GuardError, call, follow
 from aiosd.cli.parse import UsageError
 from aiosd.cli.quote import join_words
 from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
+from aiosd.cli.transport import tell, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(options: dict[str, str], operands: list[str]) -> int:
         proposal["session"] = call("OpenSession", {})["session"]
         return _follow(proposal, inline="inline" in options)
     except GuardError as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n")
         return exc.exit_status
 
 
@@ -73,18 +73,18 @@ def _follow(proposal: dict[str, Any], *, inline: bool) -> int:
     for event in follow("Execute", proposal):
         match event.get("event"):
             case "decision" if event["verdict"]["tier"] == "notify":
-                write_all(2, f"› {escape(event['verdict']['confinement'])}\n".encode())
+                tell(2, f"› {escape(event['verdict']['confinement'])}\n")
             case "approval" if inline:
                 answer_inline(event["approval"], None)
             case "approval":
-                write_all(2, f"aios: waits for an answer: aios approve {event['approval']}\n".encode())
+                tell(2, f"aios: waits for an answer: aios approve {event['approval']}\n")
             case "output":
                 write_all(2 if event["stream"] == "stderr" else 1, base64.b64decode(event["data"]))
             case "done":
                 if event["reason"]:
-                    write_all(2, f"aios: {event['outcome']}: {escape(event['reason'])}\n".encode())
+                    tell(2, f"aios: {event['outcome']}: {escape(event['reason'])}\n")
                 if event["truncated"]:
-                    write_all(2, b"aios: what was written beyond guard.output_bytes is not shown\n")
+                    tell(2, "aios: what was written beyond guard.output_bytes is not shown\n")
                 if event.get("job") and event["status"] >= 0:
                     write_all(1, f"{event['job']}\n".encode())
                 status = event["status"] if event["status"] >= 0 else _STATUSES.get(event["outcome"], exits.BROKEN)

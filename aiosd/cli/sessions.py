@@ -7,7 +7,7 @@ import json
 from aiosd import exits, frames
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import Answer, complain, fetch, request, write_all
+from aiosd.cli.transport import Answer, complain, fetch, fetch_told, request, tell, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def show(options: dict[str, str], operands: list[str]) -> int:
         raise UsageError("sessions takes a name or --search, not both", "sessions")
     if operands:
         return fetch("GET", f"/v1/sessions/{path_part(operands[0])}")
-    return fetch("GET", f"/v1/sessions?search={quote(options['search'])}" if "search" in options else "/v1/sessions")
+    path = f"/v1/sessions?search={quote(options['search'])}" if "search" in options else "/v1/sessions"
+    return fetch_told("GET", path)
 
 
 def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
@@ -64,7 +65,7 @@ def _attach(path: str) -> int:
         return complain(answer)
     detail: dict[str, Any] = json.loads(answer.whole())
     if not detail["turns"]:
-        write_all(2, b"nothing was asked there yet\n")
+        tell(2, "nothing was asked there yet\n")
         return exits.OK
     newest = detail["turns"][-1]
     write_all(2, f"> {escape(newest['prompt'])}\n".encode())
@@ -74,14 +75,14 @@ def _attach(path: str) -> int:
     try:
         return Turn(stream).follow()
     except KeyboardInterrupt:
-        write_all(2, b"\n(the turn goes on)\n")
+        tell(2, "\n(the turn goes on)\n")
         return exits.INTERRUPTED
 
 
 def _tell(answer: Answer, done: str) -> int:
     if answer.status != 200:
         return complain(answer)
-    write_all(2, f"{done}: {json.loads(answer.whole())['name']}\n".encode())
+    tell(2, f"{done}: {json.loads(answer.whole())['name']}\n")
     return exits.OK
 
 

@@ -7,7 +7,7 @@ import os
 from aiosd import exits
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
+from aiosd.cli.transport import tell
 from aiosd.setup.importing import Imported, ImportRefusedError, translate
 from aiosd.setup.plan import RECORD, Wanted, find_unasked_root, make_plan
 from aiosd.setup.record import Record
@@ -26,7 +26,7 @@ def run(options: dict[str, str]) -> int:
     if "undo" in options and len(options) > 1 + ("yes" in options):
         raise UsageError("--undo takes back all that was set up, and goes with --yes only", "setup")
     if os.geteuid() != 0:
-        write_all(2, b"aios: this sets up users and /etc, which are root's\n  sudo aios setup\n")
+        tell(2, "aios: this sets up users and /etc, which are root's\n  sudo aios setup\n")
         return exits.DENIED
     try:
         record = Record(RECORD)
@@ -34,7 +34,7 @@ def run(options: dict[str, str]) -> int:
             return _undo(record, asked="yes" not in options)
         return _set_up(record, _read_wanted(options), asked="yes" not in options)
     except (SetupError, ImportRefusedError) as exc:
-        write_all(2, f"aios: {escape(str(exc))}\n  {escape(exc.hint)}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n  {escape(exc.hint)}\n")
         return exits.BAD_INPUT
 
 
@@ -107,7 +107,7 @@ def _agreed(*, asked: bool) -> bool:
         import termios
 
         termios.tcflush(terminal, termios.TCIFLUSH)
-        write_all(terminal, b"Go on? [y/N] ")
+        tell(terminal, "Go on? [y/N] ")
         answer = os.read(terminal, 4096).strip().lower()
     finally:
         os.close(terminal)
@@ -123,4 +123,4 @@ def _list(title: str, texts: Sequence[str]) -> None:
 
 
 def _say(text: str) -> None:
-    write_all(1, f"{escape(text, newlines=True)}\n".encode())
+    tell(1, f"{escape(text, newlines=True)}\n")

@@ -52,7 +52,7 @@ def connect() -> tuple[_socket.socket, str]:
                 return connection, path
             connection.close()
             reason = f"{path} is somebody else's"
-    from aiosd.cli.words import say  # not needed where all is well
+    from aiosd.words import say  # not needed where all is well
 
     text = say("no daemon answers at {path} ({why})", path=paths[0], why=reason)
     raise NoDaemonError(f"{text}\n  {say(START_HINT)}")
@@ -154,6 +154,20 @@ def fetch(method: str, path: str, *, content_type: str = "", body: bytes = b"") 
     return int(answer.headers.get(b"aios-exit", b"0"))
 
 
+def fetch_told(method: str, path: str, *, content_type: str = "", body: bytes = b"") -> int:
+    """As `fetch`, of an answer that is all our words: it is told in the person's language."""
+    for name in (b"LC_ALL", b"LC_MESSAGES", b"LANG"):
+        if posix.environ.get(name, b"")[:2] == b"ja":  # maybe: who wants English pays for no import
+            break
+    else:
+        return fetch(method, path, content_type=content_type, body=body)
+    answer = request(method, path, accept="text/plain", content_type=content_type, body=body)
+    if answer.status != 200:
+        return complain(answer)
+    tell(1, answer.whole().decode("utf-8", "surrogateescape"))
+    return int(answer.headers.get(b"aios-exit", b"0"))
+
+
 def complain(answer: Answer) -> int:
     """Tell of a problem on standard error; the exit status it deserves."""
     import json
@@ -167,8 +181,15 @@ def complain(answer: Answer) -> int:
         status = int(problem["exit_status"])
     except (ValueError, KeyError, TypeError):
         detail, hint, status = f"the daemon answered {answer.status}", "", exits.INTERNAL
-    write_all(2, f"aios: {escape(detail)}\n{f'  {escape(hint)}{chr(10)}' if hint else ''}".encode())
+    tell(2, f"aios: {escape(detail)}\n{f'  {escape(hint)}{chr(10)}' if hint else ''}")
     return status
+
+
+def tell(fd: int, text: str) -> None:
+    """Write words of ours, in the person's language."""
+    from aiosd.words import retell
+
+    write_all(fd, retell(text).encode(errors="surrogateescape" if fd == 1 else "backslashreplace"))
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiosd import exits
 from aiosd.cli.parse import UsageError, asks_for_help, find_verb, parse_words, render_help
-from aiosd.cli.transport import NoDaemonError, complain, fetch, request, write_all
+from aiosd.cli.transport import NoDaemonError, complain, fetch_told, request, tell, write_all
 
 
 def run_verb(words: list[str]) -> int:
@@ -28,7 +28,7 @@ def run_verb(words: list[str]) -> int:
         from aiosd.cli.show import escape
 
         more = f"aios help {exc.verb}" if exc.verb else "aios help"
-        write_all(2, f"aios: {escape(str(exc))}\n  {more}\n".encode())
+        tell(2, f"aios: {escape(str(exc))}\n  {more}\n")
         return exits.USAGE
 
 
@@ -39,7 +39,7 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
 
             return ask(options, operands)
         case "status" | "models" | "doctor":
-            return fetch("GET", f"/v1/{name}")
+            return fetch_told("GET", f"/v1/{name}")
         case "sessions":
             from aiosd.cli import sessions
 
@@ -115,18 +115,18 @@ def _cancel(name: str) -> int:
     if answer.status != 200:
         return complain(answer)
     cancelled = json.loads(answer.whole())["cancelled"]
-    write_all(2, b"interrupted\n" if cancelled else b"no turn runs there\n")
+    tell(2, "interrupted\n" if cancelled else "no turn runs there\n")
     return exits.OK
 
 
 def _show_config() -> int:
     """The running daemon's; where none runs, what the files and this environment say."""
     try:
-        return fetch("GET", "/v1/config")
+        return fetch_told("GET", "/v1/config")
     except NoDaemonError:
         import os
         import sys
 
-        write_all(2, b"aios: no daemon runs; this is what one started from here would use\n")
+        tell(2, "aios: no daemon runs; this is what one started from here would use\n")
         daemon = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "aiosd")
         os.execv(daemon, [daemon, "--show-config", "--standalone"])

@@ -58,7 +58,8 @@ def describe_confinement(verdict: Verdict) -> str:
 
 def render_text(verdict: Verdict, escape: Callable[[str], str]) -> str:
     """The verdict for a terminal."""
-    out = f"{verdict.tier}{' as root' if verdict.run_as is RunAs.ROOT else ''}: {escape(verdict.reason)}\n"
+    reason = escape(verdict.reason)
+    out = f"{verdict.tier} as root: {reason}\n" if verdict.run_as is RunAs.ROOT else f"{verdict.tier}: {reason}\n"
     if where := describe_confinement(verdict):
         out += f"  would run in {escape(where)}\n"
     if verdict.opaque:

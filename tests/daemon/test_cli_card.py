@@ -113,7 +113,7 @@ def test_s_leaves_the_step_out(daemon: Daemon, place: Path) -> None:
         terminal.wait_for("(拒否): ")
         terminal.type("s 後で")
         assert terminal.end() == 1
-        assert "  見送り: 後で\n" in terminal.plain
+        assert "  見送りました: 後で\n" in terminal.plain
     assert list(place.iterdir()) == []
     assert _recorded(daemon) == [("decided", "skipped", default_person())]
 
@@ -262,7 +262,7 @@ def test_the_card_is_in_the_language_of_the_person(daemon: Daemon, place: Path) 
         terminal.type("y")
         assert terminal.end() == 0
     assert f"\n  実行     touch {place}/made\n  実行者   " in card
-    assert "\n  理由     It changes files.\n" in card
+    assert "\n  理由     ファイルを変更します。\n" in card
     assert re.search(r"^── 承認 \w+ ─+$", card, re.MULTILINE)
     assert (place / "made").exists()
     nothing = daemon.aios("pending", environment={"LC_MESSAGES": "ja_JP.UTF-8"})

@@ -334,3 +334,38 @@ def test_config_show_without_a_daemon_shows_what_one_would_use(tmp_path: Path) -
     ran = run_client("config", "show", program=[str(launcher)], environment=environment)
     assert (ran.status, ran.out) == (78, "")
     assert "did you mean 'agent.max_steps'" in ran.err
+
+
+# in the person's language ---------------------------------------------------------------------------------------------
+
+JAPANESE = {"LC_MESSAGES": "ja_JP.UTF-8"}
+
+
+def test_what_a_verb_prints_is_in_the_language_of_whoever_asks(daemon: Daemon) -> None:
+    assert re.search(r"\nguard     \S+\nmodel     builtin\nsessions  \d+ open, 0 running\n", daemon.aios("status").out)
+    told = daemon.aios("status", environment=JAPANESE).out
+    assert re.search(r"\nガード    \S+\nモデル    builtin\nセッション \d+ 件、実行中 0 件\n", told)
+    assert daemon.aios("models", environment=JAPANESE).out.splitlines()[0].split() == ["モデル", "提供元", "説明"]
+    checks = daemon.aios("doctor", environment=JAPANESE).out.splitlines()
+    assert {line.split()[0] for line in checks} <= {"正常", "弱い", "不足", "→"}
+    assert [line for line in checks if not re.search(r"[぀-ヿ一-鿿]", line.partition(":")[2] or line)] == []
+    json_of = [daemon.aios("policy", "check", "--json", "mkdir x", environment=each).out for each in ({}, JAPANESE)]
+    assert json_of[0] == json_of[1]
+    judged = daemon.aios("policy", "check", "systemctl restart sshd", environment=JAPANESE).out
+    assert "どのサービスが動くかを変えます。" in judged
+    assert "services" not in judged
+
+
+def test_a_refusal_is_in_the_language_of_whoever_asks_and_the_record_stays_english(daemon: Daemon) -> None:
+    refused = daemon.aios("ask", "run: mkdir /tmp/never", environment=JAPANESE)
+    assert "拒否しました: Folders are made by the storage team." in refused.err  # an administrator's words are theirs
+    wrong = daemon.aios("sessions", "nosuch", environment=JAPANESE)
+    assert wrong.err == "aios: セッション nosuch はありません\n  一覧: aios sessions\n"
+    assert daemon.aios("sessions", "nosuch").err == "aios: there is no session nosuch\n  aios sessions lists them\n"
+    shown = daemon.aios("log", "-n", "1", environment=JAPANESE).out
+    assert "拒否" in shown
+    records = [
+        json.loads(line) for line in daemon.aios("log", "--json", "-n", "1", environment=JAPANESE).out.splitlines()
+    ]
+    assert records[0]["decision"] == "denied"
+    assert records[0]["reason"] == "Folders are made by the storage team."

@@ -18,8 +18,8 @@ from tests.unit.cli.scripted import listening, run_client
 # What Python itself has loaded with -I -S, and what the hot verbs may add to it.
 _ADDED = frozenset({"aiosd", "aiosd.cli", "aiosd.cli.main", "aiosd.cli.transport", "aiosd.exits", "_socket"})
 # And to ask a question, with nothing to approve.
-_ASK = ("verbs", "parse", "table", "ask", "words")
-_ADDED_BY_ASK = _ADDED | {f"aiosd.cli.{name}" for name in _ASK} | {"aiosd.frames"}
+_ASK = ("verbs", "parse", "table", "ask")
+_ADDED_BY_ASK = _ADDED | {f"aiosd.cli.{name}" for name in _ASK} | {"aiosd.frames", "aiosd.words"}
 _PROGRAM = """\
 import json, os, posix, sys
 before = set(sys.modules)
@@ -45,7 +45,7 @@ def place() -> Iterator[Path]:
         yield Path(name)
 
 
-def _modules(place: Path, answer: bytes, *words: str) -> set[str]:
+def _modules(place: Path, answer: bytes, *words: str, language: str = "C.UTF-8") -> set[str]:
     """The modules that a command line loads beyond those of the interpreter and of json, which tells them."""
     interpreter = client_command()[0]
     reading, writing = os.pipe()
@@ -59,7 +59,7 @@ def _modules(place: Path, answer: bytes, *words: str) -> set[str]:
                 timeout=30,
                 check=False,
                 pass_fds=(writing,),
-                env={"AIOS_SOCKET": f"{place}/a.sock"},
+                env={"AIOS_SOCKET": f"{place}/a.sock", "LC_MESSAGES": language},
             )
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"ok\n", b"")
         return set(json.loads(report.read()))
@@ -68,6 +68,20 @@ def _modules(place: Path, answer: bytes, *words: str) -> set[str]:
 @pytest.mark.parametrize("verb", ["status", "models", "doctor"])
 def test_a_hot_verb_imports_next_to_nothing(place: Path, verb: str) -> None:
     assert _modules(place, _TEXT, verb) == _ADDED
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "answer", "reads"),
+    [
+        ("ja_JP.UTF-8", ("status",), _TEXT, True),
+        ("jam_JM.UTF-8", ("status",), _TEXT, False),
+        ("C.UTF-8", ("ask", "why?"), _FRAMES, False),
+    ],
+)
+def test_the_catalogue_is_read_by_those_alone_who_want_japanese(
+    place: Path, language: str, words: tuple[str, ...], answer: bytes, reads: bool
+) -> None:
+    assert ("aiosd.words.retelling" in _modules(place, answer, *words, language=language)) is reads
 
 
 def test_a_question_imports_its_own_modules_alone(place: Path) -> None:
