@@ -40,7 +40,7 @@ test: dev ## every test, the booted systemd included
 	@tests/readable $(VENV)/python -m tests.whole
 
 test-system: dev ## the tests on a booted systemd alone
-	@tests/readable $(VENV)/python -m pytest tests/system
+	@tests/readable $(VENV)/python -m tests.whole system
 
 soak: dev ## long fuzzing and fault loops
 	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} tests/readable $(VENV)/python -m pytest -m soak tests

@@ -1,8 +1,8 @@
-"""`python -m tests.whole [PYTEST OPTION...]`: every test, those on booted machines beside the others.
+"""`python -m tests.whole [system] [PYTEST OPTION...]`: every test, or those on booted machines, side by side.
 
-Two pytest processes, because a booted machine's tests mostly wait and the others mostly compute. Progress is printed
-as it comes, a line at a time with the part's name; each part's report is printed whole at its end. The exit status is
-that of the worst part (pytest's own: 0 all passed, 1 some failed, 2 interrupted, ...).
+A booted machine's tests mostly wait, so their modules are dealt out to two processes; the others mostly compute.
+Progress is printed as it comes, a line at a time with the part's name; each part's report is printed whole at its end.
+The exit status is that of the worst part (pytest's own: 0 all passed, 1 some failed, 2 interrupted, ...).
 """
 
 import signal
@@ -10,13 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
-SYSTEM = "tests/system"
-PARTS = {"system": [SYSTEM], "others": ["tests", f"--ignore={SYSTEM}"]}
+SYSTEM = Path("tests/system")
 REPORT = "===="  # pytest's first line after its progress begins so, if it has anything to report
 
 printing = threading.Lock()
+
+
+def parts_of(*, system_alone: bool) -> dict[str, list[str]]:
+    """Each part's name, and the paths that pytest takes."""
+    modules = sorted(map(str, SYSTEM.glob("test_*.py")))
+    machines = {"machines 1": modules[0::2], "machines 2": modules[1::2]}
+    return machines if system_alone else machines | {"others": ["tests", f"--ignore={SYSTEM}"]}
 
 
 def follow(name: str, process: subprocess.Popen[str]) -> None:
@@ -41,8 +48,8 @@ def start(paths: list[str], options: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def main(options: list[str], parts: dict[str, list[str]] = PARTS) -> int:
-    """Run each part (its name, and the paths for pytest); the worst exit status."""
+def run(parts: dict[str, list[str]], options: list[str]) -> int:
+    """Run the parts; the worst exit status."""
     began = time.monotonic()
     running = {name: start(paths, options) for name, paths in parts.items()}
 
@@ -59,9 +66,10 @@ def main(options: list[str], parts: dict[str, list[str]] = PARTS) -> int:
         each.join()
     ends = {name: process.wait() for name, process in running.items()}
     said = ", ".join(f"{name} {status}" for name, status in ends.items())
-    print(f"both parts in {time.monotonic() - began:.0f} s; pytest's exit statuses: {said}", flush=True)
+    print(f"all parts in {time.monotonic() - began:.0f} s; pytest's exit statuses: {said}", flush=True)
     return max(abs(status) for status in ends.values())
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    system_alone = sys.argv[1:2] == ["system"]
+    sys.exit(run(parts_of(system_alone=system_alone), sys.argv[2 if system_alone else 1 :]))

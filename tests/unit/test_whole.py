@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.whole import parts_of
+
 RUN = """\
 import sys
-from tests.whole import main
-sys.exit(main(["-c", "/dev/null", "-p", "no:cacheprovider"], {"one": [sys.argv[1]], "other": [sys.argv[2]]}))
+from tests.whole import run
+sys.exit(run({"one": [sys.argv[1]], "other": [sys.argv[2]]}, ["-c", "/dev/null", "-p", "no:cacheprovider"]))
 """
 PASSES = "def test_it() -> None:\n    pass\n"
 FAILS = "def test_that() -> None:\n    assert 'this' == 'that'\n"
@@ -37,3 +39,12 @@ def test_the_status_is_that_of_the_worst_part(tmp_path: Path, one: str, other: s
     assert (
         done.stdout.count("assert 'this' == 'that'") == (one, other).count(FAILS) * 2
     )  # the line, and what pytest says of it
+
+
+def test_every_module_is_in_one_part() -> None:
+    modules = sorted(str(path) for path in Path("tests/system").glob("test_*.py"))
+    machines = parts_of(system_alone=True)
+    assert sorted(path for paths in machines.values() for path in paths) == modules
+    whole = parts_of(system_alone=False)
+    assert {name: paths for name, paths in whole.items() if name in machines} == machines
+    assert whole["others"] == ["tests", "--ignore=tests/system"]
