@@ -42,7 +42,7 @@ test: dev ## every test, the booted systemd included
 test-system: dev ## the tests on a booted systemd alone
 	@tests/readable $(VENV)/python -m tests.whole system
 
-soak: dev ## long fuzzing and fault loops
+soak: dev ## long fuzzing, fault loops, a real model server (LiteLLM, 740 MB)
 	@AIOS_FUZZ_SECONDS=$${AIOS_FUZZ_SECONDS:-600} tests/readable $(VENV)/python -m pytest -m soak tests
 
 mutants: dev ## take out each defence in turn and print the test that notices (rows: M="A1 B3")

@@ -118,6 +118,12 @@ class ScriptedProvider:
         with self._lock:
             self._steps += steps
 
+    def clear(self) -> None:
+        """Forget what it was to say, and what it was asked."""
+        with self._lock:
+            self._steps.clear()
+            self.asked.clear()
+
     @property
     def port(self) -> int:
         """Where it listens."""
@@ -222,6 +228,8 @@ def _read(connection: socket.socket) -> Asked | None:
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "content-length" not in headers:
+        return None  # somebody looks whether there is a server
     while len(body) < int(headers["content-length"]):
         body += connection.recv(65536)
     return Asked(path=first.split()[1], headers=headers, body=json.loads(body), raw=body)

@@ -65,10 +65,12 @@ class Stage:
     environment: dict[str, str] = field(default_factory=dict)
     log: Log = field(default_factory=Log)
     local_only: bool = False
+    base_url: str = ""  # of a server between, "" where the provider is asked itself
+    key: str = ""
 
     def model(self, **fields: Any) -> RemoteModel:
         """A model; `fields` are its table's."""
-        table = ModelTable(provider=self.kind, model="m-1", base_url=self.provider.url)  # type: ignore[arg-type]
+        table = ModelTable(provider=self.kind, model="m-1", base_url=self.base_url or self.provider.url, key=self.key)  # type: ignore[arg-type]
         return RemoteModel(
             "mine",
             replace(table, **fields),
