@@ -18,12 +18,14 @@ from annotated_types import Ge
 
 from aiosd.errors import ConfigError
 from aiosd.guard.settings import GuardSettings, load_guard_settings
+from aiosd.guard.standins import KEYS, Secret, list_keys, read_secrets
 from aiosd.layers import Setting, check_keys, read_layers
 from aiosd.wire import ConfigEntry
 
 Positive = Annotated[int, Ge(1)]
 Price = Annotated[float, Ge(0)]
 BUILTIN = "builtin"
+_BY_NAME = ("models", "secrets")  # tables of tables
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _CREDENTIAL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
@@ -143,7 +145,7 @@ class EgressTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every table but the guard's. `models` are the tables `models.NAME`, by name."""
+    """Every table but the guard's. `models` are the tables `models.NAME` by name, `secrets` those of `secrets.NAME`."""
 
     daemon: DaemonTable = field(default_factory=DaemonTable)
     limits: LimitsTable = field(default_factory=LimitsTable)
@@ -152,6 +154,7 @@ class Config:
     access: AccessTable = field(default_factory=AccessTable)
     egress: EgressTable = field(default_factory=EgressTable)
     models: Mapping[str, ModelTable] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,18 +190,18 @@ def load_config(folders: list[Path], environment: Mapping[str, str], *, standalo
     own_keys = [
         f"{table.name}.{each.name}"
         for table in fields(Config)
-        if table.name != "models"
+        if table.name not in _BY_NAME
         for each in fields(_table_type(table.name))
     ]
     model_keys = [f"models.{name}.{each.name}" for name in names for each in fields(ModelTable)]
     guard_keys = [f"guard.{each.name}" for each in fields(GuardSettings)]
-    check_keys(found, [*own_keys, *model_keys, *guard_keys])
+    check_keys(found, [*own_keys, *model_keys, *guard_keys, *list_keys(found)])
     config = Config()
     if any(not key.startswith("guard.") for key in found):
         from aiosd.config_check import check_config, check_table  # noqa: PLC0415 - pydantic-settings: 150 ms
 
         models = {name: check_table(found, f"models.{name}", ModelTable) for name in names}
-        config = replace(check_config(found, Config, besides=("models",)), models=models)
+        config = replace(check_config(found, Config, besides=_BY_NAME), models=models, secrets=read_secrets(found))
         for name, table in models.items():
             _check_model(name, table, found)
         _check_choice(config, found)
@@ -206,6 +209,7 @@ def load_config(folders: list[Path], environment: Mapping[str, str], *, standalo
     guard = load_guard_settings(folders, environment)
     values = {key: getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) for key in own_keys}
     values |= {key: getattr(config.models[key.split(".")[1]], key.split(".")[2]) for key in model_keys}
+    values |= {f"secrets.{each.name}.{key}": getattr(each, key) for each in config.secrets for key in KEYS}
     values |= {key: getattr(guard, key.partition(".")[2]) for key in guard_keys}
     entries = tuple(_entry(key, value, found) for key, value in sorted(values.items()))
     return Loaded(config=config, guard=guard, entries=entries)
@@ -287,6 +291,12 @@ def _check_egress(config: Config, found: Mapping[str, Setting]) -> None:
 
             if fault := find_fault(key, getattr(config.egress, key)):
                 raise ConfigError(f"{found[f'egress.{key}'].origin}: egress.{key}: {fault}", hint="see aios-config(5)")
+    for secret in config.secrets:
+        from aiosd.egress.bounds import find_target_fault  # noqa: PLC0415
+
+        if fault := find_target_fault(secret.hosts):
+            key = f"secrets.{secret.name}.hosts"
+            raise ConfigError(f"{found[key].origin}: {key}: {fault}", hint="see aios-config(5), SECRETS")
 
 
 def _table_type(name: str) -> Any:

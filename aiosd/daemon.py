@@ -52,7 +52,8 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
             return
         loaded, held = begun
         live = Live(loaded)
-        models = Catalog(lambda: live.config, find_keys(os.environ, standalone=guard is not None), BuiltinModel())
+        keys = find_keys(os.environ, standalone=guard is not None)
+        models = Catalog(lambda: live.config, keys, BuiltinModel())
         transcripts = Transcripts(places.state_dir / "users")
         logins = Logins(places.state_dir / "logins", transcripts)
         rooms = Rooms(
@@ -61,6 +62,7 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
             guard=GuardClient(places.guard_socket),
             models=models,
             live=live,
+            reveal=keys.read,
             mode="standalone" if guard else "system",
         )
         async with asyncio.TaskGroup() as group:

@@ -80,7 +80,9 @@ async def _run(place: Path, count: int) -> list[float]:
     live = Live(load_config([], {"AIOS_AGENT__MAX_STEPS": str(count + 20)}))
     guarded = GuardClient(str(run_dir / "guard.sock"))
     waiting = Waiting(place / "waiting")
-    rooms = Rooms(transcripts=transcripts, waiting=waiting, guard=guarded, models=OneModel(model), live=live)
+    rooms = Rooms(
+        transcripts=transcripts, waiting=waiting, guard=guarded, models=OneModel(model), live=live, reveal=str
+    )
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.TaskGroup() as group:

@@ -26,6 +26,7 @@ from aiosd.cli.completion import render_completion  # noqa: E402
 from aiosd.cli.table import EXIT_STATUSES, VERBS  # noqa: E402
 from aiosd.config import Config, ModelTable  # noqa: E402
 from aiosd.guard.settings import GuardSettings, parse_guard_value  # noqa: E402
+from aiosd.guard.standins import Secret  # noqa: E402
 
 _SHELLS = ("bash", "zsh", "fish")
 _PLACE = re.compile(r'^\.\\" @(\w+)(.*)$', re.MULTILINE)
@@ -97,12 +98,13 @@ def _render_terms(terms: Iterable[tuple[str, str]]) -> str:
 def _render_config_keys() -> str:
     out = ""
     tables: dict[str, Any] = {table.name: getattr(Config(), table.name) for table in fields(Config)}
-    tables |= {"models": ModelTable(), "guard": GuardSettings()}
+    tables |= {"models": ModelTable(), "secrets": Secret(name="NAME"), "guard": GuardSettings()}
     for name, table in tables.items():
         sentences = _sentences("keys.toml", name)
-        _compare(f"docs/man/keys.toml [{name}]", sentences, (field.name for field in fields(table)))
-        out += f'.SS "[{"models.NAME" if name == "models" else name}]"\n'
-        for field in fields(table):
+        keys = [field for field in fields(table) if field.name != "name"]
+        _compare(f"docs/man/keys.toml [{name}]", sentences, (field.name for field in keys))
+        out += f'.SS "[{f"{name}.NAME" if name in {"models", "secrets"} else name}]"\n'
+        for field in keys:
             default = getattr(table, field.name)
             kind = _describe_kind(default, _find_least(table, field.name, default))
             out += f".TP\n.B {escape(field.name)}\n{escape(sentences[field.name])}\n{escape(kind)}\n"

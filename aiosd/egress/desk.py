@@ -13,15 +13,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from aiosd.egress.given import AskPerson, Lists, Made
+from aiosd.errors import ModelKeyError
 
 _MAX_PACKET = 64 * 1024
 
 
-class Desk:
-    """Makes channels. `lists` is asked anew at each connection."""
+def _have_none(name: str) -> str:
+    raise ModelKeyError(f"there is no key {name}")
 
-    def __init__(self, lists: Callable[[], Lists]) -> None:
+
+class Desk:
+    """Makes channels. `lists` is asked anew at each connection, `reveal` for the value of a credential at each use."""
+
+    def __init__(self, lists: Callable[[], Lists], reveal: Callable[[str], str] = _have_none) -> None:
         self._lists = lists
+        self._reveal = reveal
 
     @asynccontextmanager
     async def channel(self, report: Callable[[Made], None], ask: AskPerson | None = None) -> AsyncIterator[int]:
@@ -82,7 +88,7 @@ class Desk:
             )
 
         with listener, suppress(OSError):
-            await Proxy(granted, lambda: make_bounds(self._lists()), tell, ask).serve(listener)
+            await Proxy(granted, lambda: make_bounds(self._lists()), tell, ask, self._reveal).serve(listener)
 
 
 def _receive(channel: socket.socket) -> tuple[tuple[str, ...], socket.socket | None]:

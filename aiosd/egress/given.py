@@ -8,6 +8,19 @@ AskPerson = Callable[[str, int], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A secret that the proxy puts in where `placeholder` stands in one of `headers` of a request to one of `hosts`.
+
+    `credential` names what holds the value; headers in small letters.
+    """
+
+    placeholder: str
+    credential: str
+    hosts: tuple[str, ...]
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lists:
     """The configuration's words on whom commands may reach: hosts as `rules` reads them, and bounds of a connection.
 
@@ -21,6 +34,7 @@ class Lists:
     parent: str = ""
     idle_s: int = 120
     max_mib: int = 1024
+    secrets: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,13 @@ Source: RFC 9112 sections 2 to 7, RFC 9110 section 7.6.1.
 import asyncio
 import re
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"[!-~]+")
 _SCHEME = "http://"
+Send = Callable[[bytes], Awaitable[None]]
 # Of this connection, not of the request; and the proxy's own.
 _DROPPED = frozenset(("host", "connection", "keep-alive", "te", "trailer", "upgrade"))
 _MAX_LINE = 8192
@@ -100,42 +102,42 @@ def render_refusal(status: int, reason: str) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def copy_body(request: Request, source: socket.socket, target: socket.socket, *, most: int) -> int:
+async def copy_body(request: Request, source: socket.socket, send: Send, *, most: int) -> int:
     """Pass on the body of one request, and not a byte after it; how many bytes. HeadError where it is malformed."""
     if request.length >= 0:
         if request.length > most:
             raise HeadError("its body is over egress.max_mib")
-        return await _copy(source, target, request.length)
+        return await _copy(source, send, request.length)
     total = 0
     while True:
-        line = await _copy_line(source, target)
+        line = await _copy_line(source, send)
         size, _, _extension = line.partition(b";")
         if not re.fullmatch(rb"[0-9A-Fa-f]{1,12}", size.strip()):
             raise HeadError("a chunk has no length")
         count = int(size, 16)
         total += len(line) + 2
         if count == 0:
-            while trailer := await _copy_line(source, target):
+            while trailer := await _copy_line(source, send):
                 total += len(trailer) + 2
             return total
-        total += await _copy(source, target, count + 2)
+        total += await _copy(source, send, count + 2)
         if total > most:
             raise HeadError("its body is over egress.max_mib")
 
 
-async def _copy(source: socket.socket, target: socket.socket, count: int) -> int:
+async def _copy(source: socket.socket, send: Send, count: int) -> int:
     loop = asyncio.get_running_loop()
     left = count
     while left:
         data = await loop.sock_recv(source, min(left, _PIECE))
         if not data:
             raise HeadError("its body is cut off")
-        await loop.sock_sendall(target, data)
+        await send(data)
         left -= len(data)
     return count
 
 
-async def _copy_line(source: socket.socket, target: socket.socket) -> bytes:
+async def _copy_line(source: socket.socket, send: Send) -> bytes:
     """Pass on one line of a chunked body; it without its end."""
     loop = asyncio.get_running_loop()
     line = b""
@@ -144,5 +146,5 @@ async def _copy_line(source: socket.socket, target: socket.socket) -> bytes:
         if not data or len(line) > _MAX_LINE:
             raise HeadError("its body is cut off")
         line += data
-    await loop.sock_sendall(target, line)
+    await send(line)
     return line[:-2]

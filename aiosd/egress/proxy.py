@@ -17,12 +17,15 @@ from dataclasses import dataclass, field, replace
 
 from aiosd.egress.asked import Questions
 from aiosd.egress.connect import Connected, NotConnectedError, open_connection
-from aiosd.egress.given import AskPerson
+from aiosd.egress.exchange import Bound, NotTrustedError, exchange
+from aiosd.egress.given import AskPerson, Held
 from aiosd.egress.hosts import Host, HostError, parse_host, parse_host_port, render_host
 from aiosd.egress.http import HeadError, Request, copy_body, parse_head, render_head, render_refusal
 from aiosd.egress.relay import Moved, relay, wait_for
 from aiosd.egress.rules import Rules, Ruling, decide
+from aiosd.egress.secret import Reveal, Target, find_target, put_in
 from aiosd.egress.tls import HELLO_BYTES, RECORD_HEAD, hello_length, is_tls, read_server_name
+from aiosd.errors import AiosError
 
 _HEAD_S, _LINGER_S, _MAX_HEAD = 15.0, 1.0, 32 * 1024
 _MAX_AT_ONCE = 64
@@ -42,6 +45,7 @@ class Bounds:
     parent: tuple[Host, int] | None = None
     idle_s: int = 120
     max_bytes: int = 1 << 30
+    secrets: tuple[Held, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,10 +72,12 @@ class Proxy:
         bounds: Callable[[], Bounds],
         report: Callable[[Connection], None],
         ask: AskPerson | None = None,
+        reveal: Reveal | None = None,
     ) -> None:
         self._granted = granted
         self._bounds = bounds
         self._report = report
+        self._reveal = reveal
         self._questions = Questions(ask) if ask else None
 
     async def serve(self, listener: socket.socket) -> None:
@@ -178,6 +184,9 @@ class Proxy:
     async def _plain(self, client: socket.socket, request: Request, wanted: Connection) -> None:
         authority, path = request.split_target()
         host, port = parse_host_port(authority, 80)
+        if self._reveal and (target := find_target(self._bounds().secrets, host, port)):
+            await self._exchange(client, request, path, wanted, target=target, reveal=self._reveal)
+            return
         connected = await self._open(wanted, host, port)
         with connected.socket:
             shown = render_host(host) if port == 80 else f"{render_host(host)}:{port}"
@@ -185,9 +194,44 @@ class Proxy:
             await asyncio.get_running_loop().sock_sendall(connected.socket, head)
             wanted.moved.sent += len(head)
             bounds = self._bounds()
+
+            async def send(data: bytes) -> None:
+                await asyncio.get_running_loop().sock_sendall(connected.socket, data)
+
             async with asyncio.timeout(bounds.idle_s):
-                wanted.moved.sent += await copy_body(request, client, connected.socket, most=bounds.max_bytes)
+                wanted.moved.sent += await copy_body(request, client, send, most=bounds.max_bytes)
             await self._relay(client, connected, wanted, both=False)  # what the client says now is of no request
+
+    async def _exchange(
+        self,
+        client: socket.socket,
+        request: Request,
+        path: str,
+        wanted: Connection,
+        *,
+        target: Target,
+        reveal: Reveal,
+    ) -> None:
+        """A plain request to a host that is named for a secret."""
+        connected = await self._open(wanted, target.host, target.port)
+        bounds = self._bounds()
+        with connected.socket:
+            try:
+                request, blots = put_in(request, target, reveal)
+                await exchange(
+                    client,
+                    connected.socket,
+                    request=request,
+                    path=path,
+                    target=target,
+                    blots=blots,
+                    moved=wanted.moved,
+                    bound=Bound(idle_s=bounds.idle_s, max_bytes=bounds.max_bytes),
+                )
+            except (AiosError, NotTrustedError) as exc:
+                wanted.refused = exc.message if isinstance(exc, AiosError) else str(exc)
+                raise _RefusedError(wanted.refused) from exc
+        wanted.refused = wanted.refused or wanted.moved.stopped
 
     async def _socks(self, client: socket.socket, wanted: Connection) -> None:
         loop = asyncio.get_running_loop()

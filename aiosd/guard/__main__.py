@@ -39,6 +39,7 @@ from aiosd.guard.running import Running
 from aiosd.guard.service import Service
 from aiosd.guard.sessions import Sessions
 from aiosd.guard.settings import GuardSettings, LiveSettings, load_guard_settings
+from aiosd.guard.standins import Secret, load_secrets
 from aiosd.guard.varlink import Server
 from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
@@ -89,6 +90,7 @@ class Opened:
     """What must be there: policy and settings that can be read, the record, the store of approvals."""
 
     settings: GuardSettings
+    secrets: tuple[Secret, ...]
     policy: Policy
     ledger: Ledger
     approvals: Approvals
@@ -109,7 +111,7 @@ async def _run(options: Options) -> None:
 async def _open(options: Options) -> Opened:
     state = Path(options.state_dir)
     try:
-        settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
+        settings, secrets = _load_settings(options)
         policy = _load_policy(settings)
         agent_uid = os.geteuid() if options.standalone else _find_agent_uid()
         log = AuditLog(state / "audit")
@@ -131,7 +133,13 @@ async def _open(options: Options) -> Opened:
     if expired or lost:
         _LOG.warning("an earlier guard left %d approvals open and %d actions unfinished", expired, lost)
     return Opened(
-        settings=settings, policy=policy, ledger=ledger, approvals=approvals, leases=leases, agent_uid=agent_uid
+        settings=settings,
+        secrets=secrets,
+        policy=policy,
+        ledger=ledger,
+        approvals=approvals,
+        leases=leases,
+        agent_uid=agent_uid,
     )
 
 
@@ -139,7 +147,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
     ledger, approvals = opened.ledger, opened.approvals
     reason = "failed"
     bus = BusProxy(options.run_dir, managed=not options.standalone)
-    live = LiveSettings(opened.settings)
+    live = LiveSettings(opened.settings, opened.secrets)
     try:
         async with asyncio.TaskGroup() as background:
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
@@ -210,15 +218,20 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
 def _reload(options: Options, live: LiveSettings, door: Door) -> str:
     """Read settings and policy anew: both are taken, or neither."""
     try:
-        settings = load_guard_settings(config_folders(os.environ, standalone=options.standalone), os.environ)
+        settings, secrets = _load_settings(options)
         policy = _load_policy(settings)
     except AiosError as exc:
         return f"kept the old policy: {exc.message}"
     except PolicyError as exc:
         return f"kept the old policy: {exc}"
-    live.now = settings
+    live.now, live.secrets = settings, secrets
     door.use_policy(policy)
     return "policy and settings reloaded"
+
+
+def _load_settings(options: Options) -> tuple[GuardSettings, tuple[Secret, ...]]:
+    folders = config_folders(os.environ, standalone=options.standalone)
+    return load_guard_settings(folders, os.environ), load_secrets(folders, os.environ)
 
 
 def _find_agent_uid() -> int:

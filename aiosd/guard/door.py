@@ -36,6 +36,7 @@ from aiosd.guard.run import CannotLookError, Ended, Runner, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
+from aiosd.guard.standins import find_environment
 from aiosd.policy import CommandAction, FetchAction, FileAction, Policy, PolicyError, Verdict
 from aiosd.policy.explain import denied
 from aiosd.policy.remedy import with_remedies
@@ -382,7 +383,8 @@ class Door:
     def _environment(self, session: GuardSession, profile: Profile) -> tuple[tuple[str, str], ...]:
         as_root = profile.name is ProfileName.ROOT
         user, home = ("root", "/root") if as_root else (session.identity.user, session.identity.home)
-        return render_environment(profile, user=user, home=home)
+        besides = find_environment(self._live.secrets, session.principal.user) if profile.network else {}
+        return render_environment(profile, user=user, home=home, besides=besides)
 
 
 def _is_beyond(request: Request, verdict: Verdict) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from aiosd.errors import ConfigError
+from aiosd.guard.standins import Secret
 from aiosd.layers import check_keys, read_layers
 from aiosd.sandbox.limits import Limits
 from aiosd.types import JsonValue
@@ -69,9 +70,10 @@ class GuardSettings:
 
 @dataclass(slots=True)
 class LiveSettings:
-    """The settings in force: a reload replaces them, so whoever uses one asks here each time."""
+    """The settings in force, and the secrets that stay outside: a reload replaces them; whoever uses one asks here."""
 
     now: GuardSettings
+    secrets: tuple[Secret, ...] = ()
 
 
 _MINIMUM = {"worker_idle_s": 0, "spare_workers": 0, "least_landlock": 0}

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from aiosd.guard.host import find_host
 from aiosd.guard.settings import LiveSettings
+from aiosd.guard.standins import find_files
 from aiosd.policy.folders import NO_FOLDERS, Folders
+from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
 from aiosd.sandbox.start import Starter
@@ -77,7 +79,7 @@ class Workers:
         return (
             link.alive
             and not link.stale
-            and (link.fence == self._folders.fence(link.identity.home) and link.limits == self._live.now.limits)
+            and (link.fence == self._fence(link.identity, link.profile) and link.limits == self._live.now.limits)
         )
 
     @asynccontextmanager
@@ -210,11 +212,21 @@ class Workers:
             self._host,
             starter=self._starter,
             masks=self._masks,
-            fence=self._folders.fence(identity.home),
+            fence=self._fence(identity, profile),
+            texts=find_files(self._live.secrets, identity.user) if profile.network else (),
             cwd=cwd,
             tool=tool,
             limits=self._live.now.limits,
         )
+
+    def _fence(self, identity: Identity, profile: Profile) -> Fence:
+        """The folder policies; and what holds a secret, hidden from all but what a person approved."""
+        fence = self._folders.fence(identity.home)
+        files = [each.file for each in self._live.secrets if each.file]
+        if profile.name is ProfileName.USER or not files:
+            return fence
+        hidden = (expand_home(path, identity.home) for path in files)
+        return make_fence((*fence, *((path, False, False, False, None, None, (), (), 0) for path in hidden)))
 
     async def _trim(self) -> None:
         idle = sorted(

@@ -56,6 +56,7 @@ class Plan:
         self.writable: list[str] = []
         self.max_bytes = 0
         self.network: bool | None = None  # of the working directory
+        self.texts: dict[str, str] = {}  # what a file reads as, instead
         self.places: list[tuple[str, int]] = []  # that hold a name while the sandbox lives, each with its lock
 
 
@@ -84,15 +85,23 @@ class User:
 
 
 def make_plan(
-    fence: Fence, *, open_base: bool, writes: tuple[str, ...], tool: bool, cwd: str, protect: str = ""
+    fence: Fence,
+    *,
+    open_base: bool,
+    writes: tuple[str, ...],
+    tool: bool,
+    cwd: str,
+    protect: str = "",
+    texts: tuple[tuple[str, str], ...] = (),
 ) -> Plan:
     """Resolve `fence` and plan its mounts. Run as the user.
 
     `open_base` says that what no entry speaks of may be written; else only what lies below one of `writes`, and where
     there are none bubblewrap makes all read-only. `tool` says that a file tool is to run, which tells names and sizes
-    apart by itself.
+    apart by itself. `texts` are files of the fence that read as something else.
     """
     plan = Plan()
+    plan.texts = {real: text for path, text in texts if (real := _resolve(path, plan)) and os.path.isfile(real)}
     closed = not open_base and not writes
     resolved = [(_resolve(entry[0], plan), *entry[1:]) for entry in fence]
     plan.fence = make_fence(entry for entry in resolved if entry[0])
@@ -135,7 +144,7 @@ def put_up(libc: ctypes.CDLL, plan: Plan, user: User) -> None:
     """Mount as planned. FenceError where anything was exchanged meanwhile or the kernel cannot."""
     mounts = _Mounts(libc, user)
     base = plan.attributes.pop("/", 0)
-    paths = sorted({*plan.covered, *plan.attributes}, key=lambda path: (path.count("/"), path))
+    paths = sorted({*plan.covered, *plan.attributes, *plan.texts}, key=lambda path: (path.count("/"), path))
     places = {path: mounts.open(path) for path in paths}
     trees = {path: mounts.clone(places[path]) for path in plan.attributes}
     for path, tree in trees.items():
@@ -144,12 +153,13 @@ def put_up(libc: ctypes.CDLL, plan: Plan, user: User) -> None:
         own = mounts.clone(mounts.open("/proc"))  # bubblewrap has to write there before it closes it
         mounts.set_attributes(mounts.open("/"), base)
         mounts.attach(own, "/proc", None)
+    trees |= {path: mounts.make_text(text) for path, text in plan.texts.items()}
     for path in paths:
         if path in trees:
-            below_cover = any(is_within(path, cover) for cover in plan.covered)
+            below_cover = any(is_within(path, cover) for cover in plan.covered if cover != path)
             mounts.attach(trees[path], path, None if below_cover else os.fstat(places[path]))
         else:
-            given = [other for other in plan.attributes if is_within(other, path)]
+            given = [other for other in trees if is_within(other, path)]
             mounts.attach(mounts.make_cover(path, places, given), path, os.fstat(places[path]))
     for path, held in plan.places:
         mounts.attach(mounts.make_blank(held), path, os.fstat(held))
@@ -199,6 +209,7 @@ def _pin(plan: Plan, states: dict[str, tuple[bool, int]]) -> None:
     """Keep each folder above a restriction where it is: one that was moved away would be another path next time."""
     restricted = [
         *plan.covered,
+        *plan.texts,
         *(path for path, _held in plan.places),
         *(path for path, flags in plan.attributes.items() if flags),
     ]
@@ -314,6 +325,16 @@ class _Mounts:
         """Something empty, for a name that is held."""
         name = b"empty" if stat.S_ISDIR(os.fstat(held).st_mode) else b"blank"
         return self._call("held", "", _OPEN_TREE, self._find_nothing(), name, _CLONE | os.O_CLOEXEC)
+
+    def make_text(self, text: str) -> int:
+        """A file that holds `text` and that nobody can change."""
+        top = self._make_tmpfs()
+        fd = os.open("text", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444, dir_fd=top)
+        os.fchmod(fd, 0o444)
+        os.write(fd, text.encode())
+        os.close(fd)
+        self.set_attributes(top, _RDONLY | _NOSUID | _NODEV | _NOEXEC)
+        return self._call("covered", "", _OPEN_TREE, top, b"text", _CLONE | os.O_CLOEXEC)
 
     def _find_nothing(self) -> int:
         if self._nothing < 0:

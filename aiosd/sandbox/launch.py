@@ -59,6 +59,7 @@ _FIELDS = {
     "tool": bool,
     "cwd": str,
     "protect": str,
+    "texts": tuple,
 }
 
 # The worker's modules are made from the byte-code on descriptor 3, under their own names, and the last one is run.
@@ -154,6 +155,7 @@ def _put_up_fence(libc: ctypes.CDLL, record: dict[str, Any]) -> Plan:
             tool=record["tool"],
             cwd=record["cwd"],
             protect=record["protect"],
+            texts=record["texts"],
         )
     if plan.places:
         keep(libc, plan.places, record["uid"], record["gid"])
@@ -204,6 +206,8 @@ def _check(record: object, fds: list[int]) -> dict[str, Any]:
         raise _RefusedError("arguments and paths are text")
     if not all(map(_is_fenced, record["fence"])):
         raise _RefusedError("an entry of the fence is malformed")
+    if not all(type(each) is tuple and [type(part) for part in each] == [str, str] for each in record["texts"]):
+        raise _RefusedError("a file and what it reads as are text")
     return record
 
 

@@ -20,7 +20,7 @@ from aiosd.sandbox.cgroup import CommandGroup, find_controllers
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
-from aiosd.sandbox.parts import await_eof, changed_at, put_in_memory, read_pid, take_descriptors, worker_code
+from aiosd.sandbox.parts import await_eof, changed_at, give_away, put_in_memory, read_pid, take_descriptors, worker_code
 from aiosd.sandbox.profile import (
     BUS_SOCKET,
     HOME_SECRETS,
@@ -69,6 +69,7 @@ class Link:
 
     `fence` are the folder policies for its user; `cwd` and `tool` matter to one that is made for one action: where it
     will be done, and whether it is one of the file tools, which hold to the fence's names and sizes by themselves.
+    `texts` are files of the fence that read as something else.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Link:
         starter: Starter | None = None,
         masks: tuple[str, ...] = (),
         fence: Fence = (),
+        texts: tuple[tuple[str, str], ...] = (),
         cwd: str = "/",
         tool: bool = False,
         limits: Limits | None = None,
@@ -89,6 +91,7 @@ class Link:
         self.over_memory = False  # whether the last action was ended for what memory it used
         self.limits = limits or Limits()
         self.fence = fence
+        self._texts = texts
         self._cwd = cwd
         self._tool = tool
         self.identity = identity
@@ -173,6 +176,7 @@ class Link:
             "open_base": name is ProfileName.USER,
             "tool": self._tool,
             "cwd": self._cwd,
+            "texts": tuple((expand_home(path, home), text) for path, text in self._texts),
             "protect": home if name is ProfileName.WORKSPACE else "",
         }
 
@@ -262,16 +266,10 @@ class Link:
     def hand_over(self, channel: int, packet: bytes) -> None:
         """Give the sandbox's listener away by `channel`, with `packet`; where there is no channel it is closed."""
         listener, self.listener = self.listener, -1
-        if listener < 0:
-            return
         try:
-            if channel >= 0:
-                with socket.socket(fileno=os.dup(channel)) as way:
-                    socket.send_fds(way, [packet], [listener])
+            give_away(listener, channel, packet)
         except OSError as exc:
             raise SandboxError(f"its way to the network cannot be opened: {exc.strerror}") from exc
-        finally:
-            os.close(listener)
 
     def freeze(self, on: bool) -> None:
         """Stop everything in the sandbox in its tracks, or let it go on."""

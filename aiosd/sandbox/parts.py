@@ -43,6 +43,18 @@ def take_descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return [int.from_bytes(data[at : at + 4], sys.byteorder) for data in rights for at in range(0, len(data) - 3, 4)]
 
 
+def give_away(fd: int, channel: int, packet: bytes) -> None:
+    """Send a descriptor by `channel`, with `packet`, and let go of it; of -1 there is nothing to give. OSError."""
+    if fd < 0:
+        return
+    try:
+        if channel >= 0:
+            with socket.socket(fileno=os.dup(channel)) as way:
+                socket.send_fds(way, [packet], [fd])
+    finally:
+        os.close(fd)
+
+
 def put_in_memory(data: bytes) -> int:
     """A file in memory that holds `data`, at its beginning; the caller's to close."""
     fd = os.memfd_create("aios", os.MFD_CLOEXEC)

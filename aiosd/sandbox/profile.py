@@ -10,6 +10,7 @@ first process. One does not: `processes` shares the host's where Landlock keeps 
 Order matters to bubblewrap: the last mount wins.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -74,6 +75,7 @@ HOME_SECRETS = (
     ".config/rclone",
     ".config/op",
     ".config/syui/ai",
+    ".config/aios/credentials",
     ".netrc",
     ".git-credentials",
     ".npmrc",
@@ -309,9 +311,11 @@ _READ_ONLY_ENVIRONMENT = {
 }
 
 
-def render_environment(profile: Profile, *, user: str, home: str) -> tuple[tuple[str, str], ...]:
-    """A command's whole environment, built from nothing, sorted by name."""
-    values = {**_ENVIRONMENT, "USER": user, "LOGNAME": user, "HOME": home, "SHELL": "/bin/bash"}
+def render_environment(
+    profile: Profile, *, user: str, home: str, besides: Mapping[str, str] | None = None
+) -> tuple[tuple[str, str], ...]:
+    """A command's whole environment, built from nothing and what is `besides`, sorted by name."""
+    values = {**(besides or {}), **_ENVIRONMENT, "USER": user, "LOGNAME": user, "HOME": home, "SHELL": "/bin/bash"}
     if profile.name is ProfileName.READ_ONLY:
         values |= _READ_ONLY_ENVIRONMENT
     if profile.name is ProfileName.WORKSPACE:

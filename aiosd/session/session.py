@@ -45,13 +45,14 @@ _State = Literal["idle", "starting", "going", "cancelled", "leaving", "ending"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What a turn needs of the daemon."""
+    """What a turn needs of the daemon. `reveal` reads a credential."""
 
     transcripts: Transcripts
     waiting: Waiting
     guard: GuardClient
     models: Models
     live: Live
+    reveal: Callable[[str], str]
     mode: Literal["system", "standalone"] = "standalone"
 
 
@@ -200,6 +201,7 @@ class Session:
             live=rooms.live,
             emit=self._emit,
             wait=lambda call, tell: self._ask_person(call, tell, ask.wait_s),
+            reveal=rooms.reveal,
         )
         history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
         try:

@@ -12,7 +12,7 @@ from aiosd.agent.subagent import Task
 from aiosd.agent.talking import AskUser, Todo
 from aiosd.config import Live
 from aiosd.egress.desk import Desk
-from aiosd.egress.given import Lists
+from aiosd.egress.given import Held, Lists
 from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts
 from aiosd.model.base import Message, Model, Picture
@@ -65,7 +65,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A turn of `session` of `uid`: by `number`, of `model`, with whoever hears of it and is asked."""
+    """A turn of `session` of `uid`: by `number`, of `model`, with whoever hears of it and is asked.
+
+    `reveal` reads a credential.
+    """
 
     uid: int
     session: SessionId
@@ -78,6 +81,7 @@ class Turn:
     live: Live
     emit: Callable[[Event], None]
     wait: Wait
+    reveal: Callable[[str], str]
 
     def make_loop(self, budget: Budget) -> Loop:
         """The loop, which may use `budget`."""
@@ -95,7 +99,7 @@ class Turn:
             foreign={"standard input"} if self.ask.input else set(),
             downloads=limits.downloads,
             home=self.facts.home,
-            egress=Desk(self._lists),
+            egress=Desk(self._lists, self.reveal),
         )
         outlet = Outlet(
             requests=self.transcripts.sent,
@@ -126,7 +130,17 @@ class Turn:
 
     def _lists(self) -> Lists:
         table = self.live.config.egress
-        return Lists(**{each.name: getattr(table, each.name) for each in fields(table)})
+        secrets = tuple(
+            Held(
+                placeholder=each.placeholder,
+                credential=each.credential,
+                hosts=each.hosts,
+                headers=tuple(name.lower() for name in each.headers),
+            )
+            for each in self.live.config.secrets
+            if each.is_of(self.facts.user)
+        )
+        return Lists(**{each.name: getattr(table, each.name) for each in fields(table)}, secrets=secrets)
 
     async def _store(self, messages: Sequence[Message]) -> None:
         bodies = [render_message(each) for each in messages]

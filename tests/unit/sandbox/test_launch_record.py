@@ -51,6 +51,7 @@ def make_record(marker: Path) -> dict[str, Any]:
         "tool": False,
         "cwd": "/",
         "protect": "",
+        "texts": (),
         "rebuild": True,
     }
 
@@ -111,6 +112,7 @@ _WRONG_TYPES: dict[str, list[Any]] = {
     "tool": [0, None],
     "cwd": [b"/", None],
     "protect": [b"/", None],
+    "texts": [[("/x", "y")], (["/x", "y"],), (("/x",),), (("/x", b"y"),)],
 }
 _MALFORMED = "launch: a field is missing, unknown or of the wrong type"
 _TABLE: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [

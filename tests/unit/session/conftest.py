@@ -62,6 +62,7 @@ class Stage:
             guard=GuardClient(self.guard.path),
             models=OneModel(self.model),
             live=self.live,
+            reveal=str,
         )
         self.sessions = SessionManager(rooms, self.group)
 
