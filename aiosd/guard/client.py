@@ -33,17 +33,24 @@ class GuardClient:
         """From now on hang up without a word: this process ends, and whoever comes next goes on."""
         self._leaving = True
 
-    async def call(self, method: str, parameters: JsonObject | None = None, *, client_fd: int = -1) -> JsonObject:
+    async def call(
+        self,
+        method: str,
+        parameters: JsonObject | None = None,
+        *,
+        client_fd: int = -1,
+        deadline_s: float = _CALL_DEADLINE_S,
+    ) -> JsonObject:
         """One call, one answer. With `client_fd`, about the person at the other end of that socket."""
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": dict(parameters or {})}
         if client_fd >= 0:
             message["parameters"] = {**(parameters or {}), "client": True}
         async with self._send(message, client_fd) as (reader, _writer):
             try:
-                async with asyncio.timeout(_CALL_DEADLINE_S):
+                async with asyncio.timeout(deadline_s):
                     return await _receive(reader)
             except TimeoutError as exc:
-                raise GuardUnavailableError(f"the guard took over {_CALL_DEADLINE_S:.0f} s", hint=_HINT) from exc
+                raise GuardUnavailableError(f"the guard took over {deadline_s:.0f} s", hint=_HINT) from exc
 
     @asynccontextmanager
     async def stream(

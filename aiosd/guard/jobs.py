@@ -65,6 +65,7 @@ class Job:
             "status": result.status if result else -1,
             "reason": result.reason if result else "",
             "output_bytes": self.size,
+            "foreign": bool(result and result.foreign),
         }
 
 

@@ -137,11 +137,21 @@ async def perform(
             context.foreign.add("downloads")
     if moves and done.get("cwd"):
         context.moved["cwd"] = str(done["cwd"])
+    if done.get("job") and done["outcome"] == "done":
+        done["reason"] = f"job {done['job']} runs in the background"
     if made:
         done["reason"] = _add_refusals(str(done.get("reason") or ""), made)
     for stream in get_args(Stream):
         _collect(call, context, collected, stream, b"", last=True)
     return _finish(call, context, done, collected)
+
+
+def report(call: ToolCall, context: ToolContext, outcome: CallOutcome, text: str) -> ToolResult:
+    """The end of a call that was no action: nothing was decided, and what it says is `text`."""
+    collected = CollectedOutput(context.result_bytes)
+    for last in (False, True):
+        _collect(call, context, collected, "stdout", b"" if last else text.encode(), last=last)
+    return _finish(call, context, {"outcome": outcome, "output_bytes": len(text.encode())}, collected)
 
 
 def ask_person(call: ToolCall, context: ToolContext) -> AskPerson:

@@ -44,7 +44,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "read_file",
-                "Read a text file from line `offset` on.",
+                "A text file from line `offset` on.",
                 {"offset": _integer(), "limit": _integer()},
             )
         ),

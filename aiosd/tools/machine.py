@@ -71,7 +71,7 @@ def typed_tools() -> tuple[Typed, ...]:
         Typed(
             _spec(
                 "journal",
-                "The journal; `root`: errors, kernel or unit as root sees them.",
+                "The journal; `root`: errors, kernel or unit, all.",
                 {**journal, "lines": {"type": "integer"}, "kernel": {"type": "boolean"}, "root": {"type": "boolean"}},
             ),
             _render_journal,

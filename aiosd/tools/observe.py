@@ -17,9 +17,7 @@ class Observe:
 
     spec = ToolSpec(
         name="observe",
-        description=(
-            "What only root sees, unasked, for root and administrators; approvals and record are the person's own."
-        ),
+        description=("What only root sees, unasked, for administrators; the person's approvals and record."),
         parameters={
             "type": "object",
             "properties": {"what": {"type": "string", "enum": [*_TOLD, *OWN]}},

@@ -13,7 +13,7 @@ class WebFetch:
 
     spec = ToolSpec(
         name="web_fetch",
-        description="Read a web page as text from `offset` on.",
+        description="A web page as text from `offset` on.",
         parameters={
             "type": "object",
             "properties": {
