@@ -12,6 +12,7 @@ VOID = "v"  # the text since the last call is void: it comes again; no content
 NOTE = "n"  # a line about what is happening, for standard error
 SESSION = "s"  # "ID NAME"
 APPROVAL = "a"  # "ID EXPIRES_AT": fetch the card from the guard, answer to the guard
+REVIEW = "r"  # "ID ID ...": several at once, each as by APPROVAL
 QUESTION = "u"  # JSON {"call", "text", "choices"}: ask the person, POST the answer
 EXIT = "x"  # the exit status; the last frame
 

@@ -273,6 +273,23 @@ class ApprovalNeeded(EventBase):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardInfo:
+    """A card that waits, and which call it is about."""
+
+    call: str
+    approval: str
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewNeeded(EventBase):
+    """A person has to answer several at once, before the first is done; each as by `approval_needed`."""
+
+    type: Literal["review_needed"] = "review_needed"
+    approvals: tuple[CardInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output(EventBase):
     """What a command writes, as it comes; bytes that are no UTF-8 are replaced."""
 
@@ -342,6 +359,7 @@ Event = (
     | CallProposed
     | DecisionMade
     | ApprovalNeeded
+    | ReviewNeeded
     | Output
     | CallDone
     | Usage

@@ -253,6 +253,20 @@ MUTANTS = (
         "tests/unit/guard/test_approvals.py::test_two_requests_alike_are_two_approvals",
     ),
     Mutant(
+        "B6",
+        "aiosd/guard/approvals.py",
+        "        if said.state is State.DENIED:\n            self.dismiss(",
+        "        if False:\n            self.dismiss(",
+        "tests/unit/guard/test_approvals.py::test_b6_a_no_is_one_to_all_that_its_session_has_pending",
+    ),
+    Mutant(
+        "B6",
+        "aiosd/guard/asking.py",
+        "        if _is_same(approval, draft) and self._approvals.is_open(approval)",
+        "        if self._approvals.is_open(approval)",
+        "tests/daemon/test_review.py::test_a_yes_given_ahead_is_to_the_same_action_of_the_same_call_once",
+    ),
+    Mutant(
         "B7",
         "aiosd/guard/approvals.py",
         "        if approval.run_as is RunAs.USER and who.uid != approval.uid:\n",

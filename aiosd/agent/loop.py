@@ -39,7 +39,7 @@ from aiosd.model.base import (
     VerdictDelta,
     closing,
 )
-from aiosd.tools import ArgumentError, Tool, ToolContext
+from aiosd.tools import ArgumentError, Tool, ToolContext, reviewed
 from aiosd.types import CallId, JsonObject, JsonValue
 from aiosd.wire import Argument, CallDone, CallProposed, Usage
 from aiosd.wire import TextDelta as TextEvent
@@ -137,8 +137,9 @@ class Loop:
         await self._keep(UserMessage(text=NUDGE))
 
     async def _run_all(self, calls: Sequence[ToolCall]) -> None:
-        for call in calls:
-            await self._keep(await self._run(call))
+        async with reviewed(calls, self._tools, self._context):
+            for call in calls:
+                await self._keep(await self._run(call))
 
     async def _keep(self, message: Message) -> None:
         await self._store([message])

@@ -43,6 +43,8 @@ def _as_text(numbered: Numbered) -> bytes:
             return escape_prose(str(event["text"])).encode()
         case "approval_needed":
             return f"[waits for: aios approve {event['approval']}]\n".encode()
+        case "review_needed":
+            return f"[waits for: aios approve {_list_cards(event)}]\n".encode()
         case "call_done" if event["outcome"] in ("denied", "skipped", "unanswered", "refused"):
             return f"[{event['outcome']}: {escape(str(event['reason']))}]\n".encode()
         case "question":
@@ -72,6 +74,8 @@ def _as_frames(numbered: Numbered) -> bytes:
             return _render_note(_describe_decision(event))
         case "approval_needed":
             return frames.render(frames.APPROVAL, f"{event['approval']} {event['expires_at']}".encode())
+        case "review_needed":
+            return frames.render(frames.REVIEW, _list_cards(event).encode())
         case "call_done":
             return _render_note(_describe_end(event))
         case "question":
@@ -111,6 +115,10 @@ async def render_stream(events: AsyncIterator[Numbered], form: Form) -> AsyncIte
 def _render_note(text: str) -> bytes:
     """A line for people, whatever it quotes; "" is none."""
     return frames.render(frames.NOTE, escape(text).encode()) if text else b""
+
+
+def _list_cards(event: JsonObject) -> str:
+    return " ".join(str(_field(card, "approval")) for card in _items(event["approvals"]))
 
 
 def _load(numbered: Numbered) -> JsonObject:

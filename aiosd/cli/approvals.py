@@ -12,6 +12,7 @@ from aiosd.cli.answers import Said, give, open_terminal, read_said
 from aiosd.cli.card import draw_card, measure, render_moment
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
+from aiosd.cli.review import Review
 from aiosd.cli.show import escape
 from aiosd.cli.transport import NoDaemonError, tell, write_all
 from aiosd.words import say
@@ -27,6 +28,8 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
     try:
         if verb == "pending":
             return _list()
+        if verb == "approve" and len(operands) > 1:
+            return _approve_all([fetch(identity) for identity in dict.fromkeys(operands)], options)
         card = fetch(operands[0])
         if verb == "approve":
             return _approve(card, options)
@@ -67,6 +70,22 @@ def answer_inline(identity: str, stream: _socket.socket | None) -> bool:
     return True
 
 
+def review_inline(identities: list[str], stream: _socket.socket | None) -> bool:
+    """Show several cards as one list in the middle of a turn; False if the turn goes on without the answers."""
+    terminal = open_terminal()
+    if terminal < 0:
+        text = say("! waits for: aios approve {ids}", ids=" ".join(identities))
+        write_all(2, f"{text}\n".encode())
+        return True
+    try:
+        return Review([fetch(identity) for identity in identities], terminal, stream).run()
+    except (GuardError, NoDaemonError) as exc:
+        write_all(terminal, f"! {escape(str(exc))}\n".encode())
+        return True
+    finally:
+        os.close(terminal)
+
+
 def fetch(identity: str) -> dict[str, Any]:
     """A pending card; GuardError where there is none."""
     cards = call("ListPending", {"id": identity})["approvals"]
@@ -81,9 +100,9 @@ def _list() -> int:
     if not cards:
         write_all(1, f"{say('nothing waits for an answer')}\n".encode())
         return exits.OK
-    for card in cards:
-        write_all(1, draw_card(card, columns=measure(1)).encode())
-    write_all(1, f"\n{say('answer with: aios approve ID   or: aios deny ID [REASON]')}\n".encode())
+    for number, card in enumerate(cards, 1):
+        write_all(1, draw_card(card, columns=measure(1), number=number).encode())
+    write_all(1, f"\n{say('answer with: aios approve ID ...   aios skip ID   aios deny ID [REASON]')}\n".encode())
     return exits.OK
 
 
@@ -94,10 +113,7 @@ def _approve(card: dict[str, Any], options: dict[str, str]) -> int:
     elif "yes" in options:
         said = Said("approve")
     else:
-        terminal = open_terminal()
-        if terminal < 0:
-            text = say("there is no terminal to ask at; add --yes if you have seen what is asked")
-            raise UsageError(text, "approve")
+        terminal = _need_terminal()
         try:
             said = read_said(terminal, None, card) or Said()
         finally:
@@ -105,6 +121,33 @@ def _approve(card: dict[str, Any], options: dict[str, str]) -> int:
     give(card, said)
     write_all(2, f"{_tell(said.decision)}\n".encode())
     return exits.DENIED if said.decision == "deny" else exits.OK
+
+
+def _approve_all(cards: list[dict[str, Any]], options: dict[str, str]) -> int:
+    """Approve several, each by its own digest."""
+    if "edit" in options:
+        raise UsageError(say("one line is put in the place of one: name one ID with --edit"), "approve")
+    if "yes" in options:
+        for card in cards:
+            write_all(2, draw_card(card, columns=measure(2)).encode())
+            give(card, Said("approve"))
+        write_all(2, f"{say('approved')}\n".encode())
+        return exits.OK
+    terminal = _need_terminal()
+    try:
+        review = Review(cards, terminal, None)
+        review.run()
+    finally:
+        os.close(terminal)
+    return exits.DENIED if review.denied else exits.OK
+
+
+def _need_terminal() -> int:
+    terminal = open_terminal()
+    if terminal < 0:
+        text = say("there is no terminal to ask at; add --yes if you have seen what is asked")
+        raise UsageError(text, "approve")
+    return terminal
 
 
 def _tell(decision: str) -> str:

@@ -144,6 +144,8 @@ class Turn:
                 self._session = content
             elif tag == frames.APPROVAL:
                 self._ask_person(content.partition(b" ")[0].decode())
+            elif tag == frames.REVIEW:
+                self._review(content.decode().split())
             elif tag == frames.QUESTION:
                 self._put_question(content)
             elif tag == frames.EXIT:
@@ -173,6 +175,8 @@ class Turn:
                 self._session = f"{event['session']} {event['name']}".encode()
             elif event["type"] == "approval_needed":
                 self._ask_person(event["approval"])
+            elif event["type"] == "review_needed":
+                self._review([card["approval"] for card in event["approvals"]])
             elif event["type"] == "question":
                 self._put_question(line)
             elif event["type"] == "text_delta":
@@ -205,7 +209,17 @@ class Turn:
     def _ask_person(self, approval: str) -> None:
         from aiosd.cli.approvals import answer_inline
 
-        if not answer_inline(approval, self._answer.connection) and not self._interrupted:
+        if not answer_inline(approval, self._answer.connection):
+            self._tell_over()
+
+    def _review(self, approvals: list[str]) -> None:
+        from aiosd.cli.approvals import review_inline
+
+        if not review_inline(approvals, self._answer.connection):
+            self._tell_over()
+
+    def _tell_over(self) -> None:
+        if not self._interrupted:
             write_all(2, f"\n({say('it was answered elsewhere, or is over')})\n".encode())
 
     def _put_question(self, content: bytes) -> None:

@@ -92,7 +92,7 @@ class ChatTurn(Turn):
             case "todo":
                 for item in event["items"]:
                     self._line(f"  [{_MARKS.get(item['state'], ' ')}] {escape(item['text'])}")
-            case "approval_needed" | "question":
+            case "approval_needed" | "review_needed" | "question":
                 self._ask(event)
             case "usage":
                 self._usage[0] += event["input_tokens"]
@@ -128,6 +128,8 @@ class ChatTurn(Turn):
         try:
             if event["type"] == "question":
                 self._put_question(json.dumps(event).encode())
+            elif event["type"] == "review_needed":
+                self._review([card["approval"] for card in event["approvals"]])
             else:
                 self._ask_person(event["approval"])
         finally:

@@ -86,7 +86,7 @@ def _check_operands(name: str, expected: str, operands: list[str]) -> None:
 
 def takes_words(verb: Verb) -> bool:
     """Whether free words may follow, in which a dash means nothing."""
-    return "..." in verb[1] or "LINE" in verb[1]
+    return " ..." in verb[1] or "LINE" in verb[1]
 
 
 def asks_for_help(verb: Verb, words: list[str]) -> bool:

@@ -105,8 +105,8 @@ VERBS = (
     ("pending", "", "List what waits for an answer of yours.", ()),
     (
         "approve",
-        "ID",
-        "Show what is asked, and approve it.",
+        "ID...",
+        "Show what is asked, and approve it; several as one list, all, some or one by one.",
         (
             ("-y", "--yes", "", "without asking again"),
             ("-e", "--edit", "LINE", "put this line in its place: it is judged, and asked about, anew"),

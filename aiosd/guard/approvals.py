@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -217,6 +217,17 @@ class Approvals:
             answered.set_result(Answer(state=State.DENIED, reason=reason))
             self._thread.submit(self._mark, approval.id, State.PENDING, Answer(state=State.DENIED, reason=reason))
         return len(chosen)
+
+    async def settle(self, several: Sequence[Approval], *, wait_s: float) -> None:
+        """Return when each of them has its answer, or when the time is over."""
+        waiting = [self._waiting[each.id][1] for each in several if each.id in self._waiting]
+        if waiting:
+            await asyncio.wait(waiting, timeout=wait_s)
+
+    def answer_to(self, approval: Approval) -> Answer | None:
+        """The answer that was taken and waits to be used."""
+        _approval, answered = self._waiting.get(approval.id, (None, None))
+        return answered.result() if answered is not None and answered.done() else None
 
     def is_open(self, approval: Approval) -> bool:
         """Whether it can still be waited for."""

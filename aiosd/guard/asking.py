@@ -7,7 +7,7 @@ action of the same call again, with nothing changed, gets its answer, once.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -19,10 +19,14 @@ from aiosd.guard.request import Request, render_decided
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import has_hung_up, open_peer_pidfd, wait_readable
 from aiosd.policy import Verdict
-from aiosd.types import ApprovalId, CallId, JsonObject, SessionId
+from aiosd.types import ApprovalId, CallId, JsonObject, JsonValue, SessionId
 
 PAUSED = "a person has said no several times in a row; nobody is asked for a while: do something else, or end the turn"
+_FEWEST = 2  # cards that are shown together
 _DEATH_S = 2.0  # a dying process closes its sockets before it is dead
+
+
+Environment = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ class Asking:
         self._background = background
         self._outlive = outlive
         self._denials: dict[SessionId, tuple[int, float]] = {}
-        self._kept: dict[tuple[SessionId, CallId], tuple[Approval, asyncio.Task[None]]] = {}
+        self._kept: dict[tuple[SessionId, CallId], tuple[Approval, asyncio.Task[None] | None]] = {}
 
     def kept(self) -> list[tuple[SessionId, CallId]]:
         """The calls whose cards have outlived their proposer."""
@@ -66,12 +70,13 @@ class Asking:
     def close(self) -> None:
         """Keep nothing any longer."""
         for _approval, expiry in self._kept.values():
-            expiry.cancel()
+            if expiry:
+                expiry.cancel()
 
     async def ask(
         self,
         asked: Asked,
-        environment: tuple[tuple[str, str], ...],
+        environment: Environment,
         tell: Callable[[JsonObject], Awaitable[None]],
     ) -> tuple[Answer, Approval | None]:
         """The answer to `asked`, and the approval it was given to, if any. Cancelling it is recorded, and asks no more.
@@ -82,7 +87,8 @@ class Asking:
         session = asked.request.session.id
         if self._is_paused(session):
             return Answer(state=State.DENIED, reason=PAUSED), None
-        if asked.leasable and (lease := await self._leases.take(_draft(asked, environment))):
+        ahead = (session, asked.request.call) in self._kept
+        if asked.leasable and not ahead and (lease := await self._leases.take(_draft(asked, environment))):
             return Answer(state=State.APPROVED, answered_by=lease[1], reason=f"lease {lease[0]}", lease=lease[0]), None
         answer, approval = await self._ask(asked, environment, tell)
         self._count(session, answer)
@@ -111,7 +117,7 @@ class Asking:
     async def _ask(
         self,
         asked: Asked,
-        environment: tuple[tuple[str, str], ...],
+        environment: Environment,
         tell: Callable[[JsonObject], Awaitable[None]],
     ) -> tuple[Answer, Approval]:
         longest = self._live.now.approval_wait_s
@@ -125,7 +131,8 @@ class Asking:
         proposer = asked.request.proposer
         pidfd = open_peer_pidfd(proposer) if self._outlive and proposer else -1
         try:
-            await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
+            if wait_s and not self._approvals.answer_to(approval):
+                await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
             return await self._approvals.wait(approval, wait_s=wait_s), approval
         except (asyncio.CancelledError, OSError):
             if proposer and pidfd >= 0 and has_hung_up(proposer) and await _ends(pidfd):
@@ -145,11 +152,70 @@ class Asking:
         if kept is None:
             return None
         approval, expiry = kept
-        expiry.cancel()
-        if _is_same(approval, draft) and self._approvals.is_open(approval):
+        if expiry:
+            expiry.cancel()
+        if _is_same(approval, draft) and self._approvals.is_open(approval) and not self._is_stale(approval):
             return approval
         self._approvals.withdraw(approval)
         return None
+
+    def _is_stale(self, approval: Approval) -> bool:
+        """Whether a yes was given ahead, and what it is to comes only after its time."""
+        answer = self._approvals.answer_to(approval)
+        return answer is not None and answer.state is State.APPROVED and not _seconds_until(approval.expires_at)
+
+    async def review(
+        self, several: Sequence[tuple[Asked, Environment]], tell: Callable[[JsonObject], Awaitable[None]]
+    ) -> None:
+        """Ask about several actions before the first of them: whoever proposes one then gets its answer, once.
+
+        Goes on until it is cancelled: what was not proposed until then is asked no more. `tell` hears of the cards,
+        and when each has its answer or their time is over.
+        """
+        first = several[0][0].request
+        if self._is_paused(first.session.id):
+            return
+        longest = self._live.now.approval_wait_s
+        wait_s = min(first.wait_s or longest, longest)
+        drafts = [(asked, _draft(asked, environment)) for asked, environment in several]
+        drafts = [each for each in drafts if not await self._is_settled(*each)]
+        if len(drafts) < _FEWEST:
+            return
+        pidfd = open_peer_pidfd(first.proposer) if self._outlive and first.proposer else -1
+        cards: list[tuple[Asked, Approval]] = []
+        try:
+            for asked, draft in drafts:
+                approval = await self._approvals.request(draft, wait_s=wait_s)
+                self._kept[draft.session, draft.call] = approval, None
+                cards.append((asked, approval))
+            shown: list[JsonValue] = [
+                {"call": card.call, "approval": card.id, "expires_at": card.expires_at} for _asked, card in cards
+            ]
+            await tell({"event": "review", "approvals": shown})
+            await self._approvals.settle([card for _asked, card in cards], wait_s=wait_s)
+            await tell({"event": "settled"})
+            await asyncio.get_running_loop().create_future()
+        finally:
+            died = pidfd >= 0 and first.proposer is not None and has_hung_up(first.proposer) and await _ends(pidfd)
+            for asked, card in cards:
+                await self._leave(asked, card, died=died)
+            if pidfd >= 0:
+                os.close(pidfd)
+
+    async def _is_settled(self, asked: Asked, draft: Approval) -> bool:
+        """Whether nobody needs to be asked about it: there is a card, or a lease."""
+        return (draft.session, draft.call) in self._kept or (asked.leasable and await self._leases.reaches(draft))
+
+    async def _leave(self, asked: Asked, card: Approval, *, died: bool) -> None:
+        """What becomes of a card that was asked ahead, when whoever asked has gone."""
+        if self._kept.get((card.session, card.call), (None, None))[0] is not card:
+            return
+        if died:
+            self._keep(asked, card)
+            return
+        del self._kept[card.session, card.call]
+        self._approvals.withdraw(card)
+        await self._record(asked, card, Decision.CANCELLED, "whoever proposed it went away before it was done")
 
     def _keep(self, asked: Asked, approval: Approval) -> None:
         expiry = self._background.create_task(self._expire(asked, approval))
@@ -170,7 +236,7 @@ class Asking:
         )
 
 
-def _draft(asked: Asked, environment: tuple[tuple[str, str], ...]) -> Approval:
+def _draft(asked: Asked, environment: Environment) -> Approval:
     request, verdict, principal = asked.request, asked.verdict, asked.request.session.principal
     return Approval(
         id=ApprovalId(""),

@@ -6,14 +6,14 @@ disk before it runs.
 """
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from aiosd.audit.log import AuditError
-from aiosd.audit.records import Decision, Done, Outcome
+from aiosd.audit.records import Decision, Outcome
 from aiosd.guard.approvals import Answer, Approval, State
-from aiosd.guard.asking import Asked, Asking
+from aiosd.guard.asking import Asked, Asking, Environment
+from aiosd.guard.confining import confine
 from aiosd.guard.drift import find_changed, looking_at
 from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
@@ -22,17 +22,16 @@ from aiosd.guard.own import OwnPolicies
 from aiosd.guard.place import follow_cd
 from aiosd.guard.reach import Reaching
 from aiosd.guard.request import (
-    Proposed,
     Request,
     Result,
     as_chosen,
     explain_decision,
     find_audited,
     find_decision,
-    find_folder,
+    is_beyond,
     render_decided,
 )
-from aiosd.guard.run import CannotLookError, Ended, Runner, render_trouble
+from aiosd.guard.run import CannotLookError, Ended, Runner, render_done, render_trouble
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
@@ -42,17 +41,16 @@ from aiosd.policy.explain import denied
 from aiosd.policy.remedy import with_remedies
 from aiosd.policy.render import render_verdict
 from aiosd.sandbox.link import SandboxError
-from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, name_sockets, render_environment
-from aiosd.types import CallId, Facet, JsonObject, Principal, RunAs, SessionId, Tier
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, render_environment
+from aiosd.types import CallId, JsonObject, RunAs, SessionId, Tier
 
 _CAREFUL = "Text from elsewhere was read in this turn ({}), so what would be announced is asked about."
 Tell = Callable[[JsonObject], Awaitable[None]]
 _RAN = frozenset((Outcome.DONE.value, Outcome.FAILED.value, Outcome.TIMED_OUT.value))
 
-ROOT_IN_STANDALONE = (
-    "commands as root need the installed service: a standalone guard does not run any. "
-    "Install the package and enable aiosd.socket, or run it yourself"
-)
+
+class _RefusedError(Exception):
+    """It cannot be run here; the message is the reason."""
 
 
 class Door:
@@ -87,39 +85,6 @@ class Door:
         self._policy = policy
         self._runner.use_folders(policy.folders)
 
-    def _confine(self, principal: Principal, action: Proposed, verdict: Verdict) -> tuple[RunAs, tuple[Profile, ...]]:
-        """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.
-
-        A session of root observes without rights, so whatever it changes it changes as root.
-        """
-        if isinstance(action, FetchAction):
-            # A yes is to this host; where else its redirects lead is for the lists.
-            network = verdict.network or ("*", action.where)
-            return RunAs.USER, (Profile(name=ProfileName.WORKSPACE, network=network),)
-        changes = verdict.tier is Tier.REQUIRE_APPROVAL
-        if verdict.tier is not Tier.DENY and (verdict.run_as is RunAs.ROOT or (changes and principal.uid == 0)):
-            if not self._root:
-                raise ProfileError(ROOT_IN_STANDALONE)
-            return RunAs.ROOT, (Profile(name=ProfileName.ROOT),)
-        if changes:
-            return RunAs.USER, (Profile(name=ProfileName.USER),)
-        views = verdict.facets or (frozenset[Facet](),)
-        if verdict.tier is Tier.NOTIFY and (verdict.writes or verdict.network or verdict.sockets):
-            cwd = find_folder(action)
-            writes = tuple(
-                os.path.normpath(os.path.join(cwd, path)) if path[:1] != "~" else path for path in verdict.writes
-            )
-            return verdict.run_as, tuple(
-                Profile(
-                    name=ProfileName.WORKSPACE,
-                    writes=writes,
-                    network=verdict.network,
-                    named=name_sockets(verdict.sockets, principal.uid),
-                )
-                for _view in views
-            )
-        return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
-
     @property
     def policy_digest(self) -> str:
         """Of the policy in force."""
@@ -147,7 +112,7 @@ class Door:
             action = follow_cd(action, principal.home)
         verdict = with_remedies(policy, action, principal, policy.evaluate(action, principal))
         try:
-            run_as, profiles = self._confine(principal, action, verdict)
+            run_as, profiles = confine(principal, action, verdict, root=self._root)
             return replace(verdict, run_as=run_as), profiles[0].describe()
         except ProfileError as exc:
             return verdict, f"cannot be confined here: {exc}"
@@ -186,37 +151,22 @@ class Door:
     async def _execute(self, request: Request, tell: Tell) -> Result:
         policy, verdict = await self._evaluate(request)
         verdict = as_chosen(verdict, request)
-        if why := self._running.why_stopped(request.session):
-            return await self._refuse(request, verdict, why)
         try:
-            run_as, profiles = self._confine(request.session.principal, request.action, verdict)
-            if verdict.tier is Tier.REQUIRE_APPROVAL and run_as is not RunAs.ROOT:
-                await self._runner.ensure(request.session)
-        except ProfileError as exc:
+            verdict, profiles = await self._prepare(request, verdict)
+        except _RefusedError as exc:
             return await self._refuse(request, verdict, str(exc))
-        except SandboxError as exc:
-            return await self._refuse(request, verdict, render_trouble(exc))
-        verdict = replace(verdict, run_as=run_as)
         confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
         await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})
-        if _is_beyond(request, verdict):
+        if is_beyond(request, verdict):
             return await self._leave(request, verdict, confinement)
         answer = Answer(state=State.APPROVED)
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
             environment = self._environment(request.session, profiles[0])
             try:
-                files = await self._look(request, verdict, environment)
+                asked = await self._describe(request, policy, verdict, confinement, environment)
             except CannotLookError as exc:
                 return await self._refuse(request, verdict, str(exc))
-            asked = Asked(
-                request=request,
-                verdict=verdict,
-                confinement=confinement,
-                policy=policy.digest,
-                leasable=may_be_leased(verdict, request.action),
-                files=files,
-            )
             answer, approval = await self._asking.ask(asked, environment, tell)
             if answer.state is State.APPROVED and (why := await self._why_drifted(asked, environment)):
                 return await self._refuse(request, verdict, why)
@@ -241,9 +191,55 @@ class Door:
             return Result(outcome=decision.value, reason=explain_decision(verdict, decision, answer))
         return await self._run(request, verdict, profiles, tell)
 
-    async def _look(
-        self, request: Request, verdict: Verdict, environment: tuple[tuple[str, str], ...]
-    ) -> tuple[str, ...]:
+    async def _prepare(self, request: Request, verdict: Verdict) -> tuple[Verdict, tuple[Profile, ...]]:
+        """The verdict with as whom it would run, and in what; _RefusedError where that cannot be."""
+        if why := self._running.why_stopped(request.session):
+            raise _RefusedError(why)
+        try:
+            run_as, profiles = confine(request.session.principal, request.action, verdict, root=self._root)
+            if verdict.tier is Tier.REQUIRE_APPROVAL and run_as is not RunAs.ROOT:
+                await self._runner.ensure(request.session)
+        except ProfileError as exc:
+            raise _RefusedError(str(exc)) from exc
+        except SandboxError as exc:
+            raise _RefusedError(render_trouble(exc)) from exc
+        return replace(verdict, run_as=run_as), profiles
+
+    async def review(self, requests: Sequence[Request], tell: Tell) -> None:
+        """Ask about several actions of a step before the first; what asks nobody, or cannot be, is passed over."""
+        several = [each for request in requests if (each := await self._foresee(request))]
+        if len(several) > 1:
+            await self._asking.review(several, tell)
+
+    async def _foresee(self, request: Request) -> tuple[Asked, Environment] | None:
+        """What a person is going to be asked about `request`, if they are."""
+        if isinstance(request.action, CommandAction):
+            request = replace(request, action=follow_cd(request.action, request.session.principal.home))
+        policy, verdict = await self._evaluate(request)
+        try:
+            verdict, profiles = await self._prepare(request, verdict)
+            if verdict.tier is not Tier.REQUIRE_APPROVAL:
+                return None
+            environment = self._environment(request.session, profiles[0])
+            asked = await self._describe(request, policy, verdict, profiles[0].describe(), environment)
+        except (_RefusedError, CannotLookError):
+            return None
+        return asked, environment
+
+    async def _describe(
+        self, request: Request, policy: Policy, verdict: Verdict, confinement: str, environment: Environment
+    ) -> Asked:
+        """What a person is asked. CannotLookError."""
+        return Asked(
+            request=request,
+            verdict=verdict,
+            confinement=confinement,
+            policy=policy.digest,
+            leasable=may_be_leased(verdict, request.action),
+            files=await self._look(request, verdict, environment),
+        )
+
+    async def _look(self, request: Request, verdict: Verdict, environment: Environment) -> tuple[str, ...]:
         """What a command stands on, now. CannotLookError; but root may act where no sandbox can be made at all."""
         if not isinstance(request.action, CommandAction):
             return ()
@@ -255,7 +251,7 @@ class Door:
                 return ()
             raise
 
-    async def _why_drifted(self, asked: Asked, environment: tuple[tuple[str, str], ...]) -> str:
+    async def _why_drifted(self, asked: Asked, environment: Environment) -> str:
         """Why what was approved is not what would run now; "" where it is."""
         policy, _verdict = await self._evaluate(asked.request)
         if asked.policy != policy.digest:
@@ -342,23 +338,8 @@ class Door:
         )
 
     def _record_end(self, request: Request, verdict: Verdict, ended: Ended) -> str:
-        principal = request.session.principal
         try:
-            self._ledger.done(
-                Done(
-                    session=request.session.id,
-                    call=request.call,
-                    uid=principal.uid,
-                    user=principal.user,
-                    tier=verdict.tier,
-                    outcome=ended.outcome,
-                    status=ended.status,
-                    duration_ms=ended.duration_ms,
-                    output_bytes=ended.output_bytes,
-                    truncated=ended.truncated,
-                    reason=ended.reason,
-                )
-            )
+            self._ledger.done(render_done(request, verdict, ended))
         except AuditError as exc:
             return f"{ended.reason}; its end is not on the record yet: {exc}".lstrip("; ")
         return ended.reason
@@ -385,9 +366,3 @@ class Door:
         user, home = ("root", "/root") if as_root else (session.identity.user, session.identity.home)
         besides = find_environment(self._live.secrets, session.principal.user) if profile.network else {}
         return render_environment(profile, user=user, home=home, besides=besides)
-
-
-def _is_beyond(request: Request, verdict: Verdict) -> bool:
-    if request.most is None or isinstance(request.action, ObserveAction) or verdict.tier is Tier.DENY:
-        return False
-    return verdict.tier.strictness > request.most.strictness

@@ -43,6 +43,10 @@ CREATE TABLE IF NOT EXISTS leases (
 ) STRICT;
 """
 _OPEN: Final = "boot = ? AND revoked = 0 AND used < uses AND expires_at > ?"
+_REACHING: Final = (
+    f"SELECT id FROM leases WHERE {_OPEN} AND uid = ?"  # noqa: S608
+    " AND line = ? AND session IN ('', ?) AND cwd IN ('', ?) AND policy = ? LIMIT 1"
+)
 _FIELDS: Final = "id, uid, user, line, session, cwd, boot, granted_by, granted_at, expires_at, uses, used, revoked"
 
 
@@ -90,18 +94,25 @@ class Leases:
     async def take(self, approval: Approval) -> tuple[str, int] | None:
         """Use one for what would be asked now: its id and who gave it; None where there is none."""
 
-        wanted = (approval.uid, approval.action, approval.session, approval.cwd, approval.policy)
-
         def work(database: sqlite3.Connection) -> tuple[str, int] | None:
             row: tuple[str, int] | None = database.execute(
-                f"UPDATE leases SET used = used + 1 WHERE id = (SELECT id FROM leases WHERE {_OPEN} AND uid = ?"  # noqa: S608
-                " AND line = ? AND session IN ('', ?) AND cwd IN ('', ?) AND policy = ? LIMIT 1)"
-                " RETURNING id, granted_by",
-                (self._boot, time.time(), *wanted),
+                f"UPDATE leases SET used = used + 1 WHERE id = ({_REACHING}) RETURNING id, granted_by",  # noqa: S608
+                self._wanted(approval),
             ).fetchone()
             return row
 
         return await self._store.transact(work)
+
+    async def reaches(self, approval: Approval) -> bool:
+        """Whether there is one for what would be asked; none is used."""
+        found = await self._store.transact(
+            lambda database: database.execute(_REACHING, self._wanted(approval)).fetchone()
+        )
+        return found is not None
+
+    def _wanted(self, approval: Approval) -> tuple[str | int | float, ...]:
+        wanted = (approval.uid, approval.action, approval.session, approval.cwd, approval.policy)
+        return (self._boot, time.time(), *wanted)
 
     async def list(self, who: Approver) -> Sequence[JsonObject]:
         """Those of `who` (root: all), newest first, with what became of each."""

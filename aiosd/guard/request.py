@@ -235,3 +235,10 @@ def explain_decision(verdict: Verdict, decision: Decision, answer: Answer) -> st
     if answer.reason:
         return answer.reason
     return verdict.reason if verdict.tier is Tier.DENY else _REASONS.get(decision, "a person said no")
+
+
+def is_beyond(request: Request, verdict: Verdict) -> bool:
+    """Whether it is stricter than its proposer wants to have run."""
+    if request.most is None or isinstance(request.action, ObserveAction) or verdict.tier is Tier.DENY:
+        return False
+    return verdict.tier.strictness > request.most.strictness

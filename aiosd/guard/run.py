@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aiosd import sandbox
-from aiosd.audit.records import Outcome
+from aiosd.audit.records import Done, Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.clock import Clock
 from aiosd.guard.host import find_remedy
@@ -377,3 +377,21 @@ def render_trouble(error: SandboxError | ProfileError) -> str:
     """Why there is no sandbox, and what to do."""
     remedy = find_remedy(str(error))
     return f"no sandbox: {error}{f'; {remedy}' if remedy else ''}"
+
+
+def render_done(request: Request, verdict: Verdict, ended: Ended) -> Done:
+    """How an action ended, as it goes on the record."""
+    principal = request.session.principal
+    return Done(
+        session=request.session.id,
+        call=request.call,
+        uid=principal.uid,
+        user=principal.user,
+        tier=verdict.tier,
+        outcome=ended.outcome,
+        status=ended.status,
+        duration_ms=ended.duration_ms,
+        output_bytes=ended.output_bytes,
+        truncated=ended.truncated,
+        reason=ended.reason,
+    )

@@ -24,33 +24,23 @@ from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
 from aiosd.guard.orders import Orders
+from aiosd.guard.proposals import parse_arguments, parse_command, parse_most, parse_tool_action, render_result
 from aiosd.guard.reach import ReachCalls
-from aiosd.guard.request import MAX_LINE, Proposed, Request, Result
+from aiosd.guard.request import Proposed, Request, Result
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession, SessionError, Sessions
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Call, Interface, Peer, VarlinkError, invalid_parameter
 from aiosd.guard.workers import CLOSED, Workers
-from aiosd.policy import CommandAction, FetchAction, FileAction, UrlError, parse_url
 from aiosd.policy.render import render_verdict
-from aiosd.policy.tools import WEB
 from aiosd.sandbox.link import Identity
 from aiosd.sandbox.profile import ProfileName
-from aiosd.types import CallId, JsonObject, Principal, RunAs, SessionId, Tier
+from aiosd.types import CallId, JsonObject, Principal, SessionId, Tier
 
 _NAME = "io.aios.Guard"
 _MAX_CONTENT = 768 * 1024
 _MOST_OWN = 200  # records
-_WRITING_TOOLS = frozenset({"write_file", "edit_file"})
-# Each tool's own arguments, by type; `path` is the action's.
-_TOOL_ARGUMENTS: dict[str, dict[str, type]] = {
-    "read_file": {"offset": int, "limit": int},
-    "write_file": {},
-    "edit_file": {"old": str, "new": str, "replace_all": bool},
-    "glob": {"pattern": str},
-    "grep": {"pattern": str, "glob": str, "ignore_case": bool},
-    WEB: {"offset": int},
-}
+_MOST_REVIEWED = 32
 
 
 class Service:
@@ -97,6 +87,7 @@ class Service:
                 "Execute": self._execute,
                 "Invoke": self._invoke,
                 "Observe": self._observe,
+                "Review": self._review,
                 "Connected": self._connected,
                 "ListKept": self._list_kept,
                 "Records": self._records,
@@ -107,7 +98,7 @@ class Service:
                 **self._job_calls.methods(),
                 **self._reach_calls.methods(),
             },
-            streaming=frozenset({"Execute", "Invoke", "Observe", "Reach"}),
+            streaming=frozenset({"Execute", "Invoke", "Observe", "Reach", "Review"}),
         )
 
     async def _open_session(self, call: Call) -> None:
@@ -136,29 +127,51 @@ class Service:
         principal, identity = await self._identify(call)
         session = GuardSession(id=SessionId(f"check {principal.uid}"), principal=principal, identity=identity)
         tool = call.optional_text("tool")
-        action = _parse_tool_action(call) if tool else _parse_command(call, cwd=call.optional_text("cwd") or "/")
+        action = parse_tool_action(call) if tool else parse_command(call, cwd=call.optional_text("cwd") or "/")
         verdict, confinement = await self._door.judge(session, action)
         await call.reply({"verdict": render_verdict(verdict, confinement)})
 
     async def _execute(self, call: Call) -> None:
-        content = call.optional_text("input", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
-        await self._perform(call, _parse_command(call, cwd=call.text("cwd")), content=content)
+        await self._perform(call, self._read_execute(call))
 
     async def _invoke(self, call: Call) -> None:
-        action = _parse_tool_action(call)
-        content = call.optional_text("content", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
-        await self._perform(call, action, arguments=_parse_arguments(call, action), content=content)
+        await self._perform(call, self._read_invoke(call))
 
-    async def _perform(
+    def _read_execute(self, call: Call) -> Request:
+        content = call.optional_text("input", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
+        return self._read(call, parse_command(call, cwd=call.text("cwd")), content=content)
+
+    def _read_invoke(self, call: Call) -> Request:
+        action = parse_tool_action(call)
+        content = call.optional_text("content", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
+        return self._read(call, action, arguments=parse_arguments(call, action), content=content)
+
+    async def _review(self, call: Call) -> None:
+        given = call.parameters.get("proposals")
+        if not isinstance(given, list) or not 1 < len(given) <= _MOST_REVIEWED:
+            raise invalid_parameter("proposals")
+        session = self._session(call).id
+        each = [
+            replace(call, parameters={**(one if isinstance(one, dict) else {}), "session": session}) for one in given
+        ]
+        requests = [self._read_invoke(one) if one.optional_text("tool") else self._read_execute(one) for one in each]
+
+        async def tell(event: JsonObject) -> None:
+            await call.reply(event, continues=True)
+
+        await self._door.review(requests, tell)
+        await call.reply({"event": "done"})
+
+    def _read(
         self,
         call: Call,
         action: Proposed,
         *,
         arguments: tuple[tuple[str, str | int | bool], ...] = (),
         content: bytes = b"",
-    ) -> None:
+    ) -> Request:
         settings = self._live.now
-        request = Request(
+        return Request(
             session=self._session(call),
             call=CallId(call.text("call", limit=100)),
             action=action,
@@ -175,10 +188,11 @@ class Service:
             proposer=call.connection,
             profile=self._chosen_profile(call),
             egress=call.descriptors[0] if call.flag("egress") and call.descriptors else -1,
-            most=_parse_most(call),
+            most=parse_most(call),
             careful=call.optional_text("careful", limit=200),
         )
 
+    async def _perform(self, call: Call, request: Request) -> None:
         async def tell(event: JsonObject) -> None:
             await call.reply(event, continues=True)
 
@@ -189,7 +203,7 @@ class Service:
             result = await self._door.execute(request, tell)
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
-        await call.reply(_render_result(result))
+        await call.reply(render_result(result))
 
     async def _begin_job(self, call: Call, request: Request, tell: Tell) -> None:
         longest = self._live.now.job_s
@@ -199,14 +213,14 @@ class Service:
         except TooManyJobsError as exc:
             raise VarlinkError(f"{_NAME}.NotEntitled", reason=str(exc)) from exc
         result = job.result or Result(outcome="done", status=0, cwd=request.cwd)
-        await call.reply({**_render_result(result), "job": job.id})
+        await call.reply({**render_result(result), "job": job.id})
 
     async def _observe(self, call: Call) -> None:
         action = ObserveAction(what=call.text("what"), name=call.optional_text("name", limit=255))
         if action.what in OWN:
             await self._show_own(call, action.what)
         elif is_possible_name(action):
-            await self._perform(call, action)
+            await self._perform(call, self._read(call, action))
         else:
             raise invalid_parameter("name" if action.what in OBSERVATIONS else "what")
 
@@ -220,7 +234,7 @@ class Service:
         lines = "".join(f"{json.dumps(entry)}\n" for entry in found).encode()
         data = base64.b64encode(lines).decode("ascii")
         await call.reply({"event": "output", "stream": "stdout", "data": data}, continues=True)
-        await call.reply(_render_result(Result(outcome="done", status=0, output_bytes=len(lines))))
+        await call.reply(render_result(Result(outcome="done", status=0, output_bytes=len(lines))))
 
     def _chosen_profile(self, call: Call) -> str:
         """The confinement that a person chooses for a command of their own; aiosd, which speaks for models, may not."""
@@ -316,65 +330,6 @@ class Service:
         if call.peer.uid not in (self._agent_uid, session.principal.uid):
             raise VarlinkError(f"{_NAME}.NoSession", reason=f"there is no open session {SessionId(name)}")
         return session
-
-
-def _parse_most(call: Call) -> Tier | None:
-    most = call.optional_text("most")
-    if most not in ("", Tier.AUTO_ALLOW, Tier.NOTIFY):
-        raise invalid_parameter("most")
-    return Tier(most) if most else None
-
-
-def _parse_command(call: Call, *, cwd: str) -> CommandAction:
-    if not cwd.startswith("/"):
-        raise invalid_parameter("cwd")
-    run_as = call.optional_text("run_as") or "user"
-    if run_as not in set(map(str, RunAs)):
-        raise invalid_parameter("run_as")
-    return CommandAction(line=call.text("command", limit=MAX_LINE), cwd=cwd, run_as=RunAs(run_as))
-
-
-def _parse_tool_action(call: Call) -> FileAction | FetchAction:
-    tool, path = call.text("tool"), call.text("path")
-    if tool not in _TOOL_ARGUMENTS:
-        raise invalid_parameter("tool")
-    if tool == WEB:
-        try:
-            return parse_url(path)
-        except UrlError as exc:
-            raise invalid_parameter("path") from exc
-    if not path.startswith("/"):
-        raise invalid_parameter("path")
-    return FileAction(tool=tool, path=os.path.normpath(path), writes=tool in _WRITING_TOOLS)
-
-
-def _parse_arguments(call: Call, action: FileAction | FetchAction) -> tuple[tuple[str, str | int | bool], ...]:
-    given = call.parameters.get("arguments") or {}
-    if not isinstance(given, dict):
-        raise invalid_parameter("arguments")
-    expected = _TOOL_ARGUMENTS[call.text("tool")]
-    about = action.url if isinstance(action, FetchAction) else action.path
-    values: list[tuple[str, str | int | bool]] = [("path", about)]
-    for name, value in sorted(given.items()):
-        if type(value) is not expected.get(name) or not isinstance(value, (str, int)):
-            raise invalid_parameter(f"arguments.{name}")
-        values.append((name, value))
-    return tuple(values)
-
-
-def _render_result(result: Result) -> JsonObject:
-    return {
-        "event": "done",
-        "outcome": result.outcome,
-        "status": result.status,
-        "reason": result.reason,
-        "duration_ms": result.duration_ms,
-        "output_bytes": result.output_bytes,
-        "truncated": result.truncated,
-        "cwd": result.cwd,
-        "command": result.command,
-        "foreign": result.foreign,
-    }
 
 
 def _find_uid(user: str) -> int:

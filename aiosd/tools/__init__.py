@@ -5,9 +5,10 @@ from aiosd.tools.bash import Bash
 from aiosd.tools.files import file_tools
 from aiosd.tools.machine import typed_tools
 from aiosd.tools.observe import Observe
+from aiosd.tools.review import reviewed
 from aiosd.tools.web import WebFetch
 
-__all__ = ["ArgumentError", "Tool", "ToolContext", "all_tools"]
+__all__ = ["ArgumentError", "Tool", "ToolContext", "all_tools", "reviewed"]
 
 
 def all_tools() -> tuple[Tool, ...]:

@@ -8,7 +8,7 @@ import base64
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, cast, get_args
+from typing import Literal, Protocol, cast, get_args, runtime_checkable
 
 from aiosd.egress.desk import Desk
 from aiosd.egress.given import AskPerson, Made
@@ -81,6 +81,15 @@ class Tool(Protocol):
         ...
 
 
+@runtime_checkable
+class Reviewable(Tool, Protocol):
+    """A tool whose action can be shown to a person before its turn comes."""
+
+    def propose(self, call: ToolCall, context: ToolContext) -> JsonObject:
+        """What it will propose, as the guard takes it; ArgumentError."""
+        ...
+
+
 class ArgumentError(Exception):
     """A model's argument is missing or of the wrong type; the message is for the model."""
 
@@ -110,11 +119,7 @@ async def perform(
     take, of which nothing has happened then.
     """
     collected = CollectedOutput(context.result_bytes)
-    proposal: JsonObject = {**parameters, "session": context.session, "call": call.id, "wait_s": context.wait_s or None}
-    if context.most:
-        proposal["most"] = context.most
-    if context.careful and context.foreign:
-        proposal["careful"] = ", ".join(sorted(context.foreign))
+    proposal = {**complete(call, context, parameters), "session": context.session}
     made: list[Made] = []
     try:
         if context.egress is None:
@@ -173,6 +178,16 @@ def ask_person(call: ToolCall, context: ToolContext) -> AskPerson:
         return why
 
     return ask
+
+
+def complete(call: ToolCall, context: ToolContext, parameters: JsonObject) -> JsonObject:
+    """What is proposed to the guard, with what the turn bounds it by."""
+    proposal: JsonObject = {**parameters, "call": call.id, "wait_s": context.wait_s or None}
+    if context.most:
+        proposal["most"] = context.most
+    if context.careful and context.foreign:
+        proposal["careful"] = ", ".join(sorted(context.foreign))
+    return proposal
 
 
 def _list_foreign(verdict: VerdictInfo) -> set[str]:

@@ -37,6 +37,14 @@ class Bash:
         job = text_argument(call, "job", default="")
         if job not in ("", _NEW):
             return await _ask_after(job, call, context)
+        stays = "cwd" not in call.arguments and not job  # a folder that is named for one command is for that one
+        return await perform(call, context, "Execute", self.propose(call, context), moves=stays)
+
+    def propose(self, call: ToolCall, context: ToolContext) -> JsonObject:
+        """The line and where it is to run."""
+        job = text_argument(call, "job", default="")
+        if job not in ("", _NEW):
+            raise ArgumentError(f"job {job} runs already: nothing is to be decided about it")
         parameters: JsonObject = {
             "command": text_argument(call, "command"),
             "cwd": os.path.normpath(os.path.join(context.place, text_argument(call, "cwd", default="."))),
@@ -46,8 +54,7 @@ class Bash:
             parameters["background"] = True
         if "timeout_s" in call.arguments:
             parameters["timeout_s"] = integer_argument(call, "timeout_s", default=0)
-        stays = "cwd" not in call.arguments and not job  # a folder that is named for one command is for that one
-        return await perform(call, context, "Execute", parameters, moves=stays)
+        return parameters
 
 
 async def _ask_after(job: str, call: ToolCall, context: ToolContext) -> ToolResult:

@@ -18,6 +18,10 @@ class FileTool:
 
     async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         """Hand the action over."""
+        return await perform(call, context, "Invoke", self.propose(call, context))
+
+    def propose(self, call: ToolCall, context: ToolContext) -> JsonObject:
+        """The path and the tool's own arguments."""
         arguments = dict(call.arguments)
         path = arguments.pop("path", ".")
         if not isinstance(path, str) or not path:
@@ -34,7 +38,7 @@ class FileTool:
                 raise ArgumentError(f"{call.tool} needs {self._content}, a string")
             parameters["content"] = content
         parameters["arguments"] = arguments
-        return await perform(call, context, "Invoke", parameters)
+        return parameters
 
 
 def file_tools() -> tuple[FileTool, ...]:

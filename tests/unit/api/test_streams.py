@@ -1,7 +1,7 @@
 """The event stream in its four forms, event by event, as whole values."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, get_args
 
 import pytest
@@ -16,9 +16,11 @@ from aiosd.wire import (
     CallDone,
     CallOutcome,
     CallProposed,
+    CardInfo,
     DecisionMade,
     Event,
     Output,
+    ReviewNeeded,
     SessionStarted,
     TextDelta,
     TierName,
@@ -79,6 +81,11 @@ EVENTS: tuple[tuple[Event, str, bytes], ...] = (  # the event, as plain text, as
         "[waits for: aios approve a1b2]\n",
         _frame("a", "a1b2 2026-01-01T00:05:00.000Z"),
     ),
+    (
+        ReviewNeeded(approvals=tuple(CardInfo(call="c", approval=each, expires_at="") for each in ("a1", "b2"))),
+        "[waits for: aios approve a1 b2]\n",
+        _frame("r", "a1 b2"),
+    ),
     (Output(call="c", stream="stdout", text="out"), "", b""),
     (_done("done", status=0), "", b""),
     (_done("failed", status=3), "", _frame("n", "  ended with status 3")),
@@ -87,6 +94,8 @@ EVENTS: tuple[tuple[Event, str, bytes], ...] = (  # the event, as plain text, as
     (_done("cancelled"), "", _frame("n", "  cancelled")),
     (_done("refused", "no sandbox"), "[refused: no sandbox]\n", _frame("n", "  refused: no sandbox")),
     (_done("denied", "not now"), "[denied: not now]\n", _frame("n", "  denied: not now")),
+    (_done("skipped", "go on"), "[skipped: go on]\n", _frame("n", "  skipped: go on")),
+    (replace(_done("done", status=0), command="id\n"), "", _frame("n", "  run instead: id\\u{a}")),
     (_done("unanswered", "nobody"), "[unanswered: nobody]\n", _frame("n", "  unanswered: nobody")),
     (Usage(input_tokens=1, output_tokens=2), "", b""),
     (ProgressDelta(tool="", text="hm"), "", b""),

@@ -1,0 +1,51 @@
+"""In what an action runs: the verdict picks it, and nothing in a request can."""
+
+import os
+
+from aiosd.guard.request import Proposed, find_folder
+from aiosd.policy import Verdict
+from aiosd.policy.verdict import FetchAction
+from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, name_sockets
+from aiosd.types import Facet, Principal, RunAs, Tier
+
+_ROOT_IN_STANDALONE = (
+    "commands as root need the installed service: a standalone guard does not run any. "
+    "Install the package and enable aiosd.socket, or run it yourself"
+)
+
+
+def confine(
+    principal: Principal, action: Proposed, verdict: Verdict, *, root: bool
+) -> tuple[RunAs, tuple[Profile, ...]]:
+    """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.
+
+    A session of root observes without rights, so whatever it changes it changes as root. `root`: whether anything can
+    run as root here.
+    """
+    if isinstance(action, FetchAction):
+        # A yes is to this host; where else its redirects lead is for the lists.
+        network = verdict.network or ("*", action.where)
+        return RunAs.USER, (Profile(name=ProfileName.WORKSPACE, network=network),)
+    changes = verdict.tier is Tier.REQUIRE_APPROVAL
+    if verdict.tier is not Tier.DENY and (verdict.run_as is RunAs.ROOT or (changes and principal.uid == 0)):
+        if not root:
+            raise ProfileError(_ROOT_IN_STANDALONE)
+        return RunAs.ROOT, (Profile(name=ProfileName.ROOT),)
+    if changes:
+        return RunAs.USER, (Profile(name=ProfileName.USER),)
+    views = verdict.facets or (frozenset[Facet](),)
+    if verdict.tier is Tier.NOTIFY and (verdict.writes or verdict.network or verdict.sockets):
+        cwd = find_folder(action)
+        writes = tuple(
+            os.path.normpath(os.path.join(cwd, path)) if path[:1] != "~" else path for path in verdict.writes
+        )
+        return verdict.run_as, tuple(
+            Profile(
+                name=ProfileName.WORKSPACE,
+                writes=writes,
+                network=verdict.network,
+                named=name_sockets(verdict.sockets, principal.uid),
+            )
+            for _view in views
+        )
+    return verdict.run_as, tuple(Profile(name=ProfileName.READ_ONLY, facets=facets) for facets in views)
