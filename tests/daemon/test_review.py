@@ -88,9 +88,10 @@ def test_a_yes_is_to_all_of_the_list(planned: tuple[Daemon, Path]) -> None:
         terminal.type("make them")
         assert "\n3件の操作が回答を待っています\n" in terminal.wait_for("(1件ずつ): ")
         terminal.type("y")
-        terminal.wait_for("That is it.")
+        terminal.wait_for("[aios] > ", times=2)
+        assert "That is it.\n" in terminal.plain
         assert _made(place) == ["a", "b", "c"]
-        terminal.press(b"\x04")
+        terminal.type("/quit")
         assert terminal.end() == 0
 
 
