@@ -83,7 +83,7 @@ def test_some_are_answered_from_the_list_and_the_rest_one_by_one(
 
 def test_a_yes_is_to_all_of_the_list(planned: tuple[Daemon, Path]) -> None:
     daemon, place = planned
-    with on_terminal(daemon, "chat", environment={"LANG": "ja_JP.UTF-8"}) as terminal:
+    with on_terminal(daemon, "chat", "--plain", environment={"LANG": "ja_JP.UTF-8"}) as terminal:
         terminal.wait_for("[aios] > ")
         terminal.type("make them")
         assert "\n3件の操作が回答を待っています\n" in terminal.wait_for("(1件ずつ): ")
