@@ -8,7 +8,7 @@ from aiosd.policy.verdict import FetchAction
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, name_sockets
 from aiosd.types import Facet, Principal, RunAs, Tier
 
-_ROOT_IN_STANDALONE = (
+ROOT_IN_STANDALONE = (
     "commands as root need the installed service: a standalone guard does not run any. "
     "Install the package and enable aiosd.socket, or run it yourself"
 )
@@ -29,7 +29,7 @@ def confine(
     changes = verdict.tier is Tier.REQUIRE_APPROVAL
     if verdict.tier is not Tier.DENY and (verdict.run_as is RunAs.ROOT or (changes and principal.uid == 0)):
         if not root:
-            raise ProfileError(_ROOT_IN_STANDALONE)
+            raise ProfileError(ROOT_IN_STANDALONE)
         return RunAs.ROOT, (Profile(name=ProfileName.ROOT),)
     if changes:
         return RunAs.USER, (Profile(name=ProfileName.USER),)

@@ -20,6 +20,7 @@ _WHOLE = (
     "cli/*.py",
     "guard/asking.py",
     "guard/bus.py",
+    "guard/confining.py",
     "guard/diagnose.py",
     "guard/door.py",
     "guard/host.py",
