@@ -1,8 +1,9 @@
 """The Landlock domain of a sandbox: the second wall, which its worker puts up around itself and all that it starts.
 
-What may be written and which Unix sockets be reached, by inode; which TCP ports, by number. It stands behind mounts,
+What may be written and which Unix sockets be reached, by inode; which TCP ports, by number; no signal and no abstract
+socket out of it. It stands behind mounts,
 network namespace and system-call filter, and alone before named pipes, which read-only mounts let through. As far as
-the kernel has it: nothing below Linux 5.13, TCP from 6.7 on, Unix sockets by path from 7.1 on.
+the kernel has it: nothing below Linux 5.13, TCP from 6.7 on, scopes from 6.12 on, Unix sockets by path from 7.1 on.
 
 Runs in the worker, under its rules: built-in modules only.
 
@@ -22,6 +23,7 @@ _WRITE_FILE = 1 << 1
 _WRITING = 0x1FF2  # write a file; remove and make files, folders, links, pipes, sockets, devices
 _REFER, _TRUNCATE, _RESOLVE = 1 << 13, 1 << 14, 1 << 16
 _BIND_TCP, _CONNECT_TCP = 1, 2
+_ABSTRACT_SOCKETS, _SIGNALS = 1, 2  # scopes: out of the domain
 _BROKEN = 71
 _EACCES = 13
 
@@ -29,7 +31,8 @@ _EACCES = 13
 def render_domain(abi: int) -> bytes:
     """The attributes of the rule set: every right of ours that version `abi` of the kernel's Landlock can take away."""
     files = _WRITING | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_RESOLVE if abi >= 9 else 0)
-    return _word(files) + (_word(_BIND_TCP | _CONNECT_TCP) if abi >= 4 else b"")
+    tcp = _word(_BIND_TCP | _CONNECT_TCP) if abi >= 4 else b""
+    return _word(files) + tcp + (_word(_ABSTRACT_SOCKETS | _SIGNALS) if abi >= 6 else b"")
 
 
 def render_place(abi: int, *, folder: bool, socket: bool) -> bytes:

@@ -1,7 +1,8 @@
 """The Landlock scope of a sandbox: no signal and no abstract socket reaches out of it, where the kernel can say so.
 
-The second wall: the first is the sandbox's own pid and network namespace. Scope only, as a ruleset that handles any
-file right would forbid the mounts that bubblewrap still has to make.
+For the sandbox in which an approved action runs, whose first wall is its pid namespace. In the others the scope is part
+of the worker's domain: below a domain that handles no file right no file could move from one folder to another. Here it
+is scope only, as a domain that handles one would forbid the mounts that bubblewrap still has to make.
 
 Source: landlock(7), linux/landlock.h.
 """

@@ -365,3 +365,18 @@ async def test_what_appears_later_where_a_policy_speaks_makes_a_sandbox_stale(
         assert not box.is_stale()
         (tree.top / made).mkdir()
         await until(box.is_stale, "the sandbox to be out of date")
+
+
+async def test_what_may_be_written_moves_from_folder_to_folder_and_nowhere_else(host: HostFacts, place: Path) -> None:
+    own(place)
+    profile = Profile(name=ProfileName.WORKSPACE, writes=(str(place),))
+    move = "import os, sys; os.rename(sys.argv[1], sys.argv[2])"
+    async with opened(profile, host) as box:
+        said = await box.shell(
+            f"mkdir -p a/b c && echo x > a/b/f && /usr/bin/python3 -I -c '{move}' a/b/f c/f && cat c/f", cwd=str(place)
+        )
+        assert (said.status, said.out) == (0, b"x\n"), said
+        out = await box.shell(f"/usr/bin/python3 -I -c '{move}' c/f /var/tmp/aios-moved", cwd=str(place))
+        assert out.status == 1
+    assert (place / "c/f").read_text() == "x\n"
+    assert not Path("/var/tmp/aios-moved").exists()

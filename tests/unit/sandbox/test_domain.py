@@ -21,19 +21,20 @@ _REFER, _TRUNCATE, _RESOLVE = 1 << 13, 1 << 14, 1 << 16
 
 
 @pytest.mark.parametrize(
-    ("abi", "files", "net"),
+    ("abi", "files", "more"),
     [
-        (1, _WRITING, None),
-        (2, _WRITING | _REFER, None),
-        (3, _WRITING | _REFER | _TRUNCATE, None),
-        (4, _WRITING | _REFER | _TRUNCATE, 3),
-        (8, _WRITING | _REFER | _TRUNCATE, 3),
-        (9, _WRITING | _REFER | _TRUNCATE | _RESOLVE, 3),
-        (12, _WRITING | _REFER | _TRUNCATE | _RESOLVE, 3),
+        (1, _WRITING, []),
+        (2, _WRITING | _REFER, []),
+        (3, _WRITING | _REFER | _TRUNCATE, []),
+        (4, _WRITING | _REFER | _TRUNCATE, [3]),
+        (6, _WRITING | _REFER | _TRUNCATE, [3, 3]),
+        (8, _WRITING | _REFER | _TRUNCATE, [3, 3]),
+        (9, _WRITING | _REFER | _TRUNCATE | _RESOLVE, [3, 3]),
+        (12, _WRITING | _REFER | _TRUNCATE | _RESOLVE, [3, 3]),
     ],
 )
-def test_every_right_that_a_version_knows_is_taken_away(abi: int, files: int, net: int | None) -> None:
-    words = [files] if net is None else [files, net]
+def test_every_right_that_a_version_knows_is_taken_away(abi: int, files: int, more: list[int]) -> None:
+    words = [files, *more]
     assert render_domain(abi) == b"".join(word.to_bytes(8, "little") for word in words)
 
 
