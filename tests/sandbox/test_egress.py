@@ -128,7 +128,7 @@ async def test_programs_find_the_proxy_by_themselves(
         assert (await there.box.shell(line)).out == b"hello\n"
     async with reaching(host, work, "other.example") as there:
         assert (await there.box.shell(line)).out == b""
-        assert there.told == [(site[0], False)]
+    assert there.told == [(site[0], False)]
 
 
 async def test_there_is_no_other_way_out(host: HostFacts, work: Path, site: tuple[str, Path]) -> None:

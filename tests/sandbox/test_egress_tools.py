@@ -209,10 +209,10 @@ async def test_a_program_gets_what_it_asks_for_where_that_was_granted(
         said = await there.box.shell(line, cwd=str(place))
         assert said.status != 0, said
         assert program.says not in said.out
-        assert set(there.told) == {(site, False)}
+    assert set(there.told) == {(site, False)}
     for each in place.iterdir():
         shutil.rmtree(each) if each.is_dir() else each.unlink()
     async with reaching(host, place, site) as there:
         said = await there.box.shell(line, cwd=str(place))
         assert (said.status, program.says in said.out) == (0, True), (said.out + said.err).decode()
-        assert set(there.told) == {(site, True)}
+    assert set(there.told) == {(site, True)}
