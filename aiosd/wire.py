@@ -143,7 +143,10 @@ class ModelList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How the daemon is. Counts of sessions and turns are of the whole daemon, `pending` the caller's own."""
+    """How the daemon is. Counts of sessions and turns are of the whole daemon, `pending` the caller's own.
+
+    `volatile`: why the guard's newest records are in memory alone, "" where they are on the disk.
+    """
 
     version: str
     mode: Literal["system", "standalone"]
@@ -153,6 +156,7 @@ class Status:
     open_sessions: int
     running_turns: int
     pending: int
+    volatile: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

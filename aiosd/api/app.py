@@ -210,7 +210,7 @@ class _Resources:
         if shown not in ("true", "false"):
             raise InvalidRequestError("shown is true or false")
         uid, logins = _uid(request), self._door.logins
-        pending = await self._count_pending(request) or 0
+        pending = (await self._ping(request))[0] or 0
         since, failed, sessions = await logins.failures(uid)
         if shown == "true" and request.transport is not None:  # else it came too late to be seen
             await logins.note_told(uid)
@@ -247,7 +247,7 @@ class _Resources:
         return _answer(request, found, text.render_sent_text)
 
     async def status(self, request: web.Request) -> web.Response:
-        pending = await self._count_pending(request)
+        pending, volatile = await self._ping(request)
         status = Status(
             version=__version__,
             mode="standalone" if self._door.mode == "standalone" else "system",
@@ -257,6 +257,7 @@ class _Resources:
             open_sessions=self._door.sessions.open_count,
             running_turns=self._door.sessions.running_count,
             pending=pending or 0,
+            volatile=volatile,
         )
         return _answer(request, status, text.render_status)
 
@@ -275,13 +276,13 @@ class _Resources:
     async def config(self, request: web.Request) -> web.Response:
         return _answer(request, Config(entries=self._door.live.loaded.entries), text.render_config)
 
-    async def _count_pending(self, request: web.Request) -> int | None:
-        """How many approvals wait for the caller; None where no guard says so."""
+    async def _ping(self, request: web.Request) -> tuple[int | None, str]:
+        """How many approvals wait for the caller, None where no guard says so; why its record is in memory."""
         try:
             ping = await self._door.guard.call("Ping", client_fd=_descriptor(request))
         except (GuardUnavailableError, GuardRefusedError):
-            return None
-        return int(str(ping["pending"]))
+            return None, ""
+        return int(str(ping["pending"])), str(ping["volatile"])
 
     async def _start(self, request: web.Request, ask: Ask, *, session: str, newest: bool) -> web.StreamResponse:
         choose_form(request.headers.get("Accept", ""))  # what cannot be answered is not begun

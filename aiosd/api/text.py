@@ -18,9 +18,10 @@ _MARKS = {"ok": "ok     ", "weaker": "weaker ", "missing": "MISSING"}
 def render_status(status: Status) -> str:
     """`aios status`."""
     pending = f"\npending   {status.pending} (aios pending)" if status.pending else ""
+    volatile = f"\nrecord    in memory alone: {status.volatile}" if status.volatile else ""
     return (
         f"aiosd {status.version} ({status.mode}), since {status.started_at}\n"
-        f"guard     {status.guard}\nmodel     {status.model}\n"
+        f"guard     {status.guard}{volatile}\nmodel     {status.model}\n"
         f"sessions  {status.open_sessions} open, {status.running_turns} running{pending}\n"
     )
 

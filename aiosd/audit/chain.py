@@ -14,6 +14,7 @@ from pathlib import Path
 
 _KEY_BYTES = 32
 _CREDENTIAL = "aios.audit-key"
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _NO_HEAD = (0, "0" * 64)
 
 
@@ -26,13 +27,32 @@ class Chain:
 
     def __init__(self, folder: Path) -> None:
         self._key = _load_key(folder.with_name(f"{folder.name}.key"))
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(folder.with_name(f"{folder.name}.head"), flags, 0o600)
+        self._path = folder.with_name(f"{folder.name}.head")
+        self._writable = True
+        self._fd = self._open()
         self.head = self._read_head()
 
     def close(self) -> None:
         """Let go of the head."""
         os.close(self._fd)
+
+    def open_anew(self) -> None:
+        """Where the head was opened to be read alone, open it for writing. OSError."""
+        if not self._writable:
+            os.close(self._fd)
+            self._fd = os.open(self._path, _FLAGS, 0o600)
+            self._writable = True
+
+    def _open(self) -> int:
+        """The head, to be read alone where the disk takes no writing."""
+        try:
+            return os.open(self._path, _FLAGS, 0o600)
+        except OSError as exc:
+            if exc.errno not in (errno.EROFS, errno.ENOSPC):
+                raise
+            self._writable = False
+            path = self._path if self._path.exists() else os.devnull
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def sign(self, text: str) -> str:
         """The HMAC-SHA256 of a line."""

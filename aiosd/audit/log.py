@@ -3,20 +3,25 @@
 It promises: `append` returns when the record is in the file, `sync` when it is on the disk; either raises AuditError
 otherwise, and then nothing may run. `verify` finds a line that was changed, taken out, put in or cut off the end, and
 says where: without the key nobody can make a line that fits, and the newest head is kept apart (`chain`).
+What is `volatile` is recorded in memory while the disk takes nothing (`reserve`), as the same chain goes on, and moved
+to the disk before anything else is written there; `trouble` says why, as long as that is so.
 Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiosd.audit.chain import Chain, ChainError
 from aiosd.audit.records import Kind, Record, render_record
+from aiosd.audit.reserve import Reserve
 from aiosd.types import JsonObject
 
 _SEGMENT_BYTES = 16 * 1024 * 1024
@@ -43,8 +48,10 @@ class Query:
 class AuditLog:
     """The log in one folder (0700, the guard's). One process appends, which a lock on the folder makes sure of."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reserve: Path) -> None:
         self._folder = folder
+        self._reserve = Reserve(reserve)
+        self.trouble = ""  # why the newest records are in memory alone; "" where they are not
         self.boot = _read_boot_id()
         self._sequence = 0
         self._hash = _NO_HASH
@@ -57,9 +64,13 @@ class AuditLog:
                 opened.callback(self._chain.close)
                 segments = self._segments()
                 self._index = segments[-1][0] if segments else 1
-                self._fd = self._open_segment(self._index)
+                try:
+                    self._fd = self._open_segment(self._index)
+                except OSError as exc:
+                    self._fd = self._open_unwritable(self._index, exc)
                 opened.callback(os.close, self._fd)
                 self._resume([path for _, path in segments])
+                self._take_reserve()
             except OSError as exc:
                 raise AuditError(f"{exc.filename or folder}: {exc.strerror}") from exc
             except ChainError as exc:
@@ -72,8 +83,11 @@ class AuditLog:
         self._chain.close()
         os.close(self._lock)
 
-    def append(self, record: Record) -> JsonObject:
-        """Write one record; as it stands in the log. AuditError if it is not written."""
+    def append(self, record: Record, *, volatile: bool = False) -> JsonObject:
+        """Write one record; as it stands in the log. AuditError if it is not written.
+
+        What is `volatile` is kept in memory where the disk does not take it.
+        """
         entry: JsonObject = {
             "seq": self._sequence + 1,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -84,12 +98,13 @@ class AuditLog:
         digest = self._chain.sign(_dump(entry))
         line = _dump({**entry, "hash": digest}).encode() + b"\n"
         try:
-            if os.fstat(self._fd).st_size >= _SEGMENT_BYTES:
-                self._roll()
-            self._write_line(line)
-            self._chain.write_head(self._sequence + 1, digest)
+            self._carry_over()
+            self._store(line, self._sequence + 1, digest)
+            self.trouble = ""
         except OSError as exc:
-            raise AuditError(f"the record cannot be written: {exc.strerror}") from exc
+            if not volatile:
+                raise AuditError(f"the record cannot be written: {exc.strerror}") from exc
+            self._keep(line, exc)
         self._sequence += 1
         self._hash = digest
         return {**entry, "hash": digest}
@@ -97,6 +112,8 @@ class AuditLog:
     def sync(self) -> None:
         """Return when every record written is on the disk; AuditError if it cannot be."""
         try:
+            self._carry_over()
+            self.trouble = ""
             os.fdatasync(self._fd)
             self._chain.sync()
         except OSError as exc:
@@ -105,8 +122,8 @@ class AuditLog:
     def read(self, query: Query) -> list[JsonObject]:
         """The newest records that match, oldest first."""
         found: list[JsonObject] = []
-        for _index, path in reversed(self._segments()):
-            for line in reversed(_read_lines(path)):
+        for _name, lines in self._newest():
+            for line in reversed(lines):
                 entry = _parse(line)
                 if entry is None:
                     continue
@@ -122,8 +139,8 @@ class AuditLog:
         """The actions that were allowed and of whose end nothing is recorded."""
         ended: set[tuple[str, str]] = set()
         found: list[JsonObject] = []
-        for _index, path in reversed(self._segments()):
-            for line in reversed(_read_lines(path)):
+        for _name, lines in self._newest():
+            for line in reversed(lines):
                 entry = _parse(line)
                 match entry:
                     case {"kind": Kind.STARTED}:
@@ -141,9 +158,9 @@ class AuditLog:
         """What is wrong with the chain, in words, with file and line; empty when it is whole."""
         problems: list[str] = []
         previous, sequence = _NO_HASH, 0
-        for _index, path in self._segments():
-            for number, line in enumerate(_read_lines(path), 1):
-                where = f"{path.name}:{number}"
+        for name, lines in reversed(list(self._newest())):
+            for number, line in enumerate(lines, 1):
+                where = f"{name}:{number}"
                 entry = _parse(line)
                 if entry is None:
                     problems.append(f"{where}: not a record (torn by a crash, or altered)")
@@ -157,6 +174,72 @@ class AuditLog:
         if sequence < self._sequence:
             problems.append(f"the end is missing: the newest record is {sequence}, {self._sequence} were written")
         return problems
+
+    def _newest(self) -> Iterator[tuple[str, list[bytes]]]:
+        """The lines with the name of their file, the newest file first."""
+        yield self._reserve.path.name, self._reserve.lines
+        for _index, path in reversed(self._segments()):
+            yield path.name, _read_lines(path)
+
+    def _store(self, line: bytes, sequence: int, digest: str) -> None:
+        """Put one line on the disk. OSError."""
+        if os.fstat(self._fd).st_size >= _SEGMENT_BYTES:
+            self._roll()
+        self._write_line(line)
+        self._chain.write_head(sequence, digest)
+
+    def _keep(self, line: bytes, why: OSError) -> None:
+        try:
+            self._reserve.append(line)
+        except OSError as exc:
+            raise AuditError(
+                f"the record cannot be written: {why.strerror}; nor kept in memory: {exc.strerror}"
+            ) from exc
+        self.trouble = str(why.strerror)
+
+    def _carry_over(self) -> None:
+        """Put what was kept in memory on the disk, oldest first. OSError where that still takes nothing."""
+        if not self.trouble:
+            return
+        self._open_anew()
+        while self._reserve.lines:
+            entry = json.loads(self._reserve.lines[0])
+            self._store(self._reserve.lines[0], entry["seq"], entry["hash"])
+            del self._reserve.lines[0]
+        self._reserve.clear()
+
+    def _take_reserve(self) -> None:
+        """Go on after what an earlier guard had to keep in memory."""
+        found, self._reserve.lines = self._reserve.lines, []
+        for line in found:
+            entry = _parse(line)
+            if entry is None or entry.get("prev") != self._hash:
+                continue  # on the disk already, or of another log
+            self._reserve.lines.append(line)
+            self._sequence, self._hash = int(str(entry["seq"])), str(entry["hash"])
+        if self._reserve.lines:
+            self.trouble = self.trouble or "it was kept in memory"
+        try:
+            self._carry_over()
+            self.trouble = ""
+        except OSError as exc:
+            self.trouble = str(exc.strerror)
+
+    def _open_unwritable(self, index: int, why: OSError) -> int:
+        """The segment, to be read alone, where the disk takes no writing; OSError where there is none."""
+        if why.errno not in (errno.EROFS, errno.ENOSPC):
+            raise why
+        self.trouble = str(why.strerror)
+        path = self._folder / f"audit-{index:08d}.jsonl"
+        return os.open(path if path.exists() else os.devnull, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def _open_anew(self) -> None:
+        """Where it was opened to be read alone, open it for writing. OSError."""
+        if fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            fresh = self._open_segment(self._index)
+            os.close(self._fd)
+            self._fd = fresh
+        self._chain.open_anew()
 
     def _resume(self, paths: list[Path]) -> None:
         for path in reversed(paths):

@@ -48,6 +48,7 @@ from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.start import DirectStarter, ManagedStarter
 
 _LOG = logging.getLogger(__name__)
+_NO_DISK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +115,14 @@ async def _open(options: Options) -> Opened:
         settings, secrets = _load_settings(options)
         policy = _load_policy(settings)
         agent_uid = os.geteuid() if options.standalone else _find_agent_uid()
-        log = AuditLog(state / "audit")
+        log = AuditLog(state / "audit", Path(os.environ.get("RUNTIME_DIRECTORY", options.run_dir), "record.jsonl"))
     except AiosError as exc:
         raise CannotBeginError(f"{exc.message}; {exc.hint}") from exc
     except (PolicyError, AuditError, ActivationError) as exc:
         raise CannotBeginError(str(exc)) from exc
     ledger = Ledger(log, JournalSink())
-    approvals = Approvals(state / "approvals.db", boot=log.boot)
+    approvals, expired = await _open_approvals(state / "approvals.db", log)
     try:
-        expired = await approvals.expire_open()
         leases = Leases(approvals, boot=log.boot)
         await leases.open()
         lost = ledger.started(version=aiosd.__version__, mode="standalone" if options.standalone else "system")
@@ -141,6 +141,20 @@ async def _open(options: Options) -> Opened:
         leases=leases,
         agent_uid=agent_uid,
     )
+
+
+async def _open_approvals(path: Path, log: AuditLog) -> tuple[Approvals, int]:
+    """The store of approvals, and how many an earlier guard left open; in memory where the disk takes nothing."""
+    approvals = Approvals(path, boot=log.boot)
+    try:
+        return approvals, await approvals.expire_open()
+    except AuditError as exc:
+        approvals.close()
+        if getattr(exc.__cause__, "sqlite_errorcode", 0) & 0xFF not in _NO_DISK:
+            log.close()
+            raise CannotBeginError(f"{path.parent}: {exc}") from exc
+    approvals = Approvals(Path(":memory:"), boot=log.boot)
+    return approvals, await approvals.expire_open()
 
 
 async def _serve(options: Options, listener: socket.socket, opened: Opened) -> None:

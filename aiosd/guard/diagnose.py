@@ -101,6 +101,19 @@ async def _walls(workers: Workers, identity: Identity) -> JsonObject:
     return _check("walls", ok=True, detail=f"{len(TRIES)} ways out tried, all closed; limits: {limits}")
 
 
+def check_record(trouble: str) -> JsonObject:
+    """Whether what is recorded is on the disk; `trouble` says why it is not."""
+    return _check(
+        "record",
+        ok=not trouble,
+        weaker=True,
+        detail=f"in memory, as the disk takes nothing: {trouble}; what changes anything is refused"
+        if trouble
+        else "on the disk",
+        remedy="make room on it, or make it writable; what was kept in memory is written there then",
+    )
+
+
 def _bubblewrap(host: HostFacts) -> JsonObject:
     if host.trouble:
         return _check("bubblewrap", ok=False, detail=host.trouble, remedy=INSTALL)

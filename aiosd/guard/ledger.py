@@ -1,7 +1,8 @@
 """The guard's record keeping: the log first, then the journal; on the disk before anything runs that is not observed.
 
-It promises that `decided` has stored the record when it returns, and raises AuditError otherwise. The end of an action
-that could not be written is written before anything else is.
+Where the disk takes nothing, what only observes, what is not run and ends are recorded in memory (`trouble` says why);
+what changes anything is not run. `decided` has stored the record when it returns, and raises AuditError otherwise. An
+end that could not be written anywhere is written before anything else is.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from aiosd.audit.records import Connected, Decided, Decision, Done, Ordered, Out
 from aiosd.types import JsonObject, Tier
 
 _LOG = logging.getLogger(__name__)
+_STOPS = ("stop", "kill")
 
 
 class Ledger:
@@ -25,6 +27,11 @@ class Ledger:
         self._owed: deque[Done] = (
             deque()
         )  # no more than there are actions under way: none begins before they are written
+
+    @property
+    def trouble(self) -> str:
+        """Why the newest records are in memory alone; "" where they are on the disk."""
+        return self._log.trouble
 
     def started(self, *, version: str, mode: str) -> int:
         """Record the start, and first the actions that an earlier guard did not see the end of; how many of those."""
@@ -43,28 +50,33 @@ class Ledger:
                     output_bytes=0,
                     truncated=False,
                     reason="the guard ended before the action; its processes ended with it",
-                )
+                ),
+                volatile=True,
             )
-        self._append(Started(version=version, mode=mode))
+        self._append(Started(version=version, mode=mode), volatile=True)
         return len(lost)
 
     def stopped(self, reason: str) -> None:
         """Record an end in order."""
         try:
-            self._append(Stopped(reason=reason))
+            self._append(Stopped(reason=reason), volatile=True)
         except AuditError as exc:
             _LOG.error("the stop could not be recorded: %s", exc)
 
     async def decided(self, record: Decided, *, durable: bool = False) -> None:
         """Record a decision; durable unless it only lets something be observed, or where that is wanted."""
-        self._append(record)
-        if durable or not (record.tier is Tier.AUTO_ALLOW and record.decision is Decision.ALLOWED):
+        runs = record.decision in (Decision.ALLOWED, Decision.APPROVED)
+        observes = record.tier is Tier.AUTO_ALLOW and runs and not durable
+        self._append(record, volatile=observes or not runs)
+        if not observes and not (self.trouble and not runs):
             await asyncio.to_thread(self._log.sync)
 
     async def ordered(self, record: Ordered) -> None:
-        """Record what a person ordered; durable."""
-        self._append(record)
-        await asyncio.to_thread(self._log.sync)
+        """Record what a person ordered; durable, but where it only stops: that is done whatever the disk says."""
+        stops = record.order in _STOPS
+        self._append(record, volatile=stops)
+        if not (self.trouble and stops):
+            await asyncio.to_thread(self._log.sync)
 
     def done(self, record: Done) -> None:
         """Record an end; AuditError where it has to wait."""
@@ -73,7 +85,7 @@ class Ledger:
 
     def connected(self, record: Connected) -> None:
         """Record a connection; AuditError where that is not possible."""
-        self._append(record)
+        self._append(record, volatile=True)
 
     async def read(self, query: Query) -> list[JsonObject]:
         """The records that match."""
@@ -93,12 +105,12 @@ class Ledger:
 
     def _pay(self) -> None:
         while self._owed:
-            self._write(self._owed[0])
+            self._write(self._owed[0], volatile=True)
             self._owed.popleft()
 
-    def _append(self, record: Record) -> None:
+    def _append(self, record: Record, *, volatile: bool = False) -> None:
         self._pay()
-        self._write(record)
+        self._write(record, volatile=volatile)
 
-    def _write(self, record: Record) -> None:
-        self._journal.send(record.kind, self._log.append(record))
+    def _write(self, record: Record, *, volatile: bool) -> None:
+        self._journal.send(record.kind, self._log.append(record, volatile=volatile))

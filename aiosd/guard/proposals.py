@@ -81,4 +81,5 @@ def render_result(result: Result) -> JsonObject:
         "cwd": result.cwd,
         "command": result.command,
         "foreign": result.foreign,
+        "volatile": result.volatile,
     }

@@ -123,6 +123,7 @@ class Result:
 
     `command` is the line that a person put in the place of the proposed one, "" where nobody did.
     `foreign`: it was given files that are not the person's and not root's.
+    `volatile`: why it is on record in memory alone, "" where it is on the disk.
     """
 
     outcome: str
@@ -134,6 +135,7 @@ class Result:
     cwd: str = ""
     command: str = ""
     foreign: bool = False
+    volatile: str = ""
 
 
 def as_chosen(verdict: Verdict, request: Request) -> Verdict:

@@ -5,6 +5,7 @@ A stop is kept on the disk: whoever is stopped stays so until somebody entitled 
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 from aiosd.guard.sessions import GuardSession
 
 EVERYBODY = -1
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,15 @@ class Running:
         return True
 
     def stop(self, scope: Scope) -> int:
-        """Stop what runs of `scope` in its tracks, and let nothing of it begin; how many actions run. OSError."""
+        """Stop what runs of `scope` in its tracks, and let nothing of it begin; how many actions run.
+
+        Where the disk does not take it, it holds as long as this guard lives.
+        """
         self._stopped = {*(each for each in self._stopped if not each.within(scope)), scope}
-        _store(self._path, self._stopped)
+        try:
+            _store(self._path, self._stopped)
+        except OSError as exc:
+            _LOG.error("the order to stop cannot be stored, and holds until this guard ends: %s", exc)
         return self._freeze(scope, on=True)
 
     def thaw(self, scope: Scope) -> int:

@@ -15,7 +15,7 @@ from aiosd import __version__
 from aiosd.audit.log import AuditError, Query
 from aiosd.guard.approvals import Approvals, Approver
 from aiosd.guard.connections import parse_connected
-from aiosd.guard.diagnose import diagnose
+from aiosd.guard.diagnose import check_record, diagnose
 from aiosd.guard.door import Door
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, load_identity, load_principal
 from aiosd.guard.job_calls import JobCalls
@@ -203,7 +203,7 @@ class Service:
             result = await self._door.execute(request, tell)
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
-        await call.reply(render_result(result))
+        await call.reply(render_result(replace(result, volatile=self._ledger.trouble)))
 
     async def _begin_job(self, call: Call, request: Request, tell: Tell) -> None:
         longest = self._live.now.job_s
@@ -292,13 +292,16 @@ class Service:
                 "mode": self._mode,
                 "sessions": len(self._sessions),
                 "running": self._door.under_way,
+                "volatile": self._ledger.trouble,
                 "pending": len(self._approvals.pending(who=await self._orders.find_approver(peer))),
             }
         )
 
     async def _diagnose(self, call: Call) -> None:
         _principal, identity = await self._identify(call)
-        await call.reply({"checks": list(await diagnose(self._workers, identity, mode=self._mode))})
+        await call.reply(
+            {"checks": [*await diagnose(self._workers, identity, mode=self._mode), check_record(self._ledger.trouble)]}
+        )
 
     def _whose(self, call: Call) -> Peer:
         """The person a call is about: its peer, or the peer of the socket that aiosd hands over with it."""

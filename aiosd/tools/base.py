@@ -31,6 +31,7 @@ from aiosd.wire import (
     TierName,
     VerdictInfo,
 )
+from aiosd.wire_talk import Notice
 
 _MAX_REFUSALS = 3
 NOT_RUN = ("denied", "unanswered", "refused")
@@ -44,7 +45,7 @@ class ToolContext:
     whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
     What lies below `downloads` (`~` is `home`) is of others, too.
     `egress` serves what a command may reach of the network; without it there is none. `moved` is where commands
-    have gone in this turn.
+    have gone in this turn. `told` is what the person was told once.
     """
 
     guard: GuardClient
@@ -61,6 +62,7 @@ class ToolContext:
     home: str = ""
     egress: Desk | None = None
     moved: dict[Literal["cwd"], str] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     @property
     def place(self) -> str:
@@ -218,7 +220,15 @@ async def _follow(
                     _collect(call, context, collected, event["stream"], base64.b64decode(str(event["data"])))
                 case "done":
                     done = event
+                    if why := str(event.get("volatile") or ""):
+                        _tell_once(context, f"the record is kept in memory, as the disk takes nothing: {why}")
     return done
+
+
+def _tell_once(context: ToolContext, text: str) -> None:
+    if text not in context.told:
+        context.told.add(text)
+        context.emit(Notice(text=text, void=False))
 
 
 async def _record_connections(call: ToolCall, context: ToolContext, made: Sequence[Made]) -> None:

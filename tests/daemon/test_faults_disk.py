@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.daemon.asking import LINES, asking
-from tests.daemon.cards import answered, own_folder, proposed, said
+from tests.daemon.cards import answered, own_folder, proposed
 from tests.daemon.conftest import running
-from tests.daemon.harness import DEADLINE_S, Daemon, guard_pid, processes_with, wait_until
+from tests.daemon.harness import Daemon, guard_pid, processes_with, wait_until
 from tests.daemon.people import default_person, needs_root
 
 pytestmark = needs_root
@@ -40,7 +40,8 @@ def _small_disk(daemon: Daemon, name: str) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def recorded() -> Iterator[tuple[Daemon, Path]]:
     """A daemon whose record is on a small disk."""
-    with running(start=False) as made, _small_disk(made, "guard") as place:
+    policy = '[permissions]\nnotify = ["uname"]\n'
+    with running(start=False, policy=policy) as made, _small_disk(made, "guard") as place:
         yield made, place
 
 
@@ -78,11 +79,16 @@ def _done(events: list[dict[str, Any]]) -> dict[str, Any]:
     return done
 
 
-def _ask_until_refused(daemon: Daemon, **fields: Any) -> list[dict[str, Any]]:
+_IN_MEMORY = "the record is kept in memory, as the disk takes nothing: No space left on device"
+
+
+def _ask_until_in_memory(daemon: Daemon) -> str:
+    """Ask until nothing fits on the disk any more; the session in which that was first said."""
     for _ in range(_TRIES):
-        events = daemon.ask(QUESTION, **fields)
-        if events[-1].get("exit_status") != 0:
-            return events
+        events = daemon.ask(QUESTION)
+        assert events[-1]["exit_status"] == 0
+        if [event for event in events if event["type"] == "notice"]:
+            return str(events[0]["session"])
     raise AssertionError("the disk is not full")
 
 
@@ -99,30 +105,50 @@ def _works(daemon: Daemon) -> None:
 # The record -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_recorded_is_not_run_and_the_client_learns_why(recorded: tuple[Daemon, Path]) -> None:
+def test_what_observes_is_recorded_in_memory_while_the_disk_is_full_and_what_changes_is_refused(
+    recorded: tuple[Daemon, Path],
+) -> None:
     daemon, disk = recorded
+    reserve = daemon.run_dir / "record.jsonl"
     before = daemon.ask(QUESTION)[0]["session"]
     with _full(disk):
-        events = _ask_until_refused(daemon)
-        done = _done(events)
-        assert (done["outcome"], done["status"]) == ("refused", -1)
-        assert done["reason"] == "nothing was run: the record cannot be written: No space left on device"
-        assert not [event for event in events if event["type"] == "output"]
-        assert (events[-1]["type"], events[-1]["exit_status"]) == ("turn_done", 78)
-        assert "No space left on device" in said(events)
+        session = _ask_until_in_memory(daemon)
         lines = _lines(disk)
-        direct = daemon.guard("OpenSession")["session"]
-        parameters = {"session": direct, "call": "call-1", "command": "free -b", "cwd": "/"}
-        with daemon.guard_stream("Execute", parameters) as replies:
-            assert next(replies)["event"] == "decision"
-            assert next(replies) == {
-                "error": "io.aios.Guard.CannotRecord",
-                "reason": "nothing was run: the record cannot be written: No space left on device",
-            }
-        assert _lines(disk) == lines  # no half of a line either
+        events = daemon.ask(QUESTION, session=session)
+        assert (_done(events)["outcome"], _done(events)["status"]) == ("done", 0)
+        assert [event["text"] for event in events if event["type"] == "notice"] == [_IN_MEMORY]
+        assert (events[-1]["type"], events[-1]["exit_status"]) == ("turn_done", 0)
         assert daemon.records(session=before)[-1]["kind"] == "done"  # what is there can be read
-    assert daemon.records(session=events[0]["session"]) == []
+        assert [each["kind"] for each in daemon.records(session=session)][-2:] == ["decided", "done"]
+        assert daemon.guard("Verify", uid=0) == {"problems": []}
+        assert reserve.stat().st_mode & 0o777 == 0o600
+        assert daemon.api("GET", "/v1/status").json["volatile"] == "No space left on device"
+        assert "\nrecord    in memory alone: No space left on device\n" in daemon.aios("status").out
+        (check,) = (each for each in daemon.api("GET", "/v1/doctor").json["checks"] if each["name"] == "record")
+        assert (check["state"], check["remedy"][:12]) == ("weaker", "make room on")
+        refused = daemon.ask("run `uname`")  # announced, so it has to be on the disk first
+        assert _done(refused)["reason"] == "nothing was run: the record cannot be written: No space left on device"
+        assert not [event for event in refused if event["type"] == "output"]
+        assert (refused[-1]["type"], refused[-1]["exit_status"]) == ("turn_done", 78)
+        assert _lines(disk) == lines  # no half of a line either
+    assert daemon.ask("run `uname`")[-1]["exit_status"] == 0
+    _works(daemon)
+    assert not reserve.exists()
     assert _lines(disk)[: len(lines)] == lines
+    assert [each["kind"] for each in daemon.records(session=session)] == ["decided", "done"] * 2
+    assert daemon.api("GET", "/v1/status").json["volatile"] == ""
+    (check,) = (each for each in daemon.api("GET", "/v1/doctor").json["checks"] if each["name"] == "record")
+    assert (check["state"], check["detail"]) == ("ok", "on the disk")
+
+
+def test_a_stop_holds_though_it_cannot_be_stored(recorded: tuple[Daemon, Path]) -> None:
+    daemon, disk = recorded
+    with _full(disk):
+        _ask_until_in_memory(daemon)
+        assert daemon.aios("stop").status == 0
+        assert _done(daemon.ask(QUESTION))["outcome"] == "refused"
+        assert daemon.records()[-1]["decision"] == "refused"
+    assert daemon.aios("thaw").status == 0
     _works(daemon)
 
 
@@ -163,26 +189,27 @@ def test_a_yes_that_cannot_be_stored_lets_nothing_run(recorded: tuple[Daemon, Pa
     _works(daemon)
 
 
-def test_an_end_that_cannot_be_recorded_is_recorded_when_there_is_room(recorded: tuple[Daemon, Path]) -> None:
+def test_an_end_is_recorded_in_memory_while_there_is_no_room_and_moved_then(recorded: tuple[Daemon, Path]) -> None:
     daemon, disk = recorded
     place = own_folder(daemon, "late")
     with proposed(daemon, f"bash -c 'echo begun; until [ -e {place}/go ]; do sleep 0.05; done'") as (stream, card):
         assert answered(daemon, card) == {}
         stream.until("output")
         with _full(disk):
-            _ask_until_refused(daemon)
+            _ask_until_in_memory(daemon)
+            lines = _lines(disk)
             (place / "go").touch()
             done = stream.until("call_done")
-            assert (done["outcome"], done["status"]) == ("done", 0)
-            assert done["reason"].startswith("its end is not on the record yet: ")
+            assert (done["outcome"], done["status"], done["reason"]) == ("done", 0, "")
             assert stream.until("turn_done")["exit_status"] == 0
-            assert [each["kind"] for each in daemon.records(session=card["session"])] == ["decided"]
+            assert [each["kind"] for each in daemon.records(session=card["session"])] == ["decided", "done"]
+            assert _lines(disk) == lines
     _works(daemon)
     decided, ended = daemon.records(session=card["session"])
     assert (decided["decision"], ended["outcome"], ended["status"]) == ("approved", "done", 0)
 
 
-def test_a_guard_that_cannot_write_at_its_start_comes_back_when_it_can(recorded: tuple[Daemon, Path]) -> None:
+def test_a_guard_that_starts_on_a_disk_of_which_it_can_only_read_observes(recorded: tuple[Daemon, Path]) -> None:
     daemon, disk = recorded
     session = daemon.ask(QUESTION)[0]["session"]
     assert daemon.process is not None
@@ -192,36 +219,42 @@ def test_a_guard_that_cannot_write_at_its_start_comes_back_when_it_can(recorded:
         with _stopped(daemon):  # so that it does not start another guard too early
             os.kill(killed, signal.SIGKILL)
             stack.enter_context(_read_only(disk))
-        wait_until(lambda: "Read-only file system" in daemon.log, "the next guard to say that it cannot write")
-        response = daemon.api("POST", "/v1/ask", {"prompt": QUESTION}, LINES)
-        assert (response.status, response.json["code"]) == (503, "guard_unavailable")
-        assert daemon.api("GET", "/v1/status").json["guard"] == "unavailable"
-        assert daemon.aios("pending").status == 69
+        wait_until(lambda: bool(daemon.api("GET", "/v1/status").json["guard"] == "ok"), "a guard")
+        _observes_only(daemon)
         assert _lines(disk) == lines
-    wait_until(lambda: bool(daemon.api("GET", "/v1/status").json["guard"] == "ok"), "a guard")
     assert "Traceback" not in daemon.log
-    assert _lines(disk)[: len(lines)] == lines
     assert daemon.ask(QUESTION, session=session)[-1]["exit_status"] == 0
+    assert _lines(disk)[: len(lines)] == lines
     _works(daemon)
 
 
-def test_a_standalone_daemon_whose_guard_cannot_write_does_not_begin() -> None:
+def _observes_only(daemon: Daemon) -> None:
+    """What reads is run, and said to be on record in memory; what is announced, and what is asked about, is not."""
+    events = daemon.ask(QUESTION)
+    assert (_done(events)["outcome"], events[-1]["exit_status"]) == ("done", 0)
+    (notice,) = (event["text"] for event in events if event["type"] == "notice")
+    assert notice.endswith(": Read-only file system")
+    place = own_folder(daemon, "readonly")
+    refused = daemon.ask(f"run `touch {place}/made`", wait_s=1)
+    assert _done(refused)["outcome"] in {"refused", "unanswered"}
+    assert list(place.iterdir()) == []
+    assert daemon.guard("Verify", uid=0) == {"problems": []}
+    assert "Read-only file system" in daemon.aios("status").out
+
+
+def test_a_standalone_daemon_begins_on_a_disk_of_which_it_can_only_read() -> None:
     with running(start=False) as daemon, _small_disk(daemon, "guard") as disk:
         daemon.stop()
         lines = _lines(disk)
         with _read_only(disk):
-            daemon.launch()
-            assert daemon.process is not None
-            assert daemon.process.wait(DEADLINE_S) == 78
-            daemon.process = None
-        said_last = daemon.log.splitlines()[-2:]
-        assert said_last[0].startswith(f"aios-guard: {disk}")
-        assert "Read-only file system" in said_last[0]
-        assert said_last[1] == "aiosd: the guard cannot work here; it has said why"
-        assert not os.path.exists(daemon.socket_path)
-        assert not os.path.exists(daemon.guard_path)
+            daemon.start()
+            _observes_only(daemon)
+            daemon.stop()
+            assert _lines(disk) == lines
+            assert (daemon.run_dir / "record.jsonl").exists()  # for the next guard
         daemon.start()
         assert _lines(disk)[: len(lines)] == lines
+        assert len(_lines(disk)) > len(lines) + 3
         _works(daemon)
 
 

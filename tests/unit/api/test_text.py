@@ -45,6 +45,7 @@ def _status(pending: int) -> Status:
         started_at=AT,
         open_sessions=3,
         running_turns=1,
+        volatile="",
         pending=pending,
     )
 

@@ -51,7 +51,7 @@ SEGMENT = "audit-00000001.jsonl"
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[AuditLog]:
-    log = AuditLog(folder)
+    log = AuditLog(folder, folder.with_name("record.jsonl"))
     try:
         yield log
     finally:
@@ -205,7 +205,7 @@ def test_a_log_by_another_key_is_altered_from_its_first_line_on(folder: Path) ->
     assert _verify(folder) == [f"{SEGMENT}:{at}: record {at} was altered" for at in range(1, 6)]
     key.write_bytes(b"short")
     with pytest.raises(AuditError, match="fewer than 32 bytes"):
-        AuditLog(folder)
+        AuditLog(folder, folder.with_name("record.jsonl"))
     key.write_bytes(whole)
     assert _verify(folder) == []
 
@@ -215,7 +215,7 @@ def test_a_disk_that_is_full_when_the_key_is_made_leaves_no_half_of_it(tmp_path:
     script = (
         "import resource, signal, sys; from pathlib import Path; from aiosd.audit.log import AuditLog\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-        "AuditLog(Path(sys.argv[1]))"
+        "AuditLog(Path(sys.argv[1]), Path(sys.argv[1] + '.r'))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "audit")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
@@ -269,7 +269,7 @@ def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("precious", encoding="utf-8")
     (tmp_path / "audit" / SEGMENT).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AuditError):
-        AuditLog(tmp_path / "audit")
+        AuditLog(tmp_path / "audit", tmp_path / "record.jsonl")
     assert (tmp_path / "elsewhere").read_text(encoding="utf-8") == "precious"
 
 

@@ -52,10 +52,11 @@ _ERRORS = (
     "sandbox/manager.py",
     "sandbox/profile.py",
     "session/*.py",
+    "tools/base.py",
 )
 _RULES = ("policy/defaults/*.toml", "policy/presets/*.toml")
 _NAMES = frozenset({"detail", "hint", "reason", "reasons", "remedy", "shows", "text", "title", "trouble", "why"})
-_CALLS = frozenset({"_refuse", "refuse", "say"})
+_CALLS = frozenset({"_refuse", "_tell_once", "refuse", "say"})
 
 
 def _word(code: str) -> str:
