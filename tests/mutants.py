@@ -225,6 +225,13 @@ MUTANTS = (
         "tests/unit/cli/test_show.py::test_nothing_in_a_text_moves_the_cursor_hides_or_pretends",
     ),
     Mutant(
+        "B2",
+        "aiosd/cli/show.py",
+        "    if len(scripts) < _SEVERAL or scripts <= _TOGETHER:\n",
+        "    if True:\n",
+        "tests/unit/cli/test_show.py::test_a_word_that_mixes_scripts_which_look_alike_is_marked",
+    ),
+    Mutant(
         "B3",
         "aiosd/guard/approvals.py",
         'json.dumps(_render(replace(self, claim="")), sort_keys=True)',

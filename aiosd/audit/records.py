@@ -2,12 +2,17 @@
 
 One kind is the journal's alone: what a transaction of the package manager changed.
 
+What cannot be shown (control and format characters, bytes that are no UTF-8) is spelled out in an action, and its exact
+bytes stand beside it.
+
 A record is flat: names to text, numbers and lists of text, so that it reads the same as a line of the log and as fields
 of the journal. Text that came from a model or a command is redacted and cut here, on the way in: an entry has ≤ 4 KiB.
 """
 
+import base64
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
@@ -24,9 +29,12 @@ _MAX_BYTES = {
     "digest": 64,
     "host": 256,
 }
+_MAX_SPELLED_BYTES = 1024  # of an action beside which its bytes stand
+_MAX_RAW_BYTES = 384
 _MAX_NAME_BYTES = 80
 _MAX_RULES_BYTES = 480
 _MARK_BYTES = 32
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class Kind(StrEnum):
@@ -203,7 +211,30 @@ def render_record(record: Record | Packages) -> JsonObject:
             out[field.name] = _cut_list(value)
         else:
             out[field.name] = value
+    if isinstance(record, Decided):
+        _spell_out(record.action, out)
     return out
+
+
+def _spell_out(action: str, out: JsonObject) -> None:
+    """Show what cannot be seen in an action, with its bytes in base64, if there is any."""
+    text = redact(action)
+    spelled = "".join(rf"\u{{{ord(char):x}}}" if _is_unseen(char) else char for char in text)
+    if spelled != text:
+        out["action"] = _cut(spelled, _MAX_SPELLED_BYTES)
+        out["raw"] = base64.b64encode(_encode(text)[:_MAX_RAW_BYTES]).decode()
+
+
+def _is_unseen(char: str) -> bool:
+    return char not in "\n\t" and unicodedata.category(char) in _UNSEEN
+
+
+def _encode(text: str) -> bytes:
+    """Bytes as they came; half of a surrogate pair, which no bytes were, as three of its own."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def digest_text(text: str) -> str:

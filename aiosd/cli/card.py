@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_CONTENT_LINES = 40
+_HASH_DIGITS = 64
 _INDENT = 11
 _WRAPPED = "↳ "
 
@@ -30,6 +31,7 @@ def draw_card(card: dict[str, Any], *, columns: int, number: int = 0) -> str:
         rows.append((say("with"), _shorten(escape(card["content"].replace("\0", "\n"), newlines=True))))
     if card["cwd"]:
         rows.append((say("in"), escape(card["cwd"])))
+    rows += [(say("checked"), escape(text)) for text in _list_files(card["files"])]
     rows += [(say("within"), retell(escape(card["confinement"]))), (say("because"), retell(escape(card["reason"])))]
     for rule in card["rules"]:
         text = f"{rule['name']} ({rule['file']}:{rule['line']})" if rule["file"] else rule["name"]
@@ -60,6 +62,16 @@ def _draw_action(card: dict[str, Any]) -> list[tuple[str, str]]:
         command, where = escape(card["content"], newlines=True), escape(card["action"].removeprefix("connect to "))
         return [(say("reach"), where), (say("for"), say("{command} wants to connect to it", command=command))]
     return [(say("run") if card["tool"] == "bash" else say("do"), escape(card["action"], newlines=True))]
+
+
+def _list_files(files: list[str]) -> list[str]:
+    """The programs and scripts that must still be these bytes when it runs, by their hashes."""
+    paths: dict[str, list[str]] = {}
+    for line in files:
+        digest, _, path = line.lstrip("\\").partition("  ")
+        if len(digest) == _HASH_DIGITS:  # the folder's line has none; it is shown above
+            paths.setdefault(digest, []).append(path)
+    return [f"{', '.join(each)} (sha256 {digest[:16]}...)" for digest, each in paths.items()]
 
 
 def render_moment(text: str) -> str:

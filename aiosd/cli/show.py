@@ -1,18 +1,25 @@
 """Text from elsewhere on a terminal: nothing in it moves the cursor, hides or pretends to be us."""
 
+import re
 import unicodedata
 
+_WORD = re.compile(r"[^\W_]+")
+_SEVERAL = 2
+# Han, the two kana and Hangul with Latin: written in one word, and like no letter of it. Unicode TR 39, 5.2.
+_TOGETHER = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL"})
 _BREAK_WITHIN = 24  # cells: a line is broken at a blank that is not further than this from its end
 
 
 def escape(text: str, *, newlines: bool = False) -> str:
     r"""`text` with control and format characters, and all that is not ASCII but a letter, as \u{...}.
 
-    With `newlines`, line ends stay. A long run of blanks is counted, as it could push something out of sight.
+    So are the letters of a word in which scripts are mixed that look alike: p\u{430}ypal. With `newlines`, line ends
+    stay. A long run of blanks is counted, as it could push something out of sight.
     """
     out: list[str] = []
     for line in text.split("\n") if newlines else [text]:
-        shown = "".join(char if _harmless(char) else rf"\u{{{ord(char):x}}}" for char in line)
+        spelled = line if line.isascii() else _WORD.sub(_spell_mixed, line)
+        shown = "".join(char if _harmless(char) else rf"\u{{{ord(char):x}}}" for char in spelled)
         out.append(_count_blanks(shown))
     return "\n".join(out)
 
@@ -45,6 +52,18 @@ def _harmless(char: str) -> bool:
     if " " <= char <= "~":
         return True
     return char > "\x7f" and char not in _BLANK_LETTERS and unicodedata.category(char)[0] in "LN"
+
+
+def _spell_mixed(word: re.Match[str]) -> str:
+    """A word, with its foreign letters spelled out where it has scripts that are not written together."""
+    scripts = {_find_script(char) for char in word[0] if char.isalpha()}
+    if len(scripts) < _SEVERAL or scripts <= _TOGETHER:
+        return word[0]
+    return "".join(char if char.isascii() else rf"\u{{{ord(char):x}}}" for char in word[0])
+
+
+def _find_script(char: str) -> str:
+    return "LATIN" if char.isascii() else unicodedata.name(char, "?").split("-")[0].split()[0]
 
 
 def _count_blanks(text: str) -> str:

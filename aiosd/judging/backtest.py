@@ -4,6 +4,7 @@ Only what stands whole in the record can be judged again: a record whose text wa
 guessed. The proposed policy is compared with what was decided then, by whatever policy was in force.
 """
 
+import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +43,7 @@ def replay(policy: Policy, records: Iterable[Mapping[str, object]]) -> Backtest:
     for record in records:
         if record.get("kind") != "decided" or record.get("tool") != "bash":
             continue
-        line, uid, before = str(record["action"]), int(str(record["uid"])), str(record["tier"])
+        line, uid, before = _read_line(record), int(str(record["uid"])), str(record["tier"])
         if not _is_whole(line, str(record["digest"])):
             found.skipped += 1
             continue
@@ -67,6 +68,13 @@ def render_backtest(found: Backtest, escape: Callable[[str], str]) -> str:
     changed = sum(found.flips.values())
     skipped = f", {found.skipped} not judged (cut or redacted in the record)" if found.skipped else ""
     return f"{out}{changed} would change, {found.same} would not{skipped}\n"
+
+
+def _read_line(record: Mapping[str, object]) -> str:
+    """The line by its bytes, where they stand beside what is shown of it."""
+    if raw := record.get("raw"):
+        return base64.b64decode(str(raw)).decode("utf-8", "surrogateescape")
+    return str(record["action"])
 
 
 def _is_whole(line: str, digest: str) -> bool:

@@ -1,5 +1,6 @@
 """Records are bounded whatever is in them, and keep what matters."""
 
+import base64
 import json
 from dataclasses import replace
 
@@ -62,6 +63,27 @@ def test_what_is_short_is_whole() -> None:
     rendered = render_record(_DECIDED)
     assert {name: rendered[name] for name in _TEXTS} == {name: getattr(_DECIDED, name) for name in _TEXTS}
     assert rendered["rules"] == list(_DECIDED.rules)
+
+
+@pytest.mark.parametrize(
+    ("action", "spelled", "raw"),
+    [
+        ("ls -l", "ls -l", None),
+        ("echo 日本語\n\tid", "echo 日本語\n\tid", None),
+        ("ls\x1b[2J", r"ls\u{1b}[2J", b"ls\x1b[2J"),
+        ("rm a\u202eb", r"rm a\u{202e}b", "rm a\u202eb".encode()),
+        ("cat \udcff\udc80", r"cat \u{dcff}\u{dc80}", b"cat \xff\x80"),
+        ("cat \ud83d", r"cat \u{d83d}", b"cat \xed\xa0\xbd"),
+        ("x\x00 token=abcdefgh", r"x\u{0} token=[redacted]", b"x\x00 token=[redacted]"),
+    ],
+)
+def test_what_cannot_be_seen_is_spelled_out_and_its_bytes_stand_beside_it(
+    action: str, spelled: str, raw: bytes | None
+) -> None:
+    rendered = render_record(replace(_DECIDED, action=action))
+    assert rendered["action"] == spelled
+    found = rendered.get("raw")
+    assert (None if found is None else base64.b64decode(str(found))) == raw
 
 
 def test_what_is_cut_keeps_its_beginning_says_so_and_keeps_the_digest_of_all() -> None:

@@ -23,10 +23,11 @@ CARD: dict[str, Any] = {
     "confinement": "sandbox 'user': files and network as the user, no new privileges, own process tree",
     "reason": "It changes files.",
     "rules": [{"name": "touch", "tier": "require_approval", "file": "/etc/aios/policy.d/50.toml", "line": 7}],
+    "files": [],
     "claim": "",
 }
 MOMENT = re.compile(r"(?m)^  until    2026-01-0[123] \d\d:\d\d:05$")
-FACTS = ("run", "do", "as", "with", "in", "within", "because", "rule", "claim", "until")
+FACTS = ("run", "do", "as", "with", "in", "checked", "within", "because", "rule", "claim", "until")
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,18 @@ def test_what_a_file_tool_writes_is_on_the_card_and_what_is_left_out_is_counted(
     assert "           line 39" in long
     assert "           line 40" not in long
     assert "           [60 more lines; all of it: varlinkctl … ListPending]" in [line.rstrip() for line in long]
+
+
+def test_what_is_checked_again_before_it_runs_is_on_the_card_once_for_each_hash() -> None:
+    files = [f"{'ab' * 32}  /usr/bin/python3", f"{'ab' * 32}  /bin/python3", rf"\{'0c' * 32}  /srv/x\n\u202e.py"]
+    lines = _draw(200, files=["2049:131 /srv", *files])
+    assert lines[4:8] == [
+        "  in       /srv",
+        "  checked  /usr/bin/python3, /bin/python3 (sha256 abababababababab...)",
+        r"  checked  /srv/x\n\u202e.py (sha256 0c0c0c0c0c0c0c0c...)",
+        "  within   sandbox 'user': files and network as the user, no new privileges, own process tree",
+    ]
+    assert "  checked " not in "\n".join(_draw(files=["2049:131 /srv"]))
 
 
 def test_the_models_words_stand_last_and_are_its_own() -> None:

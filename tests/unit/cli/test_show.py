@@ -89,3 +89,33 @@ def test_pieces_fit_and_are_the_line(text: str, columns: int) -> None:
 )
 def test_words_are_quoted_for_a_shell(words: list[str], line: str) -> None:
     assert join_words(words) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("curl https://p\u0430ypal.com/x", r"curl https://p\u{430}ypal.com/x"),
+        ("rm \u0441ache", r"rm \u{441}ache"),
+        ("ls /srv/\u03bfmega", r"ls /srv/\u{3bf}mega"),
+        ("\uff59es", r"\u{ff59}es"),
+        ("\U0001d452tc", r"\u{1d452}tc"),
+    ],
+)
+def test_a_word_that_mixes_scripts_which_look_alike_is_marked(text: str, shown: str) -> None:
+    assert escape(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat /home/анна/файл.txt",
+        "cat мой-file_файл.txt",
+        "echo résumé naïve",
+        "touch 議事録2026ver2.txt",
+        "ls ファイルA ダウンロード",
+        "echo ωμέγα",
+        "echo 한글abc",
+    ],
+)
+def test_words_of_one_script_and_what_is_written_together_stay(text: str) -> None:
+    assert escape(text) == text
