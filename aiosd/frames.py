@@ -33,6 +33,9 @@ SCHEMA = "j"  # the JSON Schema of the answer
 IMAGE = "g"  # a picture: media type, blank, base64; may come several times
 MODEL = "m"  # the model to ask
 
+# The arguments of a call that say what it is about, in this order.
+CALL_WORDS = ("do", "state", "path", "url", "pattern", "what", "unit", "name", "question", "prompt")
+
 
 def render(tag: str, content: bytes) -> bytes:
     """One frame."""

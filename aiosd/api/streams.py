@@ -128,7 +128,7 @@ def _load(numbered: Numbered) -> JsonObject:
 
 def _describe_call(event: JsonObject) -> str:
     arguments = {str(_field(item, "name")): str(_field(item, "value")) for item in _items(event["arguments"])}
-    named = (arguments.get(name, "") for name in ("path", "what", "name"))
+    named = (arguments.get(name, "") for name in frames.CALL_WORDS)
     shown = arguments.get("command") or " ".join([str(event["tool"]), *named])
     return " ".join(shown.split())
 

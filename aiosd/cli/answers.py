@@ -27,7 +27,7 @@ _OR_EDIT = "[y] yes, once  [e] edit  [s] skip  [n] no  [n REASON] no, and why  (
 # Just this command, here, in this session, at most 10 times.
 _OR_LEASE = "[y] yes, once  [l] yes, for 30 min  [e] edit  [s] skip  [n REASON] no  (no): "
 # A connection: to this host, for this command, or until the session ends.
-_OR_SESSION = "[y] yes, for this command  [l] yes, for this session  [n] no  [n REASON] no, and why  (no): "
+_OR_SESSION = "[y] this command  [l] this session  [n] no  [n REASON] no, and why  (no): "
 _SESSION_TERMS = {"seconds": 24 * 3600, "uses": 1000, "cwd": False}
 _LOOK_AGAIN_S = 0.5
 _EDIT = "instead: "

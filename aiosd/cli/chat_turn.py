@@ -12,9 +12,10 @@ import signal
 import time
 from contextlib import contextmanager
 
+from aiosd import frames
 from aiosd.cli.ask import Turn
 from aiosd.cli.keys import ESCAPE, OPEN, Keys
-from aiosd.cli.show import escape
+from aiosd.cli.show import escape, show_output
 from aiosd.cli.transport import Answer, environment, write_all
 from aiosd.words import retell, say
 
@@ -30,6 +31,7 @@ _MAX_KEPT = 256 * 1024  # characters of a call's output
 _LONG_S = 10.0  # a turn of which one is told when it has ended
 _FRAMES = "|/-\\"
 _CLEAR = "\r\x1b[K"
+_SHOWN_ELSEWHERE = ("ask_user", "todo")  # as a question, as a list
 _MARKS = {"open": " ", "doing": ">", "done": "x"}
 
 
@@ -82,7 +84,8 @@ class ChatTurn(Turn):
             case "call_proposed":
                 self._output = []
                 self._status = _describe(event)
-                self._line(f"› {self._status}")
+                if event["tool"] not in _SHOWN_ELSEWHERE:
+                    self._line(f"› {self._status}")
             case "decision" if event["verdict"]["tier"] == "notify":
                 self._line(retell(f"  announced: {escape(event['verdict']['reason'])}"))
             case "output":
@@ -105,10 +108,10 @@ class ChatTurn(Turn):
     def _end_call(self, event: dict[str, Any]) -> None:
         lines = "".join(self._output)[:_MAX_KEPT].splitlines()
         for line in lines[:_FOLDED_LINES]:
-            self._line(f"  {escape(line)}")
+            self._line(f"  {show_output(line)}")
         left = len(lines) - _FOLDED_LINES
         if left > 0:
-            self.folded = "".join(f"  {escape(line)}\n" for line in lines)
+            self.folded = "".join(f"  {show_output(line)}\n" for line in lines)
             how = say("/output shows it all") if self._plain else say("Ctrl-O shows it all")
             self._line(say("  … {left} more lines; {how}", left=left, how=how))
         if event["outcome"] == "failed" and not event["reason"]:
@@ -211,7 +214,7 @@ class ChatTurn(Turn):
 
 def _describe(event: dict[str, Any]) -> str:
     given = {each["name"]: each["value"] for each in event["arguments"]}
-    text = given.get("command") or f"{event['tool']} {given.get('path', '')}"
+    text = given.get("command") or " ".join([event["tool"], *(given.get(name, "") for name in frames.CALL_WORDS)])
     return escape(" ".join(text.split()))
 
 

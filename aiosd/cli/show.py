@@ -13,8 +13,14 @@ _BREAK_WITHIN = 24  # cells: a line is broken at a blank that is not further tha
 def escape(text: str, *, newlines: bool = False) -> str:
     r"""`text` with control and format characters, and all that is not ASCII but a letter, as \u{...}.
 
-    So are the letters of a word in which scripts are mixed that look alike: p\u{430}ypal. With `newlines`, line ends
-    stay. A long run of blanks is counted, as it could push something out of sight.
+    <<<<<<< HEAD
+        So are the letters of a word in which scripts are mixed that look alike: p\u{430}ypal. With `newlines`, line ends
+        stay. A long run of blanks is counted, as it could push something out of sight.
+    =======
+        Letters, and the marks that Japanese is written with: none of them draws a line or an arrow as we do.
+
+        With `newlines`, line ends stay. A long run of blanks is counted, as it could push something out of sight.
+    >>>>>>> 999389a (chat: output looks as it was printed, Japanese punctuation stays, cards' questions fit 80 columns)
     """
     out: list[str] = []
     for line in text.split("\n") if newlines else [text]:
@@ -22,6 +28,17 @@ def escape(text: str, *, newlines: bool = False) -> str:
         shown = "".join(char if _harmless(char) else rf"\u{{{ord(char):x}}}" for char in spelled)
         out.append(_count_blanks(shown))
     return "\n".join(out)
+
+
+def show_output(line: str) -> str:
+    r"""A line that a command printed, with its bullets and lines: what moves the cursor or hides is \u{...}.
+
+    What it pushes to the right with blanks stays on the screen, as terminals break lines.
+    """
+    line = line.expandtabs()
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(char if _harmless(char) or _is_ink(char) else rf"\u{{{ord(char):x}}}" for char in line)
 
 
 def wrap(line: str, columns: int) -> list[str]:
@@ -51,7 +68,12 @@ def _cells(char: str) -> int:
 def _harmless(char: str) -> bool:
     if " " <= char <= "~":
         return True
-    return char > "\x7f" and char not in _BLANK_LETTERS and unicodedata.category(char)[0] in "LN"
+    return char in _JAPANESE or (char > "\x7f" and char not in _BLANK_LETTERS and unicodedata.category(char)[0] in "LN")
+
+
+def _is_ink(char: str) -> bool:
+    """Punctuation and symbols, which take a place of their own."""
+    return unicodedata.category(char)[0] in "PS" and char != _BLANK_BRAILLE
 
 
 def _spell_mixed(word: re.Match[str]) -> str:
@@ -77,4 +99,6 @@ def _count_blanks(text: str) -> str:
     return "".join(out) + (" " * run if run <= 16 else f" ·×{run}")
 
 
+_JAPANESE = frozenset("、。〈〉《》「」『』【】〔〕〜・！（），．：；？％＆")
+_BLANK_BRAILLE = "\u2800"  # a symbol without ink
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")  # Hangul fillers: letters without ink

@@ -99,7 +99,7 @@ def test_a_yes_on_the_terminal_reaches_it_for_this_command(daemon: Daemon, paren
         f"  reach    {_WHERE}\n  for      curl -sf --max-time 40 http://far.example/ wants to connect to it\n" in card
     )
     assert f"  because  Neither egress.allow nor egress.deny names {_WHERE}.\n" in card
-    assert "[y] yes, for this command" in card
+    assert "[y] this command" in card
     assert "hello" in terminal.plain
     assert parent.asked == [_WHERE]
     assert _connects(daemon) == [(f"connect to {_WHERE}", "require_approval", "approved", default_person())]
@@ -133,7 +133,7 @@ def test_a_yes_for_the_session_holds_in_it_and_not_beside_it(daemon: Daemon, par
         card = terminal.wait_for("(拒否): ")
         assert f"  接続先   {_WHERE}\n" in card
         assert "http://far.example/ が接続を求めています" in card
-        assert "[l] このセッションの間許可" in card
+        assert "[l] このセッション" in card
         terminal.type("l")
         terminal.wait_for("hello", times=1)
         terminal.type(_ASKS)

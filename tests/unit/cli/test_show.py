@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiosd.cli.quote import join_words
-from aiosd.cli.show import escape, width, wrap
+from aiosd.cli.show import escape, show_output, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from aiosd.cli.show import escape, width, wrap
     [
         ("df -h /srv", "df -h /srv"),
         ("ファイル 一覧 é ß ١", "ファイル 一覧 é ß ١"),
+        ("消します。「一覧」（全部）、よいですか？", "消します。「一覧」（全部）、よいですか？"),
         ("\x1b[31mred\x1b[0m", r"\u{1b}[31mred\u{1b}[0m"),
         ("\x1b]0;title\x07", r"\u{1b}]0;title\u{7}"),
         ("\x9b2J", r"\u{9b}2J"),
@@ -37,6 +38,21 @@ from aiosd.cli.show import escape, width, wrap
 )
 def test_nothing_in_a_text_moves_the_cursor_hides_or_pretends(text: str, shown: str) -> None:
     assert escape(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("/dev/vda" + " " * 40 + "45%", "/dev/vda" + " " * 40 + "45%"),
+        ("● sshd.service — OpenBSD", "● sshd.service — OpenBSD"),
+        ("├─ /srv → “x” …", "├─ /srv → “x” …"),
+        ("a\tb", "a       b"),
+        ("\x1b[2Jgone\r", r"\u{1b}[2Jgone\u{d}"),
+        ("\u202egpj\u200b\u2800\u3164", r"\u{202e}gpj\u{200b}\u{2800}\u{3164}"),
+    ],
+)
+def test_what_a_command_printed_looks_as_it_was_printed_and_moves_nothing(line: str, shown: str) -> None:
+    assert show_output(line) == shown
 
 
 def test_lines_stay_where_they_are_wanted() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from aiosd.cli.show import width
 from aiosd.words import is_japanese, render_note, retell, say
 from aiosd.words.retelling import JAPANESE
 from tests.unit.words.shown import read_shown
@@ -42,6 +43,12 @@ def test_every_text_that_people_are_shown_has_its_japanese() -> None:
 def test_no_entry_is_dead() -> None:
     dead = set(JAPANESE) - set(read_shown())
     assert not dead, f"nobody says these any more; take them out of aiosd/words/*.txt: {dead}"
+
+
+def test_what_is_asked_on_a_card_leaves_room_for_an_answer_in_80_columns() -> None:
+    asked = [text for pair in JAPANESE.items() if pair[0].startswith("[y]") for text in pair]
+    assert len(asked) >= 8
+    assert {text: width(text) for text in asked if width(text) > 76} == {}
 
 
 def test_a_translation_has_the_fields_of_its_text() -> None:
