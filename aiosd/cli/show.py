@@ -13,7 +13,7 @@ _BREAK_WITHIN = 24  # cells: a line is broken at a blank that is not further tha
 def escape(text: str, *, newlines: bool = False) -> str:
     r"""`text` with control and format characters, and all that is not ASCII but a letter, as \u{...}.
 
-        Letters stay, and the marks that Japanese is written with: none of them draws a line or an arrow as we do. But the
+    Letters stay, and the marks that Japanese is written with: none of them draws a line or an arrow as we do. But the
     letters of a word in which scripts are mixed that look alike are shown so too: p\u{430}ypal. With `newlines`, line
     ends stay. A long run of blanks is counted, as it could push something out of sight.
     """
