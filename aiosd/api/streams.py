@@ -45,7 +45,7 @@ def _as_text(numbered: Numbered) -> bytes:
             return f"[waits for: aios approve {event['approval']}]\n".encode()
         case "review_needed":
             return f"[waits for: aios approve {_list_cards(event)}]\n".encode()
-        case "call_done" if event["outcome"] in ("denied", "skipped", "unanswered", "refused"):
+        case "call_done" if event["reason"]:
             return f"[{event['outcome']}: {escape(str(event['reason']))}]\n".encode()
         case "question":
             choices = "".join(f" / {each}" for each in _items(event["choices"]))
@@ -143,7 +143,7 @@ def _describe_end(event: JsonObject) -> str:
     instead = f"  run instead: {event['command']}" if event["command"] else ""
     outcome, reason = event["outcome"], event["reason"]
     if outcome == "done":
-        return instead
+        return f"  {reason}" if reason and not instead else instead
     if outcome == "failed" and not reason:
         return f"  ended with status {event['status']}"
     return f"  {str(outcome).replace('_', ' ')}{f': {reason}' if reason else ''}"

@@ -119,6 +119,8 @@ class ChatTurn(Turn):
         elif event["outcome"] != "done":
             reason = f": {escape(event['reason'])}" if event["reason"] else ""
             self._line(retell(f"  {event['outcome'].replace('_', ' ')}{reason}"))
+        elif event["reason"]:
+            self._line(f"  {escape(event['reason'])}")
         self._status = say("thinking")
 
     def _ask(self, event: dict[str, Any]) -> None:

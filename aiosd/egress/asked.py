@@ -28,6 +28,7 @@ class Questions:
         async with self._turn:
             if (host, port) not in self._answers:
                 if len(self._answers) >= _MOST:
-                    return f"{where} is not in egress.allow, and a person was asked about {_MOST} other hosts already"
+                    asked = f"a person was asked about {_MOST} other hosts already"
+                    return f"{where} is not in egress.allow, and {asked}; an administrator can add it"
                 self._answers[host, port] = await self._ask(render_host(host), port)
             return self._answers[host, port]

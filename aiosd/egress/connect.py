@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aiosd.egress.hosts import Address, Host, render_host, why_not_public
 from aiosd.egress.rules import Ruling
 
+_BY_ADDRESS = "no name may, and an administrator can list the address itself in egress.allow"
 _RESOLVE_S, _CONNECT_S, _MAX_ANSWER = 10.0, 15.0, 8192
 
 
@@ -60,10 +61,14 @@ def check_address(host: Host, address: Address, *, internal: bool) -> None:
     why = why_not_public(address)
     private = internal and address.is_private and not (address.is_loopback or address.is_link_local)
     if why and not (private and not address.is_unspecified and not address.is_multicast):
-        hint = "; an administrator can name it in egress.internal" if address.is_private else ""
-        raise NotConnectedError(f"{host} leads to {why}{hint}", refused=True)
+        raise NotConnectedError(f"{host} leads to {why}; {_find_hint(address)}", refused=True)
     if is_own(address):
-        raise NotConnectedError(f"{host} leads to {address}, this machine itself", refused=True)
+        raise NotConnectedError(f"{host} leads to {address}, this machine itself; {_BY_ADDRESS}", refused=True)
+
+
+def _find_hint(address: Address) -> str:
+    within = address.is_private and not (address.is_loopback or address.is_link_local or address.is_unspecified)
+    return "an administrator can name it in egress.internal" if within else _BY_ADDRESS
 
 
 def is_own(address: Address) -> bool:
@@ -120,5 +125,5 @@ async def _by_parent(host: Host, port: int, parent: tuple[Host, int]) -> Connect
     if len(words) < 2 or not words[1].startswith(b"200"):
         connected.socket.close()
         said = words[1][:3].decode("ascii", "replace") if len(words) > 1 else "nothing"
-        raise NotConnectedError(f"the parent proxy says {said} to {where}")
+        raise NotConnectedError(f"the parent proxy says {said} to {where}; egress.parent is it, and its rules its own")
     return Connected(connected.socket, f"{render_host(parent[0])}:{parent[1]}")

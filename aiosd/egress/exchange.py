@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiosd.egress.hosts import render_host
 from aiosd.egress.http import Request, copy_body, render_head
-from aiosd.egress.relay import Moved
+from aiosd.egress.relay import Moved, over_bytes, over_time
 from aiosd.egress.secret import Blotter, Target
 
 _HANDSHAKE_S, _CLOSE_S = 15.0, 2.0
@@ -63,13 +63,13 @@ async def exchange(
             if not data:
                 break
             if moved.total + len(data) > bound.max_bytes:
-                moved.stopped = f"over egress.max_mib after {moved.total} bytes"
+                moved.stopped = over_bytes(moved)
                 return
             moved.received += len(data)
             await loop.sock_sendall(client, blotter.feed(data))
         await loop.sock_sendall(client, blotter.end())
     except TimeoutError:
-        moved.stopped = f"nothing moved for {bound.idle_s:.0f} s"
+        moved.stopped = over_time(bound.idle_s)
     finally:
         writer.close()
         with contextlib.suppress(OSError, TimeoutError):

@@ -19,6 +19,7 @@ Send = Callable[[bytes], Awaitable[None]]
 # Of this connection, not of the request; and the proxy's own.
 _DROPPED = frozenset(("host", "connection", "keep-alive", "te", "trailer", "upgrade"))
 _MAX_LINE = 8192
+_OVER = "its body is over egress.max_mib, which an administrator can raise"
 _PIECE = 256 * 1024
 
 
@@ -106,7 +107,7 @@ async def copy_body(request: Request, source: socket.socket, send: Send, *, most
     """Pass on the body of one request, and not a byte after it; how many bytes. HeadError where it is malformed."""
     if request.length >= 0:
         if request.length > most:
-            raise HeadError("its body is over egress.max_mib")
+            raise HeadError(_OVER)
         return await _copy(source, send, request.length)
     total = 0
     while True:
@@ -122,7 +123,7 @@ async def copy_body(request: Request, source: socket.socket, send: Send, *, most
             return total
         total += await _copy(source, send, count + 2)
         if total > most:
-            raise HeadError("its body is over egress.max_mib")
+            raise HeadError(_OVER)
 
 
 async def _copy(source: socket.socket, send: Send, count: int) -> int:

@@ -161,7 +161,7 @@ class Proxy:
             first=check_name if name is not None else None,
             both=both,
         )
-        wanted.refused = wanted.refused or wanted.moved.stopped
+        wanted.refused = wanted.refused or _describe_stop(wanted)
 
     async def _http(self, client: socket.socket, wanted: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -231,7 +231,7 @@ class Proxy:
             except (AiosError, NotTrustedError) as exc:
                 wanted.refused = exc.message if isinstance(exc, AiosError) else str(exc)
                 raise _RefusedError(wanted.refused) from exc
-        wanted.refused = wanted.refused or wanted.moved.stopped
+        wanted.refused = wanted.refused or _describe_stop(wanted)
 
     async def _socks(self, client: socket.socket, wanted: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -260,6 +260,10 @@ class Proxy:
                 await self._relay(client, connected, wanted, name=str(host))
 
 
+def _describe_stop(wanted: Connection) -> str:
+    return f"{wanted.host}:{wanted.port} was {wanted.moved.stopped}" if wanted.moved.stopped else ""
+
+
 async def _why_other_name(client: socket.socket, name: str) -> str:
     """Why what a client begins to say is not for the host it named; "" where it is, or is not TLS."""
     await wait_for(client)
@@ -271,8 +275,11 @@ async def _why_other_name(client: socket.socket, name: str) -> str:
     try:
         asked = read_server_name(hello)
     except ValueError:
-        return "its TLS begins with no ClientHello"
-    return "" if asked in (name, "") and (asked or _is_address(name)) else f"TLS asks for {asked or 'no host'} by name"
+        return "ended, as its TLS begins with no ClientHello, which no setting allows"
+    if asked in (name, "") and (asked or _is_address(name)):
+        return ""
+    other = f"its TLS asks for {asked or 'no host'} by name"
+    return f"ended, as {other}, which no setting allows: connect to that host itself"
 
 
 def _is_address(name: str) -> bool:

@@ -29,6 +29,16 @@ class Moved:
         return self.sent + self.received
 
 
+def over_bytes(moved: Moved) -> str:
+    """Why a connection was ended that carried too much."""
+    return f"ended after {moved.total} bytes, as it was going over egress.max_mib, which an administrator can raise"
+
+
+def over_time(idle_s: float) -> str:
+    """Why a connection was ended on which nothing moved."""
+    return f"ended as nothing moved for {idle_s:.0f} s, which is egress.idle_s, and an administrator can raise it"
+
+
 class _StoppedError(Exception):
     pass
 
@@ -80,7 +90,7 @@ async def relay(
             fcntl.fcntl(write_end, _F_SETPIPE_SZ, _CHUNK)
             while count := await _splice(source, write_end):
                 if moved.total + count > max_bytes:
-                    raise _StoppedError(f"over egress.max_mib after {moved.total} bytes")
+                    raise _StoppedError(over_bytes(moved))
                 last[0] = asyncio.get_running_loop().time()
                 if out:
                     moved.sent += count
@@ -95,7 +105,7 @@ async def relay(
     async def watch() -> None:
         while (left := last[0] + idle_s - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it moves on
             await asyncio.sleep(left)
-        raise _StoppedError(f"nothing moved for {idle_s:.0f} s")
+        raise _StoppedError(over_time(idle_s))
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -91,7 +91,7 @@ def decide(rules: Rules, granted: Iterable[str], host: Host, port: int) -> Rulin
     for entry in rules.deny:
         if entry.covers(host, port) or (not entry.host and entry.port in (0, port)):
             because = f" ({entry.reason})" if entry.reason else ""
-            return Ruling(refused=f"{where} is denied by egress.deny{because}")
+            return Ruling(refused=f"{where} is denied by egress.deny{because}, which an administrator can change")
     grants = tuple(granted)
     entries = [parse_entry(text) for text in grants if text != EVERYBODY]
     if EVERYBODY in grants:
@@ -102,7 +102,8 @@ def decide(rules: Rules, granted: Iterable[str], host: Host, port: int) -> Rulin
     if EVERYBODY in grants:
         return Ruling(refused=f"{where} is not in egress.allow, where an administrator can add it", unknown=True)
     named = ", ".join(grants) or "no host"
-    return Ruling(refused=f"{where} is not granted: the rule's network names {named}; an administrator can add it")
+    who = "an administrator can add it in /etc/aios/policy.d"
+    return Ruling(refused=f"{where} is not granted: the rule's network names {named}; {who}")
 
 
 __all__ = ["ANY", "EVERYBODY", "Address", "Entry", "Rules", "Ruling", "decide", "parse_entry", "read_rules"]

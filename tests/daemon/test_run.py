@@ -164,6 +164,8 @@ def test_what_a_command_reaches_is_granted_by_its_rule_and_recorded(make_daemon:
         assert done["outcome"] == "failed"
         assert "example.org:80 is not in egress.allow, where an administrator can add it" in done["reason"]
         told = [record for record in daemon.records() if record["kind"] == "connected"]
+        shown = daemon.aios("ask", "$ curl -s http://example.org/")  # which takes the proxy's words for an answer
+        assert (shown.status, "  the network: example.org:80 is not in egress.allow, where" in shown.err) == (0, True)
         assert [(each["host"], each["port"], each["address"], bool(each["reason"])) for each in told] == [
             ("127.0.0.1", port, "127.0.0.1", False),
             ("example.org", 80, "", True),

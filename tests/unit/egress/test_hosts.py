@@ -184,7 +184,10 @@ def test_an_empty_list_is_nobody_and_any_must_be_said() -> None:
 
 def test_a_refusal_tells_its_reason() -> None:
     refused = decide(RULES, ("any",), "bad.packages.example", 443).refused
-    assert refused == "bad.packages.example:443 is denied by egress.deny (it was taken over)"
+    assert (
+        refused
+        == "bad.packages.example:443 is denied by egress.deny (it was taken over), which an administrator can change"
+    )
 
 
 @pytest.mark.parametrize("text", ["*", "*.com", "*.1.2.3.4", "a.org:", "a.*.org", "https://a.org", "", "a.org/x"])

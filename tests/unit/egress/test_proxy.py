@@ -162,11 +162,19 @@ async def test_a_request_that_could_be_read_in_two_ways_is_refused(request_line:
 @pytest.mark.parametrize(
     ("granted", "target", "why"),
     [
-        ((), "127.0.0.1", "is not granted: the rule's network names no host; an administrator can add it"),
+        (
+            (),
+            "127.0.0.1",
+            "is not granted: the rule's network names no host; an administrator can add it in /etc/aios/policy.d",
+        ),
         (("other.example",), "127.0.0.1", "is not granted: the rule's network names other.example;"),
         (("*",), "127.0.0.1", "is not in egress.allow, where an administrator can add it"),
         (("any",), "127.0.0.1", "is not granted"),
-        (("any",), "localhost", "localhost leads to 127.0.0.1, this machine itself"),
+        (
+            ("any",),
+            "localhost",
+            "localhost leads to 127.0.0.1, this machine itself; no name may, and an administrator can",
+        ),
         (("localhost",), "localhost", "localhost leads to 127.0.0.1, this machine itself"),
     ],
 )
@@ -242,14 +250,29 @@ async def test_tls_must_ask_for_the_host_that_was_named(asked: str, through: boo
         assert said.endswith(ANSWER) is through
         assert bool(there.heard and there.heard[0]) is through
         refused = (await there.reported())[3]
-        assert refused == ("" if through else f"TLS asks for {asked} by name")
+        assert refused == (
+            ""
+            if through
+            else f"127.0.0.1:{there.port} was ended, as its TLS asks for {asked} by name, which no setting allows:"
+            " connect to that host itself"
+        )
 
 
 async def test_a_connection_ends_at_its_bound_of_bytes() -> None:
     async with outside("127.0.0.1:{port}", answer=bytes(300_000), max_bytes=200_000) as there:
         said = await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode(), then=b"x")
         assert len(said) < 210_000
-        assert "over egress.max_mib" in (await there.reported())[3]
+        refused = (await there.reported())[3]
+        assert refused.startswith(f"127.0.0.1:{there.port} was ended after ")
+        assert refused.endswith(" bytes, as it was going over egress.max_mib, which an administrator can raise")
+
+
+async def test_a_connection_within_its_bound_of_bytes_ends_by_itself() -> None:
+    async with outside("127.0.0.1:{port}", answer=bytes(150_000), max_bytes=200_000) as there:
+        said = await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode(), then=b"x")
+        assert said.endswith(bytes(150_000))
+        assert (await there.reported())[3] == ""
+        assert there.reports[0].moved.received == 150_000
 
 
 async def test_a_connection_without_a_byte_ends_by_itself() -> None:
@@ -257,7 +280,10 @@ async def test_a_connection_without_a_byte_ends_by_itself() -> None:
         assert await there.say(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode()) == (
             b"HTTP/1.1 200 Connection established\r\n\r\n"
         )
-        assert (await there.reported())[3] == "nothing moved for 1 s"
+        assert (await there.reported())[3] == (
+            f"127.0.0.1:{there.port} was ended as nothing moved for 1 s, which is egress.idle_s,"
+            " and an administrator can raise it"
+        )
 
 
 async def test_a_parent_proxy_is_asked_for_the_host() -> None:
