@@ -43,6 +43,14 @@ class GuardError(Exception):
         self.exit_status = exit_status
 
 
+class HungGuardError(NoDaemonError):
+    """The guard is there and does not answer in time; `uid` is whose it is."""
+
+    def __init__(self, uid: int) -> None:
+        super().__init__("the guard does not answer")
+        self.uid = uid
+
+
 def call(method: str, parameters: dict[str, Any], *, patience_s: float | None = None) -> dict[str, Any]:
     """One call; its answer. Raises GuardError for what it refuses, NoDaemonError where no guard answers (in time)."""
     return next(follow(method, parameters, more=False, patience_s=patience_s))
@@ -73,8 +81,16 @@ def follow(
                 yield dict(message.get("parameters") or {})
                 if not message.get("continues"):
                     return
+        except TimeoutError as exc:
+            raise HungGuardError(_find_owner(connection)) from exc
         except OSError as exc:
             raise NoDaemonError(f"the guard ended before it answered ({exc.strerror})") from exc
+
+
+def _find_owner(connection: socket.socket) -> int:
+    """Whose the socket is. Source: unix(7), SO_PEERCRED."""
+    _pid, uid, _gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)
 
 
 def _make_error(message: dict[str, Any]) -> GuardError:
@@ -92,7 +108,7 @@ def _connect() -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
-            _pid, uid, _gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            uid = _find_owner(connection)
         except OSError as exc:
             connection.close()
             reason = reason or f"no guard answers at {path} ({exc.strerror or exc})"

@@ -172,13 +172,16 @@ def _render_query(options: dict[str, str]) -> dict[str, Any]:
     return query
 
 
+_PATIENCE_S = 3.0
+
+
 def find_session(name: str) -> str:
     """A session's id: what has dashes is a name, which the daemon knows."""
     if "-" not in name:
         return name
     from aiosd.cli.transport import request
 
-    answer = request("GET", f"/v1/sessions/{name}", accept="application/json")
+    answer = request("GET", f"/v1/sessions/{name}", accept="application/json", patience_s=_PATIENCE_S)
     if answer.status != 200:
         raise UsageError(f"there is no session {name} of yours", "log")
     return str(json.loads(answer.whole())["session"]["id"])

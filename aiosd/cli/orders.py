@@ -1,6 +1,7 @@
 """`aios stop`, `aios thaw`, `aios lease`: orders to the guard itself, so that they work when the daemon does not.
 
-Where not even the guard answers, root stops the slice of all agent work by its cgroup.
+Where not even the guard answers, root stops the slice of all agent work by its cgroup, and anybody else is told what
+there is to do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import time
 
 from aiosd import exits
-from aiosd.cli.guard import GuardError, call
+from aiosd.cli.guard import GuardError, HungGuardError, call
 from aiosd.cli.log import find_session
 from aiosd.cli.show import escape
 from aiosd.cli.transport import NoDaemonError, tell, write_all
@@ -47,9 +48,9 @@ def _stop(options: dict[str, str], operands: list[str]) -> int:
     kill = "kill" in options
     try:
         said = call("Freeze", {**_scope(options, operands), "kill": kill}, patience_s=_PATIENCE_S)
-    except NoDaemonError:
+    except NoDaemonError as exc:
         if operands or os.geteuid() != 0 or not os.path.isdir(_SLICE):
-            raise
+            raise NoDaemonError(_advise(exc)) from exc
         for name in ("cgroup.kill",) if kill else ("cgroup.freeze",):
             with open(f"{_SLICE}/{name}", "w", encoding="ascii") as file:
                 file.write("1")
@@ -65,9 +66,20 @@ def _thaw(options: dict[str, str], operands: list[str]) -> int:
     if os.geteuid() == 0 and not operands and os.path.exists(f"{_SLICE}/cgroup.freeze"):
         with open(f"{_SLICE}/cgroup.freeze", "w", encoding="ascii") as file:
             file.write("0")
-    said = call("Thaw", _scope(options, operands))
+    said = call("Thaw", _scope(options, operands), patience_s=_PATIENCE_S)
     write_all(2, f"{say('goes on: {actions} actions', actions=said['actions'])}\n".encode())
     return exits.OK
+
+
+def _advise(trouble: NoDaemonError) -> str:
+    """What stops it all the same. A standalone guard is its person's own process, and what it runs ends with it."""
+    if not isinstance(trouble, HungGuardError):
+        return str(trouble)
+    if trouble.uid == os.geteuid() != 0:
+        hint = say("end it, and with it all that it runs: pkill -KILL -U {uid} -f aiosd.guard", uid=trouble.uid)
+    else:
+        hint = say("root stops all agent work by its cgroup: sudo aios stop")
+    return f"{say('the guard does not answer')}\n  {hint}"
 
 
 def _scope(options: dict[str, str], operands: list[str]) -> dict[str, Any]:

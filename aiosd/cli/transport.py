@@ -124,14 +124,25 @@ class Answer:
             data = self.connection.recv(_PIECE)
         except ConnectionError:
             data = b""
+        except TimeoutError:
+            raise NoDaemonError("the daemon does not answer; sessions go by their ids then: aios log") from None
         if not data:
             raise NoDaemonError("the daemon ended in the middle of its answer\n  what was done is in: aios log")
         self._buffer += data
 
 
-def request(method: str, path: str, *, accept: str, content_type: str = "", body: bytes = b"") -> Answer:
-    """Send one request; its answer, of which the head has been read."""
+def request(
+    method: str,
+    path: str,
+    *,
+    accept: str,
+    content_type: str = "",
+    body: bytes = b"",
+    patience_s: float | None = None,
+) -> Answer:
+    """Send one request; its answer, of which the head has been read. `patience_s`: how long each piece may take."""
     connection, _path = connect()
+    connection.settimeout(patience_s)
     head = f"{method} {path} HTTP/1.1\r\nHost: aios\r\nAccept: {accept}\r\nConnection: close\r\n"
     if content_type:
         head += f"Content-Type: {content_type}\r\n"

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.daemon.asking import asking
 from tests.daemon.cards import answered, own_folder, proposed
 from tests.daemon.conftest import MakeDaemon, running
-from tests.daemon.harness import Daemon, processes_with, wait_until
+from tests.daemon.harness import Daemon, guard_pid, processes_with, wait_until
 from tests.daemon.people import OTHER, default_person, needs_root
 
 
@@ -149,6 +150,46 @@ def test_a_stop_works_when_aiosd_hangs_and_outlives_the_guard(make_daemon: MakeD
     assert daemon.aios("thaw", "--everybody", uid=os.geteuid()).status == 0
     (done,) = [event for event in daemon.ask("run `id`") if event["type"] == "call_done"]
     assert done["outcome"] == "done"
+
+
+def test_a_hung_guard_is_no_end_of_the_matter(make_daemon: MakeDaemon) -> None:
+    """Whose guard it is ends it: what it runs ends with it, and the next one takes the order."""
+    daemon = make_daemon()
+    nap = f"sleep 7{secrets.randbelow(10**6)}"
+    with asking(daemon, f"run `{nap}`"):
+        wait_until(lambda: bool(processes_with(nap)), "the command runs")
+        hung = guard_pid(daemon)
+        os.kill(hung, signal.SIGSTOP)
+        stopped = daemon.aios("stop", uid=os.geteuid())
+        assert stopped.status == 69
+        hint = stopped.err.splitlines()[1].strip()
+        root = "root stops all agent work by its cgroup: sudo aios stop"
+        own = f"end it, and with it all that it runs: pkill -KILL -U {os.geteuid()} -f aiosd.guard"
+        assert (stopped.err.splitlines()[0], hint) == ("aios: the guard does not answer", own if os.geteuid() else root)
+        assert processes_with(nap)
+        os.kill(hung, signal.SIGKILL)  # as that line says, of this one alone
+        wait_until(lambda: not processes_with(nap), "what it ran is gone")
+    wait_until(lambda: "error" not in daemon.guard("Ping"), "the next guard")
+    assert daemon.aios("stop", uid=os.geteuid()).status == 0
+    assert daemon.aios("thaw", uid=os.geteuid()).status == 0
+
+
+def test_a_session_is_stopped_by_its_id_though_aiosd_hangs(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    nap = f"sleep 7{secrets.randbelow(10**6)}"
+    assert daemon.process is not None
+    with asking(daemon, f"run `{nap}`") as stream:
+        started = stream.until("session_started")
+        wait_until(lambda: bool(processes_with(nap)), "the command runs")
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        try:
+            named = daemon.aios("stop", started["name"])
+            assert (named.status, "sessions go by their ids then" in named.err) == (69, True)
+            assert daemon.aios("stop", started["session"], "--kill").status == 0
+            wait_until(lambda: not processes_with(nap), "it is gone")
+        finally:
+            os.kill(daemon.process.pid, signal.SIGCONT)
+        assert stream.until("call_done")["outcome"] == "cancelled"
 
 
 @needs_root
