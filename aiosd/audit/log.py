@@ -3,6 +3,7 @@
 It promises: `append` returns when the record is in the file, `sync` when it is on the disk; either raises AuditError
 otherwise, and then nothing may run. `verify` finds a line that was changed, taken out, put in or cut off the end, and
 says where: without the key nobody can make a line that fits, and the newest head is kept apart (`chain`).
+What a crash left of a line that it tore stays as evidence, and the record after it carries its digest (`torn`).
 What is `volatile` is recorded in memory while the disk takes nothing (`reserve`), as the same chain goes on, and moved
 to the disk before anything else is written there; `trouble` says why, as long as that is so.
 Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
@@ -11,6 +12,7 @@ Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -27,6 +29,7 @@ from aiosd.types import JsonObject
 _SEGMENT_BYTES = 16 * 1024 * 1024
 _NAME = re.compile(r"audit-(\d{8})\.jsonl")
 _NO_HASH = "0" * 64
+_NO_RECORD = "{}: not a record (torn by a crash, or altered)"
 
 
 class AuditError(Exception):
@@ -55,6 +58,7 @@ class AuditLog:
         self.boot = _read_boot_id()
         self._sequence = 0
         self._hash = _NO_HASH
+        self._torn = ""  # the digest of what a crash left after the newest record
         with contextlib.ExitStack() as opened:
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,6 +97,7 @@ class AuditLog:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "boot": self.boot,
             **render_record(record),
+            **({"torn": self._torn} if self._torn else {}),
             "prev": self._hash,
         }
         digest = self._chain.sign(_dump(entry))
@@ -107,6 +112,7 @@ class AuditLog:
             self._keep(line, exc)
         self._sequence += 1
         self._hash = digest
+        self._torn = ""
         return {**entry, "hash": digest}
 
     def sync(self) -> None:
@@ -158,19 +164,23 @@ class AuditLog:
         """What is wrong with the chain, in words, with file and line; empty when it is whole."""
         problems: list[str] = []
         previous, sequence = _NO_HASH, 0
+        strange: dict[str, bytes] = {}
         for name, lines in reversed(list(self._newest())):
             for number, line in enumerate(lines, 1):
                 where = f"{name}:{number}"
                 entry = _parse(line)
                 if entry is None:
-                    problems.append(f"{where}: not a record (torn by a crash, or altered)")
+                    strange[where] = line
                     continue
+                problems += _judge_strange(strange, str(entry.get("torn", "")), where)
+                strange = {}
                 stated = entry.pop("hash", "")
                 if not self._chain.fits(_dump(entry), str(stated)):
                     problems.append(f"{where}: record {entry.get('seq')} was altered")
                 if entry.get("prev") != previous or entry.get("seq") != sequence + 1:
                     problems.append(f"{where}: record {entry.get('seq')} does not follow record {sequence}")
                 previous, sequence = str(stated), int(str(entry.get("seq", 0)))
+        problems += _judge_strange(strange, self._torn, self._folder.name)
         if sequence < self._sequence:
             problems.append(f"the end is missing: the newest record is {sequence}, {self._sequence} were written")
         return problems
@@ -246,6 +256,7 @@ class AuditLog:
             lines = _read_lines(path)
             if lines and not path.read_bytes().endswith(b"\n"):
                 os.write(self._fd, b"\n")  # torn by a crash: it stays as evidence, on a line of its own
+                self._torn = "" if _parse(lines[-1]) else _digest(lines[-1])
             for line in reversed(lines):
                 entry = _parse(line)
                 if entry is not None:
@@ -311,8 +322,20 @@ def _wanted(entry: JsonObject, query: Query) -> bool:
     return not query.tier or entry.get("tier") == query.tier
 
 
+def _judge_strange(strange: dict[str, bytes], torn: str, where: str) -> list[str]:
+    """What is wrong with lines that are no records, each with its place, before a record that vouches for `torn`."""
+    *others, last = strange or [""]
+    if torn and (not strange or _digest(strange[last]) != torn):
+        return [*map(_NO_RECORD.format, strange), f"{where}: what a crash tore is gone"]
+    return [_NO_RECORD.format(place) for place in (others if torn else strange)]
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
 def _read_lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines()
+    return path.read_bytes().removesuffix(b"\n").split(b"\n") if path.stat().st_size else []
 
 
 def _parse(line: bytes) -> JsonObject | None:
