@@ -12,6 +12,7 @@ import pwd
 import socket
 import sqlite3
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,17 +28,19 @@ from aiosd.guard.asking import Asking
 from aiosd.guard.bus import BusProxy
 from aiosd.guard.door import Door
 from aiosd.guard.host import find_host
-from aiosd.guard.identity import ClientSockets
+from aiosd.guard.identity import ClientSockets, load_identity
 from aiosd.guard.jobs import Jobs
+from aiosd.guard.keep import Kept, take_kept
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
+from aiosd.guard.people import find_principal
 from aiosd.guard.refusal import Manager, refuse
 from aiosd.guard.root import RootUnits, is_possible
 from aiosd.guard.run import Runner
 from aiosd.guard.running import Running
 from aiosd.guard.service import Service
-from aiosd.guard.sessions import Sessions
+from aiosd.guard.sessions import GuardSession, Sessions
 from aiosd.guard.settings import GuardSettings, LiveSettings, load_guard_settings
 from aiosd.guard.standins import Secret, load_secrets
 from aiosd.guard.varlink import Server
@@ -46,6 +49,7 @@ from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy
 from aiosd.sandbox.link import SandboxError
 from aiosd.sandbox.start import DirectStarter, ManagedStarter
+from aiosd.types import SessionId
 
 _LOG = logging.getLogger(__name__)
 _NO_DISK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
@@ -97,6 +101,7 @@ class Opened:
     approvals: Approvals
     leases: Leases
     agent_uid: int
+    kept: tuple[Kept, ...]
 
 
 async def _run(options: Options) -> None:
@@ -104,12 +109,15 @@ async def _run(options: Options) -> None:
     if options.standalone:  # whoever started it reads what it says
         await _serve(options, listener, await _open(options))
         return
-    opened = await begin(listener, lambda: _open(options), expected=CannotBeginError, refuse=refuse, manager=Manager())
+    kept = take_kept()
+    opened = await begin(
+        listener, lambda: _open(options, kept), expected=CannotBeginError, refuse=refuse, manager=Manager()
+    )
     if opened:
         await _serve(options, listener, opened)
 
 
-async def _open(options: Options) -> Opened:
+async def _open(options: Options, kept: Sequence[Kept] = ()) -> Opened:
     state = Path(options.state_dir)
     try:
         settings, secrets = _load_settings(options)
@@ -125,7 +133,8 @@ async def _open(options: Options) -> Opened:
     try:
         leases = Leases(approvals, boot=log.boot)
         await leases.open()
-        lost = ledger.started(version=aiosd.__version__, mode="standalone" if options.standalone else "system")
+        mode = "standalone" if options.standalone else "system"
+        lost = ledger.started(version=aiosd.__version__, mode=mode, kept=frozenset(each.call for each in kept))
     except (sqlite3.Error, AuditError) as exc:
         approvals.close()
         ledger.close()
@@ -140,6 +149,7 @@ async def _open(options: Options) -> Opened:
         approvals=approvals,
         leases=leases,
         agent_uid=agent_uid,
+        kept=tuple(kept),
     )
 
 
@@ -188,7 +198,11 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 running=running,
                 root=bool(root),
             )
-            jobs = Jobs(door, background)
+            jobs = Jobs(door, background, ledger=ledger, running=running, keeps=not options.standalone)
+            for each in opened.kept:
+                principal = find_principal(int(str(each.facts["uid"])), int(str(each.facts["gid"])))
+                identity = await load_identity(principal, observe_user=live.now.observe_user)
+                jobs.go_on(each, GuardSession(id=SessionId(each.call[0]), principal=principal, identity=identity))
             service = Service(
                 door=door,
                 jobs=jobs,
@@ -213,6 +227,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 approvals=approvals,
                 workers=workers,
                 live=live,
+                jobs=jobs,
                 reload=lambda: _reload(options, live, door),
                 lifeline_fd=options.lifeline_fd,
             )
@@ -220,8 +235,13 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             serving.cancel()
             await asyncio.wait({serving})
             asking.close()
-            jobs.close()
+            left = await jobs.leave()
             await workers.close()
+            if left:  # they go on as they would if this guard were killed, and nothing of it is in their way
+                await bus.close()
+                approvals.close()
+                ledger.stopped(reason)
+                os._exit(0)
     finally:
         await bus.close()
         approvals.close()

@@ -29,14 +29,28 @@ def take_listener(descriptor: int, *, name: str) -> socket.socket:
     return listener
 
 
-def notify(state: str) -> None:
-    """Tell the service manager; nothing where there is none."""
+def take_passed(prefix: str) -> list[tuple[str, int]]:
+    """The descriptors that systemd passed under names that begin so; they are the caller's."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    found = [
+        (name, 3 + at)
+        for at, name in enumerate(os.environ.get("LISTEN_FDNAMES", "").split(":"))
+        if name[: len(prefix)] == prefix
+    ]
+    for _, descriptor in found:
+        os.set_inheritable(descriptor, False)
+    return found
+
+
+def notify(state: str, *descriptors: int) -> None:
+    """Tell the service manager, and hand it descriptors to keep; nothing where there is none."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
         channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        channel.send(state.encode())
+        socket.send_fds(channel, [state.encode()], list(descriptors))
 
 
 def _find_passed(name: str) -> int:

@@ -8,6 +8,7 @@ from aiosd.guard.bus import runs_systemd
 from aiosd.guard.host import ALLOW_NAMESPACES, INSTALL
 from aiosd.guard.workers import CLOSED, Workers
 from aiosd.sandbox import probe
+from aiosd.sandbox.cgroup import find_controllers
 from aiosd.sandbox.landlock import RESOLVE_ABI, SCOPE_ABI
 from aiosd.sandbox.link import Identity, SandboxError
 from aiosd.sandbox.probe import TRIES
@@ -88,7 +89,7 @@ async def _walls(workers: Workers, identity: Identity) -> JsonObject:
     try:
         async with workers.fresh(identity, CLOSED) as link:
             ended = await link.run(("run", words, "/", environment), (null, out, null))
-            limits = link.limited_by
+            limits = find_controllers(link.group) if link.group else "of each process by itself"
         broken = os.pread(out, 4096, 0).decode().splitlines()
     except (SandboxError, ProfileError) as exc:
         return _check("walls", ok=False, detail=str(exc), remedy=ALLOW_NAMESPACES)

@@ -119,8 +119,10 @@ class Door:
 
     async def execute(self, request: Request, tell: Tell) -> Result:
         """Decide `request`, ask if need be, record, run, record. `tell` gets the events as they come."""
-        self.under_way += 1
-        self.idle.clear()
+        waited_for = request.keep is None  # what is kept goes on without this guard
+        self.under_way += waited_for
+        if self.under_way:
+            self.idle.clear()
         try:
             with self._running.acting(request.session):
                 try:
@@ -130,7 +132,7 @@ class Door:
                         raise
                     return Result(outcome=Outcome.CANCELLED.value, reason="ended by a person: aios stop --kill")
         finally:
-            self.under_way -= 1
+            self.under_way -= waited_for
             if self.under_way == 0:
                 self.idle.set()
 
@@ -284,6 +286,8 @@ class Door:
         ended = Ended(outcome=Outcome.CANCELLED, reason="interrupted")
         if request.begun:
             request.begun()
+        if request.keep:
+            request.keep.note(tier=verdict.tier, timeout_s=request.timeout_s)
         environment = self._environment(request.session, profiles[0])
         try:
             if isinstance(request.action, ObserveAction):
@@ -311,6 +315,7 @@ class Door:
                         egress=request.egress,
                         alone=request.background,
                         clock=clock,
+                        keep=request.keep,
                     )
             else:
                 ended = await self._runner.run_shell(
@@ -324,6 +329,7 @@ class Door:
                     content=request.content,
                     egress=request.egress,
                     alone=request.background,
+                    keep=request.keep,
                 )
         finally:
             reason = self._record_end(request, verdict, ended)

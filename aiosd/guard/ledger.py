@@ -33,9 +33,12 @@ class Ledger:
         """Why the newest records are in memory alone; "" where they are on the disk."""
         return self._log.trouble
 
-    def started(self, *, version: str, mode: str) -> int:
-        """Record the start, and first the actions that an earlier guard did not see the end of; how many of those."""
-        lost = self._log.unfinished()
+    def started(self, *, version: str, mode: str, kept: frozenset[tuple[str, str]] = frozenset()) -> int:
+        """Record the start, and first the actions that an earlier guard did not see the end of; how many of those.
+
+        Those of the sessions and calls `kept` go on.
+        """
+        lost = [entry for entry in self._log.unfinished() if (str(entry["session"]), str(entry["call"])) not in kept]
         for entry in lost:
             self._append(
                 Done(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from aiosd.guard.activation import notify
 from aiosd.guard.approvals import Approvals
 from aiosd.guard.door import Door
+from aiosd.guard.jobs import Jobs
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Server
 from aiosd.guard.workers import Workers
@@ -33,6 +34,7 @@ class Life:
     approvals: Approvals
     workers: Workers
     live: LiveSettings
+    jobs: Jobs
     reload: Callable[[], str]
     lifeline_fd: int
 
@@ -94,7 +96,7 @@ class Life:
             if self._status() != shown:
                 shown = self._status()
                 notify(f"STATUS={shown}")
-            busy = self.server.connections or self.door.under_way or self.approvals.open
+            busy = self.server.connections or self.door.under_way or self.jobs.running or self.approvals.open
             unused_s = loop.time() - self.server.idle_since
             if self.lifeline_fd < 0 and not busy and unused_s >= self.live.now.idle_exit_s:
                 self.server.shut()

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiosd.audit.records import Decided, Decision, digest_text
 from aiosd.guard.approvals import Answer, Approval, State
+from aiosd.guard.keeper import Keeper
 from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import CommandAction, FetchAction, FileAction, Part, RuleRef, Verdict
@@ -44,6 +45,7 @@ class Request:
     egress: int = -1
     background: bool = False
     begun: Callable[[], None] | None = None
+    keep: Keeper | None = None
     most: Tier | None = None
     careful: str = ""
 

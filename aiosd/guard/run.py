@@ -20,6 +20,7 @@ from aiosd.audit.records import Done, Outcome
 from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.clock import Clock
 from aiosd.guard.host import find_remedy
+from aiosd.guard.keeper import Keeper
 from aiosd.guard.observe import OBSERVATIONS, ObserveAction, find_argv
 from aiosd.guard.request import Request
 from aiosd.guard.root import RootUnits
@@ -28,7 +29,7 @@ from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.stages import render_stages, skips
 from aiosd.guard.streams import Output, Tell, open_input
-from aiosd.guard.violations import explain_violation
+from aiosd.guard.violations import Why
 from aiosd.guard.workers import Workers
 from aiosd.policy.folders import Folders
 from aiosd.policy.program import Pipeline, Program, Simple, Word
@@ -107,25 +108,28 @@ class Runner:
         egress: int = -1,
         alone: bool = False,
         clock: Clock | None = None,
+        keep: Keeper | None = None,
     ) -> Ended:
         """Run a recognised line, each pipeline in the session's worker for its view. The status is the last one's."""
-        why = _Why(profiles[0], self._workers.folders, session.identity.home, cwd)
+        why = Why(profiles[0], self._workers.folders, session.identity.home, cwd)
 
         async def act(fds: tuple[int, int, int]) -> int:
             status = 0
-            for pipeline, profile in zip(program.pipelines, profiles, strict=True):
+            for at, (pipeline, profile) in enumerate(zip(program.pipelines, profiles, strict=True), 1):
                 if skips(pipeline.joiner, status):
                     continue
                 async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                     # A view of listed folders holds no working directory; what is asked there depends on none.
                     where = "/" if link.sees_white_list else cwd
+                    if keep:
+                        keep.begin(link, last=at == len(profiles))
                     status = await link.run(("run", render_stages(pipeline), where, environment), fds)
                     why.over_memory = why.over_memory or link.over_memory
                     why.foreign = why.foreign or link.foreign
             return status
 
         return await self._perform(
-            act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone, clock=clock
+            act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone, clock=clock, keep=keep
         )
 
     async def look(self, session: GuardSession, program: Program) -> tuple[str, ...]:
@@ -168,25 +172,32 @@ class Runner:
         content: bytes = b"",
         egress: int = -1,
         alone: bool = False,
+        keep: Keeper | None = None,
     ) -> Ended:
         """Run a line that may change something: a plain command as its argv, else exactly its bytes under bash."""
         argv = (verdict.program and verdict.program.plain_argv()) or (*_SHELL, verdict.line)
         answers = _ENTER * _MOST_QUESTIONS if profile.name is ProfileName.ROOT and argv[0] in _ASK_AGAIN else b""
         words = tuple((word, None, False) for word in argv)
         packet = ("run", ((words, ()),), cwd, environment)
-        why = _Why(profile, self._workers.folders, session.identity.home, cwd)
+        why = Why(profile, self._workers.folders, session.identity.home, cwd)
 
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
+                if keep:
+                    keep.begun.set()
                 with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
                     return await self._as_root().run(argv, unit, cwd=cwd, environment=environment, fds=fds)
             async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
+                if keep:
+                    keep.begin(link, last=True)
                 status = await link.run(packet, fds)
                 why.over_memory, why.foreign = link.over_memory, link.foreign
                 return status
 
         content = content or answers
-        return await self._perform(act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone)
+        return await self._perform(
+            act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone, keep=keep
+        )
 
     async def run_tool(
         self,
@@ -201,7 +212,7 @@ class Runner:
         """Run a file tool: name, arguments, and what it reads from standard input."""
         name, arguments, content = tool
         packet = ("tool", name, arguments, "/", environment)
-        why = _Why(profile, self._workers.folders, session.identity.home, "/", explains=False)
+        why = Why(profile, self._workers.folders, session.identity.home, "/", explains=False)
 
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
@@ -290,17 +301,18 @@ class Runner:
         timeout_s: int,
         tell: Tell,
         content: bytes = b"",
-        why: "_Why | None" = None,
+        why: Why | None = None,
         alone: bool = False,
         clock: Clock | None = None,
+        keep: Keeper | None = None,
     ) -> Ended:
         loop = asyncio.get_running_loop()
         began = loop.time()
         most = JOB_OUTPUT_BYTES if alone else self._live.now.output_bytes
         output = Output(most, tell)
         try:
-            status = await self._act(act, output, (clock or Clock()).running(timeout_s), content)
-            reason = why.explain(output.complaint, self._live.now.limits.memory_mib) if status and why else ""
+            status = await self._act(act, output, (clock or Clock()).running(timeout_s), content, keep)
+            reason = why.explain(output.complaint, self._live.now.limits.command_memory_mib) if status and why else ""
             ended = Ended(outcome=Outcome.DONE if status == 0 else Outcome.FAILED, status=status, reason=reason)
         except TimeoutError:
             ended = Ended(outcome=Outcome.TIMED_OUT, reason=f"ended after {timeout_s} s")
@@ -323,12 +335,15 @@ class Runner:
         output: Output,
         deadline: AbstractAsyncContextManager[None],
         content: bytes,
+        keep: Keeper | None,
     ) -> int:
         standard_input = open_input(content)
         out, out_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         err, err_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for end in (out_end, err_end):
             os.set_blocking(end, True)
+        if keep:
+            keep.take_pipes(out, err)
         ends = [standard_input, out_end, err_end]
         status, failure = -1, None
         try:
@@ -351,26 +366,6 @@ class Runner:
         if failure is not None:
             raise failure
         return status
-
-
-@dataclass(slots=True)
-class _Why:
-    """What is known of an action: for the sentence on why it failed, and whether it was given files of others."""
-
-    profile: Profile
-    folders: Folders
-    home: str
-    cwd: str
-    explains: bool = True
-    over_memory: bool = False
-    foreign: bool = False
-
-    def explain(self, said: str, memory_mib: int) -> str:
-        if not self.explains:
-            return ""
-        if self.over_memory:
-            return f"it used more than {memory_mib} MiB of memory and was ended; guard.command_memory_mib is the limit"
-        return explain_violation(self.profile, self.folders, self.home, self.cwd, said)
 
 
 def render_trouble(error: SandboxError | ProfileError) -> str:

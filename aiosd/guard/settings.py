@@ -15,7 +15,7 @@ from aiosd.types import JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuardSettings:
+class GuardSettings(Limits):
     """Limits that no request can widen.
 
     `timeout_s` is a command's time when the proposal names none, `max_timeout_s` the most it can name;
@@ -26,9 +26,7 @@ class GuardSettings:
     `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
     the system ends after so long without a connection, action or question (its socket starts it again); members of
     `admin_groups` approve what runs as root, by authenticating each time, and see the observations.
-    The `command_` keys bound one command:
-    memory and the largest file it may write in MiB, processes at once, seconds of processor time, open files of a
-    process, and its weight beside others for processor and disk (1 to 10000). Below `least_landlock` of the kernel
+    What `Limits` names bounds one command. Below `least_landlock` of the kernel
     nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take.
     """
 
@@ -44,28 +42,13 @@ class GuardSettings:
     connections_per_user: int = 64
     idle_exit_s: int = 600
     admin_groups: tuple[str, ...] = ("wheel", "sudo")
-    command_memory_mib: int = 4096
-    command_processes: int = 512
-    command_cpu_s: int = 1200
-    command_file_mib: int = 8192
-    command_open_files: int = 4096
-    command_cpu_weight: int = 100
-    command_io_weight: int = 100
     least_landlock: int = 0
     job_s: int = 28_800
 
     @property
     def limits(self) -> Limits:
         """What one command may use up."""
-        return Limits(
-            memory_mib=self.command_memory_mib,
-            processes=self.command_processes,
-            cpu_s=self.command_cpu_s,
-            file_mib=self.command_file_mib,
-            open_files=self.command_open_files,
-            cpu_weight=self.command_cpu_weight,
-            io_weight=self.command_io_weight,
-        )
+        return Limits(**{each.name: getattr(self, each.name) for each in fields(Limits)})
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ share (strerror(3)); a command that says nothing leaves the sentence out. Pure.
 
 import posixpath
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from aiosd.policy.folders import Folders
@@ -24,6 +25,26 @@ _SOCKET: Final = re.compile(
 )
 _FORKING: Final = re.compile(r"[Ff]ork\b.*Resource temporarily unavailable|Cannot fork|can't start new thread")
 _WHO: Final = "an administrator can change that in /etc/aios/policy.d"
+
+
+@dataclass(slots=True)
+class Why:
+    """What is known of an action: for the sentence on why it failed, and whether it was given files of others."""
+
+    profile: Profile
+    folders: Folders
+    home: str
+    cwd: str
+    explains: bool = True
+    over_memory: bool = False
+    foreign: bool = False
+
+    def explain(self, said: str, memory_mib: int) -> str:
+        if not self.explains:
+            return ""
+        if self.over_memory:
+            return f"it used more than {memory_mib} MiB of memory and was ended; guard.command_memory_mib is the limit"
+        return explain_violation(self.profile, self.folders, self.home, self.cwd, said)
 
 
 def explain_violation(profile: Profile, folders: Folders, home: str, cwd: str, said: str) -> str:

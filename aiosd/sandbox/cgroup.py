@@ -55,7 +55,8 @@ def _write(path: str, text: str) -> bool:
     return True
 
 
-def _count_kills(path: str) -> int:
+def count_kills(path: str) -> int:
+    """How many processes of a cgroup the kernel has ended for the memory that was used."""
     try:
         lines = Path(path, "memory.events").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -100,7 +101,7 @@ class CommandGroup:
 
     def over_memory(self) -> bool:
         """Whether the kernel has ended processes in it for the memory that they used."""
-        return _count_kills(self._path) > 0
+        return count_kills(self._path) > 0
 
     def _on_child(self) -> None:
         try:

@@ -15,36 +15,40 @@ CONTROLLERS = ("memory", "pids", "cpu", "io")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a command may use: memory and the largest file in MiB, processor time in seconds, weights of 1 to 10000."""
+    """What one command may use, under the names of its keys in `[guard]`, which are nowhere else.
 
-    memory_mib: int = 4096
-    processes: int = 512
-    cpu_s: int = 1200
-    file_mib: int = 8192
-    open_files: int = 4096
-    cpu_weight: int = 100
-    io_weight: int = 100
+    Memory and the largest file in MiB, processes at once, seconds of processor time, open files of a process, and its
+    weight beside others for processor and disk (1 to 10000).
+    """
+
+    command_memory_mib: int = 4096
+    command_processes: int = 512
+    command_cpu_s: int = 1200
+    command_file_mib: int = 8192
+    command_open_files: int = 4096
+    command_cpu_weight: int = 100
+    command_io_weight: int = 100
 
 
 def render_resources(limits: Limits, *, counted: bool) -> tuple[tuple[int, int], ...]:
     """Resource limits by number; `counted` where a cgroup counts memory for the whole command."""
     out = [
-        (_CPU, limits.cpu_s),
-        (_FSIZE, limits.file_mib * _MIB),
+        (_CPU, limits.command_cpu_s),
+        (_FSIZE, limits.command_file_mib * _MIB),
         (_CORE, 0),
-        (_NPROC, limits.processes),
-        (_NOFILE, limits.open_files),
+        (_NPROC, limits.command_processes),
+        (_NOFILE, limits.command_open_files),
     ]
-    return (*out, *(() if counted else ((_DATA, limits.memory_mib * _MIB),)))
+    return (*out, *(() if counted else ((_DATA, limits.command_memory_mib * _MIB),)))
 
 
 def render_group(limits: Limits) -> tuple[tuple[str, str], ...]:
     """A cgroup's files and what to write to them, as far as they are there."""
     return (
-        ("memory.max", str(limits.memory_mib * _MIB)),
+        ("memory.max", str(limits.command_memory_mib * _MIB)),
         ("memory.swap.max", "0"),
         ("memory.oom.group", "1"),
-        ("pids.max", str(limits.processes)),
-        ("cpu.weight", str(limits.cpu_weight)),
-        ("io.weight", f"default {limits.io_weight}"),
+        ("pids.max", str(limits.command_processes)),
+        ("cpu.weight", str(limits.command_cpu_weight)),
+        ("io.weight", f"default {limits.command_io_weight}"),
     )

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from aiosd.sandbox.cgroup import CommandGroup, find_controllers
+from aiosd.sandbox.cgroup import CommandGroup
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
@@ -117,13 +117,13 @@ class Link:
             record = self._render_record()
             parts.append(put_in_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
             await self._start_launcher()
-            counted = bool(self._launched and self._launched.group)
-            resources = render_resources(self.limits, counted=counted)
+            resources = render_resources(self.limits, counted=bool(self.group))
             port = PROXY_PORT if self.profile.network else 0
             bus = (BUS_SOCKET,) if Facet.BUS in self.profile.facets else ()
             parts.append(put_in_memory(worker_code(self.profile.writable, bus, resources, port)))
             socket.send_fds(self._control, [marshal.dumps(record)], parts)
-            self._ask_credentials(wanted=True)  # not before: who sends with this set gets a name for all to see
+            # Not before: who sends with this set gets a name for all to see.
+            self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             async with asyncio.timeout(_START_DEADLINE_S):
                 await self._await_ready()
         except TimeoutError as exc:
@@ -200,10 +200,14 @@ class Link:
         return read_pid(self._worker) if self._worker >= 0 else 0
 
     @property
-    def limited_by(self) -> str:
-        """What counts and bounds a command here, in words."""
-        group = self._launched.group if self._launched else ""
-        return find_controllers(group) if group else "of each process by itself"
+    def group(self) -> str:
+        """Its cgroup; "" where it has none."""
+        return self._launched.group if self._launched else ""
+
+    @property
+    def left(self) -> tuple[int, str, int] | None:
+        """What another guard goes on with the next action by: its socket, cgroup and number; None without those."""
+        return (self._control.fileno(), self.group, self._actions + 1) if self.group else None
 
     @property
     def alive(self) -> bool:
@@ -227,9 +231,9 @@ class Link:
         """
         self._actions += 1
         self.over_memory = False
-        if self._launched is None or not self._launched.group:
+        if not self.group:
             return await self._run(self._actions, packet, fds)
-        group = CommandGroup(self._launched.group, f"command-{self._actions}", render_group(self.limits))
+        group = CommandGroup(self.group, f"command-{self._actions}", render_group(self.limits))
         async with group:
             status = await self._run(self._actions, packet, (*fds, group.gate.fileno()))
             self.over_memory = group.over_memory()
@@ -334,7 +338,7 @@ class Link:
                 text = os.read(self._errors, 4096).decode("utf-8", "replace").strip()
                 raise SandboxError(text.splitlines()[-1] if text else "the launcher ended without a word")
             raise SandboxError("the launcher ended without a word")
-        self._ask_credentials(wanted=False)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         if self._worker < 0:
             raise SandboxError("the worker ended as soon as it was ready")
         for path in rebuilt.split(b"\0")[1:]:
@@ -381,9 +385,6 @@ class Link:
         self._packets.put_nowait(packet or None)
         if not packet:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
-
-    def _ask_credentials(self, *, wanted: bool) -> None:
-        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, wanted)
 
     def _watch_worker(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         """Hold on to the worker's process, whose pid the kernel told with its packet (SCM_CREDENTIALS, unix(7))."""

@@ -16,16 +16,16 @@ _ALLOCATE = "python3 -I -S -c 'data = bytearray(200 << 20); print(len(data))'"
 _OPEN = "python3 -I -S -c 'files = [open(\"/dev/null\") for _ in range(100)]; print(len(files))'"
 # The limit that is lowered, a line that goes over it, what it says within it, and its status over it.
 TRIES: dict[str, tuple[dict[str, Any], str, bytes, int]] = {
-    "memory": ({"memory_mib": 100}, _ALLOCATE, b"209715200\n", 1),
-    "open files": ({"open_files": 50}, _OPEN, b"100\n", 1),
+    "memory": ({"command_memory_mib": 100}, _ALLOCATE, b"209715200\n", 1),
+    "open files": ({"command_open_files": 50}, _OPEN, b"100\n", 1),
     "file size": (
-        {"file_mib": 1},
+        {"command_file_mib": 1},
         "head -c 2M /dev/zero >$TMPDIR/f; s=$?; stat -c %s $TMPDIR/f; exit $s",
         b"2097152\n",
         153,
     ),
     "processor": (
-        {"cpu_s": 1},
+        {"command_cpu_s": 1},
         "i=0; while [ $i -lt 40000000 ]; do i=$((i + 1)); [ $i = 1000 ] && echo on; done",
         b"",
         137,
@@ -54,7 +54,7 @@ async def test_a_fork_bomb_stops_at_its_number_and_leaves_nothing(host: HostFact
         "except OSError: pass\nprint(made)"
     )
     count = f"python3 -I -S -c '{bomb}'"
-    async with opened(READ_ONLY, host, limits=Limits(processes=40)) as box:
+    async with opened(READ_ONLY, host, limits=Limits(command_processes=40)) as box:
         async with asyncio.timeout(60):
             refused = await box.shell(count)
         assert (await box.shell("ls -d /proc/[0-9]* | wc -l")).out in (b"4\n", b"5\n")  # worker, shell, ls, wc
@@ -64,14 +64,24 @@ async def test_a_fork_bomb_stops_at_its_number_and_leaves_nothing(host: HostFact
 
 
 async def test_no_command_raises_its_own_limits(host: HostFacts) -> None:
-    async with opened(USER, host, limits=Limits(processes=50, open_files=60, file_mib=1)) as box:
+    async with opened(
+        USER, host, limits=Limits(command_processes=50, command_open_files=60, command_file_mib=1)
+    ) as box:
         said = await box.shell("ulimit -u 51; ulimit -n 61; ulimit -f 2048; ulimit -u; ulimit -n; ulimit -f; ulimit -c")
     assert said.out == b"50\n60\n1024\n0\n"
     assert said.err.count(b"cannot modify limit") == 3
 
 
 def test_a_cgroup_counts_the_whole_command_and_leaves_memory_to_itself() -> None:
-    limits = Limits(memory_mib=2, processes=3, cpu_s=4, file_mib=5, open_files=6, cpu_weight=7, io_weight=8)
+    limits = Limits(
+        command_memory_mib=2,
+        command_processes=3,
+        command_cpu_s=4,
+        command_file_mib=5,
+        command_open_files=6,
+        command_cpu_weight=7,
+        command_io_weight=8,
+    )
     assert render_group(limits) == (
         ("memory.max", "2097152"),
         ("memory.swap.max", "0"),
