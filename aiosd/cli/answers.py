@@ -6,6 +6,7 @@ The default is no; keys typed before the card was shown do not count, and what i
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -26,9 +27,11 @@ _QUESTION = "[y] yes, once  [s] skip  [n] no  [n REASON] no, and why  (no): "
 _OR_EDIT = "[y] yes, once  [e] edit  [s] skip  [n] no  [n REASON] no, and why  (no): "
 # Just this command, here, in this session, at most 10 times.
 _OR_LEASE = "[y] yes, once  [l] yes, for 30 min  [e] edit  [s] skip  [n REASON] no  (no): "
+_TERM = re.compile(r"([1-9][0-9]{0,3})([mhx])")  # l 5m, l 2h, l 3x, l 1h 20x
 # A connection: to this host, for this command, or until the session ends.
 _OR_SESSION = "[y] this command  [l] this session  [n] no  [n REASON] no, and why  (no): "
-_SESSION_TERMS = {"seconds": 24 * 3600, "uses": 1000, "cwd": False}
+_MOST_S, _MOST_USES = 24 * 3600, 1000
+_SESSION_TERMS = {"seconds": _MOST_S, "uses": _MOST_USES, "cwd": False}
 _LOOK_AGAIN_S = 0.5
 _EDIT = "instead: "
 _AGENT_READY_S = 5.0
@@ -37,7 +40,9 @@ _AGENT_READY_S = 5.0
 class Said:
     """What a person answered: approve, deny, skip or edit; no, where nothing else is said."""
 
-    def __init__(self, decision: str = "deny", *, reason: str = "", lease: bool = False, line: str = "") -> None:
+    def __init__(
+        self, decision: str = "deny", *, reason: str = "", lease: dict[str, Any] | None = None, line: str = ""
+    ) -> None:
         self.decision = decision
         self.reason = reason
         self.lease = lease
@@ -64,8 +69,8 @@ def read_said(terminal: int, stream: _socket.socket | None, card: dict[str, Any]
         match head.lower():
             case "y" | "yes" if not rest:
                 return Said("approve")
-            case "l" if card["leasable"] and not rest:
-                return Said("approve", lease=True)
+            case "l" if card["leasable"] and (terms := _parse_terms(rest, card)) is not None:
+                return Said("approve", lease=terms)
             case "s" | "skip":
                 return Said("skip", reason=rest.strip())
             case "e" | "edit" if editable and (put := rest.strip() or edit_line(terminal, card["action"])):
@@ -117,26 +122,40 @@ def edit_line(terminal: int, line: str) -> str:
     return "" if changed == line.strip() else changed
 
 
-def give(card: dict[str, Any], said: Said) -> None:
-    """Give the guard an answer to `card`. GuardError, NoDaemonError."""
+def give(card: dict[str, Any], said: Said) -> str:
+    """Give the guard an answer to `card`; the lease that came of it. GuardError, NoDaemonError."""
     answer: dict[str, Any] = {
         "id": card["id"],
         "digest": card["digest"],
         "decision": said.decision,
         "reason": said.reason or None,
     }
-    if said.lease:
-        answer["lease"] = _SESSION_TERMS if is_connection(card) else {}
+    if said.lease is not None:
+        answer["lease"] = said.lease
     if said.line:
         answer["command"] = said.line
     proving = said.decision == "approve" and card["run_as"] == "root" and os.geteuid() != 0
     agent = _start_agent() if proving else 0
     try:
-        call("Answer", answer)
+        return str(call("Answer", answer).get("lease") or "")
     finally:
         if agent:
             os.kill(agent, signal.SIGTERM)
             os.waitpid(agent, 0)
+
+
+def _parse_terms(text: str, card: dict[str, Any]) -> dict[str, Any] | None:
+    """How far a lease is to reach: for so many minutes or hours, so many times; None where that is no term."""
+    if is_connection(card):
+        return None if text else _SESSION_TERMS
+    terms: dict[str, Any] = {}
+    for word in text.split():
+        found = _TERM.fullmatch(word)
+        if found is None:
+            return None
+        number = int(found[1])
+        terms |= {"uses": number} if found[2] == "x" else {"seconds": number * {"m": 60, "h": 3600}[found[2]]}
+    return terms if terms.get("uses", 1) <= _MOST_USES and terms.get("seconds", 1) <= _MOST_S else None
 
 
 def _start_agent() -> int:

@@ -1,8 +1,8 @@
 """Leases: a person's yes to one exact command that holds for a while, for so many times, in one session and folder.
 
-Never for what runs as root, destroys, runs another program, or is not known word by word. A lease is bound to the boot
-and to the policy it was given under. Each use is taken in one transaction and recorded as the decision it is; what is
-used up, over or revoked stays in the store.
+Never for what runs as root, destroys, runs another program, or is not known word by word. A lease is bound to the boot,
+to the policy it was given under, and to the programs' bytes (in its folder also to the folder's inode). Each use is
+taken in one transaction and recorded as the decision it is; what is used up, over or revoked stays in the store.
 """
 
 import secrets
@@ -39,13 +39,15 @@ CREATE TABLE IF NOT EXISTS leases (
     expires_at REAL NOT NULL,
     uses INTEGER NOT NULL,
     used INTEGER NOT NULL,
-    revoked INTEGER NOT NULL
+    revoked INTEGER NOT NULL,
+    files TEXT NOT NULL DEFAULT ''
 ) STRICT;
 """
 _OPEN: Final = "boot = ? AND revoked = 0 AND used < uses AND expires_at > ?"
 _REACHING: Final = (
     f"SELECT id FROM leases WHERE {_OPEN} AND uid = ?"  # noqa: S608
-    " AND line = ? AND session IN ('', ?) AND cwd IN ('', ?) AND policy = ? LIMIT 1"
+    " AND line = ? AND session IN ('', ?) AND cwd IN ('', ?) AND policy = ?"
+    " AND files = CASE cwd WHEN '' THEN ? ELSE ? END LIMIT 1"
 )
 _FIELDS: Final = "id, uid, user, line, session, cwd, boot, granted_by, granted_at, expires_at, uses, used, revoked"
 
@@ -72,6 +74,8 @@ class Leases:
 
         def work(database: sqlite3.Connection) -> None:
             database.executescript(_SCHEMA)
+            if not any(column[1] == "files" for column in database.execute("PRAGMA table_info(leases)")):
+                database.execute("ALTER TABLE leases ADD COLUMN files TEXT NOT NULL DEFAULT ''")
             database.execute("DELETE FROM leases WHERE rowid <= (SELECT max(rowid) FROM leases) - ?", (_KEPT,))
 
         await self._store.transact(work)
@@ -82,11 +86,11 @@ class Leases:
         row = (
             identity, approval.uid, approval.user, approval.action, approval.session if terms.session else "",
             approval.cwd if terms.cwd else "", approval.policy, self._boot, by,
-            now, now + terms.seconds, terms.uses, 0, 0,
+            now, now + terms.seconds, terms.uses, 0, 0, _render_files(approval, cwd=terms.cwd),
         )  # fmt: skip
 
         def work(database: sqlite3.Connection) -> None:
-            database.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            database.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
         await self._store.transact(work)
         return identity
@@ -112,7 +116,8 @@ class Leases:
 
     def _wanted(self, approval: Approval) -> tuple[str | int | float, ...]:
         wanted = (approval.uid, approval.action, approval.session, approval.cwd, approval.policy)
-        return (self._boot, time.time(), *wanted)
+        files = (_render_files(approval, cwd=False), _render_files(approval, cwd=True))
+        return (self._boot, time.time(), *wanted, *files)
 
     async def list(self, who: Approver) -> Sequence[JsonObject]:
         """Those of `who` (root: all), newest first, with what became of each."""
@@ -146,6 +151,11 @@ class Leases:
         del row["boot"]
         described: JsonObject = {key: value for key, value in row.items() if isinstance(value, str | int | float)}
         return {**described, "state": state}
+
+
+def _render_files(approval: Approval, *, cwd: bool) -> str:
+    """The hashes of what it stands on; the folder's line, the first, where the lease is for that folder."""
+    return "\n".join(approval.files if cwd else approval.files[1:])
 
 
 def may_be_leased(verdict: Verdict, action: object) -> bool:

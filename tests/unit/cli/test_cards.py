@@ -27,7 +27,7 @@ CARD: dict[str, Any] = {
     "claim": "",
 }
 MOMENT = re.compile(r"(?m)^  until    2026-01-0[123] \d\d:\d\d:05$")
-FACTS = ("run", "do", "as", "with", "in", "checked", "within", "because", "rule", "claim", "until")
+FACTS = ("run", "do", "as", "with", "in", "checked", "within", "because", "rule", "lease", "claim", "until")
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +59,12 @@ def test_a_card_has_each_fact_on_a_line() -> None:
         "  because  It changes files.",
         "  rule     touch (/etc/aios/policy.d/50.toml:7)",
     ]
+
+
+def test_how_far_a_lease_would_reach_is_on_the_card() -> None:
+    shown = "  lease    l: 10 times in 30 min, in this session and folder (l 2h 20x: otherwise)"
+    assert shown in _draw(100, leasable=True)
+    assert shown not in _draw(100)
 
 
 def test_who_it_runs_as_is_plain() -> None:

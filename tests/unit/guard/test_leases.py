@@ -16,7 +16,7 @@ from aiosd.types import Principal, RunAs, SessionId
 from tests.unit.guard.test_approvals import ADMIN, ANN, BOB, DRAFT, ROOT
 from tests.unit.policy.samples import shipped_policy, verdict
 
-_ASKED = replace(DRAFT, leasable=True)
+_ASKED = replace(DRAFT, leasable=True, files=("1:2 /srv", "ab  /usr/bin/touch"))
 
 
 @pytest.fixture
@@ -66,7 +66,9 @@ async def test_a_lease_ends_with_its_time_and_with_the_boot(store: Approvals) ->
         ({"action": "touch y"}, False, False),
         ({"action": "touch  x"}, False, False),
         ({"session": SessionId("s2")}, False, True),
-        ({"cwd": "/srv/x"}, False, True),
+        ({"cwd": "/srv/x", "files": ("1:3 /srv/x", "ab  /usr/bin/touch")}, False, True),
+        ({"files": ("1:3 /srv", "ab  /usr/bin/touch")}, False, True),
+        ({"files": ("1:2 /srv", "cd  /usr/bin/touch")}, False, False),
         ({"policy": "q" * 64}, False, False),
         ({"uid": 1001}, False, False),
     ],
@@ -80,6 +82,20 @@ async def test_a_lease_reaches_as_far_as_it_was_given(
     assert (await leases.take(other) is not None) is narrow
     await leases.grant(_ASKED, Terms(session=False, cwd=False), by=1000)
     assert (await leases.take(other) is not None) is wide
+
+
+async def test_a_store_of_before_is_opened(store: Approvals) -> None:
+    await store.transact(
+        lambda database: database.executescript(
+            "CREATE TABLE leases (id TEXT PRIMARY KEY, uid INTEGER NOT NULL, user TEXT NOT NULL, line TEXT NOT NULL,"
+            " session TEXT NOT NULL, cwd TEXT NOT NULL, policy TEXT NOT NULL, boot TEXT NOT NULL,"
+            " granted_by INTEGER NOT NULL, granted_at REAL NOT NULL, expires_at REAL NOT NULL, uses INTEGER NOT NULL,"
+            " used INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT"
+        )
+    )
+    leases = await _opened(store)
+    await leases.grant(_ASKED, Terms(), by=1000)
+    assert await leases.take(_ASKED) is not None
 
 
 async def test_who_may_see_and_end_a_lease(store: Approvals) -> None:
