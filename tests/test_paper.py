@@ -105,3 +105,27 @@ def test_every_configuration_key_that_a_page_names_exists() -> None:
     named = {(page.name, key) for page in PAGES for key in pattern.findall(page.read_text(encoding="utf-8"))}
     assert named
     assert {entry for entry in named if entry[1] not in keys} == set()
+
+
+_LINES_ROW = re.compile(r"^\| [^|]+ \| ([\d,]+) \| `(guard|policy|sandbox|audit)`: ([^|]+) \|", re.MULTILINE)
+_GUARD_ROOMS = ("guard", "policy", "sandbox", "audit")
+_LINES_OFF = 150  # by so much a row may have grown before it is counted anew
+
+
+def test_the_guards_lines_are_all_counted() -> None:
+    """docs/decisions/guard-lines.md: each module of the four rooms in one row, and each row as long as it says."""
+    text = (ROOT / "docs" / "decisions" / "guard-lines.md").read_text(encoding="utf-8")
+    named: list[str] = []
+    for said, room, modules in _LINES_ROW.findall(text):
+        files = [ROOT / "aiosd" / room / f"{name}.py" for name in re.findall(r"`(\w+)`", modules)]
+        lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+        told = int(said.replace(",", ""))
+        assert abs(lines - told) <= _LINES_OFF, f"{room} {modules}: write {round(lines, -2):,} into guard-lines.md"
+        named += [f"{room}/{file.name}" for file in files]
+    there = [f"{room}/{file.name}" for room in _GUARD_ROOMS for file in (ROOT / "aiosd" / room).glob("*.py")]
+    assert sorted(named) == sorted(there), "each module of the guard's rooms stands in one row of guard-lines.md"
+    plain = sum(
+        len((ROOT / "aiosd" / "policy" / f"{name}.py").read_text(encoding="utf-8").splitlines())
+        for name in ("words", "recogniser", "judge", "rules")
+    )
+    assert plain < 1100
