@@ -268,6 +268,9 @@ class _Resources:
             checks.insert(0, CheckInfo(name="guard", state="ok", detail="answers", remedy=""))
         except AiosError as exc:
             checks = [CheckInfo(name="guard", state="missing", detail=exc.message, remedy=exc.hint)]
+        if why := self._door.sessions.trouble(_uid(request)):
+            detail = f"in memory, as the disk takes nothing: {why}"
+            checks.append(CheckInfo(name="sessions", state="weaker", detail=detail, remedy="make room on it"))
         broken = any(check.state == "missing" for check in checks)
         response = _answer(request, Doctor(checks=tuple(checks)), text.render_doctor)
         response.headers[EXIT_HEADER] = str(exits.BROKEN if broken else exits.OK)

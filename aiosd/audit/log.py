@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class AuditLog:
     def __init__(self, folder: Path, reserve: Path) -> None:
         self._folder = folder
         self._reserve = Reserve(reserve)
+        self._writing = threading.Lock()
         self.trouble = ""  # why the newest records are in memory alone; "" where they are not
         self.boot = _read_boot_id()
         self._sequence = 0
@@ -92,6 +94,10 @@ class AuditLog:
 
         What is `volatile` is kept in memory where the disk does not take it.
         """
+        with self._writing:
+            return self._append(record, volatile=volatile)
+
+    def _append(self, record: Record, *, volatile: bool) -> JsonObject:
         entry: JsonObject = {
             "seq": self._sequence + 1,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -118,8 +124,9 @@ class AuditLog:
     def sync(self) -> None:
         """Return when every record written is on the disk; AuditError if it cannot be."""
         try:
-            self._carry_over()
-            self.trouble = ""
+            with self._writing:
+                self._carry_over()
+                self.trouble = ""
             os.fdatasync(self._fd)
             self._chain.sync()
         except OSError as exc:
@@ -127,6 +134,10 @@ class AuditLog:
 
     def read(self, query: Query) -> list[JsonObject]:
         """The newest records that match, oldest first."""
+        with self._writing if self.trouble else contextlib.nullcontext():
+            return self._read(query)
+
+    def _read(self, query: Query) -> list[JsonObject]:
         found: list[JsonObject] = []
         for _name, lines in self._newest():
             for line in reversed(lines):
@@ -162,6 +173,10 @@ class AuditLog:
 
     def verify(self) -> list[str]:
         """What is wrong with the chain, in words, with file and line; empty when it is whole."""
+        with self._writing if self.trouble else contextlib.nullcontext():
+            return self._verify()
+
+    def _verify(self) -> list[str]:
         problems: list[str] = []
         previous, sequence = _NO_HASH, 0
         strange: dict[str, bytes] = {}

@@ -164,6 +164,7 @@ class Door:
         answer = Answer(state=State.APPROVED)
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
+            await self._ledger.ensure_disk()  # so that nobody is asked about what could not be recorded
             environment = self._environment(request.session, profiles[0])
             try:
                 asked = await self._describe(request, policy, verdict, confinement, environment)

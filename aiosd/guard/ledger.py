@@ -74,6 +74,11 @@ class Ledger:
         if not observes and not (self.trouble and not runs):
             await asyncio.to_thread(self._log.sync)
 
+    async def ensure_disk(self) -> None:
+        """Raise AuditError where the disk took no record lately, and takes none now."""
+        if self.trouble:
+            await asyncio.to_thread(self._log.sync)
+
     async def ordered(self, record: Ordered) -> None:
         """Record what a person ordered; durable, but where it only stops: that is done whatever the disk says."""
         stops = record.order in _STOPS

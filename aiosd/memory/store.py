@@ -1,12 +1,15 @@
 """The databases: one SQLite file per user, opened, migrated and used by one thread, which alone writes them.
 
-What is done in there is for `transcripts` and its siblings to say. An error of the disk or of SQLite reaches the caller
-as StorageError, and what was stored before stays.
+What is done in there is for `transcripts` and its siblings to say. Where the disk takes nothing, a user's database goes
+on as a copy in memory (`trouble` says why), and is put back as a whole when the disk takes it. Any other error of the
+disk or of SQLite reaches the caller as StorageError, and what was stored before stays.
 """
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +21,10 @@ from aiosd.memory.migrate import migrate, refuse_newer
 
 _T = TypeVar("_T")
 _OPEN_FILES = 32
+_MOST_COPIED = 64 * 1024 * 1024
+_AGAIN_S = 1.0
+_NO_DISK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
+_LOG = logging.getLogger(__name__)
 
 
 class Store:
@@ -28,6 +35,9 @@ class Store:
         self._on_open = on_open
         self._seen: set[int] = set()
         self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
+        self._memory: dict[int, sqlite3.Connection] = {}
+        self._why: dict[int, str] = {}
+        self._tried_at = 0.0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def run(self, uid: int, work: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -38,15 +48,13 @@ class Store:
 
         def call() -> _T:
             try:
-                database = self._connect(uid)
-                database.execute("BEGIN IMMEDIATE")
                 try:
-                    result = work(database)
-                    database.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        database.execute("ROLLBACK")
-                    raise
+                    result = _transact(self._connect(uid), work)
+                except sqlite3.Error as exc:
+                    if uid in self._memory or (getattr(exc, "sqlite_errorcode", 0) & 0xFF) not in _NO_DISK:
+                        raise
+                    self._go_on_in_memory(uid, exc)
+                    result = _transact(self._memory[uid], work)
             except (sqlite3.Error, OSError, ValueError) as exc:  # a value: text or JSON that is damaged
                 raise StorageError(
                     f"the transcripts cannot be stored: {exc}", hint="is the disk full, or the file damaged?"
@@ -61,6 +69,10 @@ class Store:
             future.result()
             raise
 
+    def trouble(self, uid: int) -> str:
+        """Why the newest of `uid` is in memory alone; "" where it is on the disk."""
+        return self._why.get(uid, "")
+
     def users(self) -> list[int]:
         """The uids that have a database."""
         return sorted(int(path.stem) for path in self._folder.glob("*.db") if path.stem.isdigit())
@@ -69,6 +81,10 @@ class Store:
         """Close every database."""
 
         def call() -> None:
+            for uid in list(self._memory):
+                if not self._put_back(uid):
+                    _LOG.error("what uid %d said since the disk took nothing is lost: %s", uid, self._why[uid])
+                    self._memory.pop(uid).close()
             while self._open:
                 self._open.popitem()[1].close()
 
@@ -76,6 +92,8 @@ class Store:
         self._thread.shutdown()
 
     def _connect(self, uid: int) -> sqlite3.Connection:
+        if uid in self._memory and not (self._may_try() and self._put_back(uid)):
+            return self._memory[uid]
         database = self._open.get(uid)
         if database is not None:
             self._open.move_to_end(uid)
@@ -100,3 +118,69 @@ class Store:
         if len(self._open) > _OPEN_FILES:
             self._open.popitem(last=False)[1].close()
         return database
+
+    def _go_on_in_memory(self, uid: int, why: sqlite3.Error) -> None:
+        """Copy what is there into memory. sqlite3.Error where it is too much, or cannot be read."""
+        path = self._folder / f"{uid}.db"
+        memory = sqlite3.connect(":memory:", isolation_level=None, cached_statements=64)
+        try:
+            if path.exists():
+                if path.stat().st_size > _MOST_COPIED:
+                    raise why
+                _copy(self._open.pop(uid, None), path, memory)
+            migrate(memory)
+            if uid not in self._seen:
+                self._on_open(memory)
+                self._seen.add(uid)
+        except BaseException:
+            memory.close()
+            raise
+        self._memory[uid], self._why[uid] = memory, str(why)
+        self._tried_at = time.monotonic()
+
+    def _may_try(self) -> bool:
+        return time.monotonic() - self._tried_at >= _AGAIN_S
+
+    def _put_back(self, uid: int) -> bool:
+        """Make the database on the disk what the one in memory is, whole or not at all; whether it is."""
+        self._tried_at = time.monotonic()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with contextlib.closing(sqlite3.connect(self._folder / f"{uid}.db", isolation_level=None)) as database:
+                database.execute("PRAGMA synchronous=FULL")
+                self._memory[uid].backup(database)
+        except (sqlite3.Error, OSError) as exc:
+            self._why[uid] = str(exc)
+            return False
+        self._memory.pop(uid).close()
+        del self._why[uid]
+        return True
+
+
+def _transact(database: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(database)
+        database.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            database.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _copy(opened: sqlite3.Connection | None, path: Path, memory: sqlite3.Connection) -> None:
+    """Everything into `memory`. On a disk that takes no writing only a file that nobody writes can be read."""
+    if opened is not None:
+        with contextlib.closing(opened):
+            opened.backup(memory)
+        return
+    for how in ("mode=ro", "immutable=1"):
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as database:
+                database.backup(memory)
+        except sqlite3.OperationalError:
+            if how == "immutable=1":
+                raise
+        else:
+            return

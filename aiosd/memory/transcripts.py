@@ -35,6 +35,10 @@ class Transcripts:
         """Turns of `sessions` that were running go on: they are not found interrupted. For before anything is read."""
         self._spared = sessions
 
+    def trouble(self, uid: int) -> str:
+        """Why what `uid` says is kept in memory alone; "" where it is on the disk."""
+        return self._store.trouble(uid)
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()

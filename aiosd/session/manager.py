@@ -232,6 +232,10 @@ class SessionManager:
         found.used_at = asyncio.get_running_loop().time()
         return found
 
+    def trouble(self, uid: int) -> str:
+        """Why what `uid` says is kept in memory alone; "" where it is on the disk."""
+        return self._rooms.transcripts.trouble(uid)
+
     async def _prune(self) -> None:
         for uid in self._rooms.transcripts.users():
             in_use = frozenset(session for owner, session in self._open if owner == uid)

@@ -104,8 +104,19 @@ class Session:
         self.log.append(SessionStarted(name=self.name, turn=turn, model=model.info.name))
         if gone:
             self.log.append(Notice(text=f"the model {gone} is not there any more; {model.info.name} is", void=False))
+        self._told = ""
+        self._tell_trouble()
         self.task = group.create_task(self._run(ask, turn))
         return after
+
+    def _tell_trouble(self) -> None:
+        """Say that what is said is in memory alone, once in a turn."""
+        why = self._rooms.transcripts.trouble(self.uid)
+        if why and not self._told:
+            self.log.append(
+                Notice(text=f"what is said is kept in memory, as the disk takes nothing: {why}", void=False)
+            )
+        self._told = self._told or why
 
     async def go_on(self, group: asyncio.TaskGroup) -> None:
         """Go on with the turn that was running when an earlier daemon died; nothing where none was."""
@@ -254,6 +265,7 @@ class Session:
     async def _end(self, turn: int, answer: str, state: TurnState, last: TurnDone | TurnFailed) -> None:
         """Make the conversation whole, say how it ended, show it."""
         transcripts = self._rooms.transcripts
+        self._tell_trouble()
         self.log.append(last)
         missing = complete_calls(await transcripts.messages(self.uid, self.id))
         if missing:

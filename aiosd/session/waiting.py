@@ -38,7 +38,10 @@ class Waiting:
 
     def remove(self, uid: int, session: SessionId) -> None:
         """The turn waits no more."""
-        self._path(uid, session).unlink(missing_ok=True)
+        try:
+            self._path(uid, session).unlink(missing_ok=True)
+        except OSError as exc:
+            _LOG.warning("a turn that waits no more is still noted: %s", exc.strerror)
 
     def read(self) -> list[WaitingTurn]:
         """What waited when the last daemon ended."""

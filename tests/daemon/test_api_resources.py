@@ -39,6 +39,7 @@ def test_status_says_how_the_daemon_is(daemon: Daemon) -> None:
         "model": "builtin",
         "running_turns": 0,
         "pending": 0,
+        "volatile": "",
     }
 
 

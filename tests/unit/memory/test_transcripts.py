@@ -5,7 +5,9 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from aiosd.errors import StorageError
 from aiosd.memory.transcripts import Transcripts, complete_calls, render_time
 from aiosd.types import JsonObject, SessionId
 from aiosd.wire import SessionInfo, TurnInfo
+from tests.daemon.people import needs_root
 from tests.unit.memory.places import OLD, make_released
 
 ANN, BOB = 7, 8
@@ -236,19 +239,90 @@ def test_calls_without_a_result_are_found(messages: list[JsonObject], missing: l
 # What goes wrong -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_full_disk_is_an_error_with_a_name_and_what_was_stored_can_be_read(transcripts: Transcripts) -> None:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["/bin/umount", str(place)], check=True)
+
+
+def _remount(disk: Path, how: str) -> None:
+    subprocess.run(["/bin/mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+async def _until_on_disk(transcripts: Transcripts) -> None:
+    async with asyncio.timeout(30):
+        while transcripts.trouble(ANN):
+            await transcripts.sessions(ANN, limit=1)
+            await asyncio.sleep(0.05)
+
+
+def _stored(disk: Path) -> list[tuple[int, str]]:
+    with closing(sqlite3.connect(disk / "users" / f"{ANN}.db")) as database:
+        return list(database.execute("SELECT seq, body FROM events ORDER BY seq"))
+
+
+@needs_root
+async def test_on_a_full_disk_it_goes_on_in_memory_and_is_put_back_whole(disk: Path) -> None:
+    transcripts = Transcripts(disk / "users")
     session = await _create(transcripts, 1)
     await transcripts.append_events(ANN, session, [(1, "kept")], keep=100)
-    await _change(transcripts, "PRAGMA max_page_count = 1")  # SQLite takes the pages there are
-    large = [(2, "x" * 1_000_000)]
-    with pytest.raises(StorageError) as caught:
-        await transcripts.append_events(ANN, session, large, keep=100)
-    assert caught.value.message == "the transcripts cannot be stored: database or disk is full"
-    assert caught.value.hint == "is the disk full, or the file damaged?"
-    assert await transcripts.events(ANN, session, after=0, limit=10) == [(1, "kept")]
-    await _change(transcripts, "PRAGMA max_page_count = 1000000")
+    (disk / "ballast").write_bytes(b"x" * 500_000)
+    large = [(2, "x" * 700_000)]
     await transcripts.append_events(ANN, session, large, keep=100)
-    assert await transcripts.events(ANN, session, after=1, limit=10) == large
+    assert transcripts.trouble(ANN) in ("database or disk is full", "disk I/O error")
+    assert transcripts.trouble(BOB) == ""
+    assert await transcripts.events(ANN, session, after=0, limit=10) == [(1, "kept"), *large]
+    other = await _create(transcripts, 2)
+    assert _stored(disk) == [(1, "kept")]
+    (disk / "ballast").unlink()
+    _remount(disk, "size=8m")
+    await _until_on_disk(transcripts)
+    await transcripts.append_events(ANN, session, [(3, "last")], keep=100)
+    transcripts.close()
+    assert _stored(disk) == [(1, "kept"), *large, (3, "last")]
+    again = Transcripts(disk / "users")
+    assert {each.id for each in await again.sessions(ANN, limit=10)} == {session, other}
+    again.close()
+
+
+@needs_root
+async def test_on_a_disk_of_which_it_can_only_read_it_begins_in_memory(disk: Path) -> None:
+    transcripts = Transcripts(disk / "users")
+    session = await _create(transcripts, 1)
+    await transcripts.append_events(ANN, session, [(1, "kept")], keep=100)
+    transcripts.close()
+    _remount(disk, "ro")
+    transcripts = Transcripts(disk / "users")
+    await transcripts.append_events(ANN, session, [(2, "more")], keep=100)
+    assert transcripts.trouble(ANN)
+    assert await transcripts.events(ANN, session, after=0, limit=10) == [(1, "kept"), (2, "more")]
+    await _create(transcripts, 3, uid=BOB)  # who has no file yet
+    assert transcripts.trouble(BOB)
+    _remount(disk, "rw")
+    await _until_on_disk(transcripts)
+    transcripts.close()
+    assert _stored(disk) == [(1, "kept"), (2, "more")]
+
+
+@needs_root
+async def test_what_is_too_much_for_memory_is_an_error_with_a_name(disk: Path) -> None:
+    _remount(disk, "size=200m")
+    transcripts = Transcripts(disk / "users")
+    session = await _create(transcripts, 1)
+    await transcripts.append_events(ANN, session, [(1, "x" * (65 << 20))], keep=100)
+    transcripts.close()
+    _remount(disk, "ro")
+    transcripts = Transcripts(disk / "users")
+    with pytest.raises(StorageError) as caught:
+        await transcripts.append_events(ANN, session, [(2, "more")], keep=100)
+    assert caught.value.message.startswith("the transcripts cannot be stored: ")
+    assert caught.value.hint == "is the disk full, or the file damaged?"
+    assert transcripts.trouble(ANN) == ""
+    transcripts.close()
 
 
 async def test_a_file_that_is_no_database_is_an_error_with_a_name(tmp_path: Path) -> None:
