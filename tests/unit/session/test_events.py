@@ -63,9 +63,12 @@ async def test_nobody_sees_an_event_before_it_is_stored(stage_transcripts: Gated
     assert await transcripts.events(ANN, SESSION, after=0, limit=10) == [(1, (await _read(log))[0][2])]
 
 
+_DAMAGE = "CREATE TRIGGER damage BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'on purpose'); END"
+
+
 async def test_what_cannot_be_stored_stays_until_it_can_or_is_shown_as_a_last_resort(transcripts: Transcripts) -> None:
     log = await _make(transcripts)
-    await transcripts._store.run(ANN, lambda database: database.execute("PRAGMA max_page_count = 1"))
+    await transcripts._store.run(ANN, lambda database: database.execute(_DAMAGE))
     log.append(TextDelta(text="x" * 200_000))
     for _ in range(2):
         with pytest.raises(StorageError):
@@ -73,7 +76,7 @@ async def test_what_cannot_be_stored_stays_until_it_can_or_is_shown_as_a_last_re
         assert (log.last_seq, await _read(log)) == (0, [])
     log.show_unstored()
     assert [len(each) for each in _texts(await _read(log))] == [200_000]
-    await transcripts._store.run(ANN, lambda database: database.execute("PRAGMA max_page_count = 1000000"))
+    await transcripts._store.run(ANN, lambda database: database.execute("DROP TRIGGER damage"))
     await _append(log, "later")
     assert [seq for seq, _, _ in await _read(log)] == [1, 2]
 

@@ -266,7 +266,10 @@ async def test_steps_and_tokens_are_the_configurations(stage: Stage) -> None:
     assert _last(await stage.ask())["message"] == "the turn took its 1 steps"
 
 
-async def test_a_full_disk_ends_the_turn_and_is_told_though_it_cannot_be_stored(
+_DAMAGE = "CREATE TRIGGER damage BEFORE INSERT ON {} BEGIN SELECT RAISE(FAIL, 'on purpose'); END"
+
+
+async def test_a_damaged_store_ends_the_turn_and_is_told_though_it_cannot_be_stored(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     full = asyncio.Event()
@@ -274,13 +277,13 @@ async def test_a_full_disk_ends_the_turn_and_is_told_though_it_cannot_be_stored(
     session = await stage.begin()
     await stage.model.waiting.wait()
     await until(lambda: session.log.last_seq == 2)
-    await stage.transcripts._store.run(ANN, lambda database: database.execute("PRAGMA max_page_count = 1"))
+    await stage.transcripts._store.run(ANN, lambda database: database.execute(_DAMAGE.format("events")))
     full.set()
     events = await read(session)
     assert _types(events)[-1] == "turn_failed"
     assert _last(events)["code"] == "storage"
     assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
-    await stage.transcripts._store.run(ANN, lambda database: database.execute("PRAGMA max_page_count = 1000000"))
+    await stage.transcripts._store.run(ANN, lambda database: database.execute("DROP TRIGGER damage"))
     stage.model.says([text("ok")])
     stage.model.requests.clear()
     again = await stage.ask(session=session.id)
@@ -292,7 +295,7 @@ async def test_a_turn_that_cannot_be_stored_does_not_begin(stage: Stage) -> None
     stage.model.says([text("ok")])
     session = await stage.begin()
     await read(session)
-    await stage.transcripts._store.run(ANN, lambda database: database.execute("PRAGMA max_page_count = 1"))
+    await stage.transcripts._store.run(ANN, lambda database: database.execute(_DAMAGE.format("turns")))
     with pytest.raises(StorageError):
         await stage.begin("x" * 100_000, session=session.id)
     assert not session.running
