@@ -7,7 +7,7 @@ from bench import activation, client, confine, egress, memory, policy, step, tur
 _MEASURES = {
     "client": ("The client, and a whole warm question", client.measure, 40),
     "confine": ("A confined command, and beside it others of the kind", confine.measure, 100),
-    "egress": ("The proxy's throughput", egress.measure, 3),
+    "egress": ("The proxy's throughput", egress.measure, 12),
     "policy": ("Decisions of the policy", policy.measure, 20),
     "step": ("A further confined command in a turn", step.measure, 100),
     "turn": ("A whole turn of a model behind HTTP", turn.measure, 20),

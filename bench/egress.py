@@ -1,4 +1,8 @@
-"""The proxy's throughput: as much over one tunnel as over loopback directly, in the same run, from the same server."""
+"""The proxy's throughput: as much over one tunnel as over loopback directly, in the same run, from the same server.
+
+Direct are two processes, by the proxy three: so that a busy machine does not count against the third, all run before
+others where that is allowed.
+"""
 
 import asyncio
 import os
@@ -6,11 +10,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiosd.egress.proxy import Bounds, Connection, Proxy
 from aiosd.egress.rules import read_rules
 
-_BYTES = 256 * 1024 * 1024
+_BYTES = 128 * 1024 * 1024
 _PIECE = 1 << 20
 _GOAL = 0.5
 
@@ -21,11 +26,14 @@ def measure(rounds: int) -> str:
     through: list[float] = []
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     listener = socket.create_server(("127.0.0.1", 0))
     children = [_fork(_serve, server, rounds * 2), _fork(_proxy, listener, port)]
     try:
         _measure(rounds, port, listener.getsockname(), direct, through)
     finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         for child in children:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
