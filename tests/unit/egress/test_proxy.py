@@ -296,6 +296,13 @@ async def test_a_parent_proxy_is_asked_for_the_host() -> None:
         assert len(there.heard) == 1
 
 
+async def test_what_a_parent_proxy_refuses_is_told_as_its_own_word() -> None:
+    async with outside("far.example", answer=b"HTTP/1.1 403 Forbidden\r\n\r\n", parent=True) as there:
+        said = await there.say(b"CONNECT far.example:443 HTTP/1.1\r\n\r\n")
+        assert said.startswith(b"HTTP/1.1 403 ")
+        assert b"the parent proxy says 403 to far.example:443; egress.parent is it" in said
+
+
 async def test_what_a_client_leaves_half_said_ends_nothing_else() -> None:
     async with outside("127.0.0.1:{port}") as there:
         for half in (b"G", b"\5", b"CONNECT 127.0.0.1:1 HT", b"\5\1\0\5\1\0\3\xffabc"):
