@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from aiosd.cli.progress import Progress
 
 _MAX_INPUT = 1024 * 1024
+_AGAIN = ("model", "wait", "timeout", "budget", "output", "schema")  # what holds for carrying out a plan, too
+_CARRY_OUT = "[y] carry them out: you are shown each first, and asked  (no): "
+_UNANSWERED = b"  unanswered: "  # how a note begins that tells of a call which nobody was asked about
 _CALL = "› ".encode()  # how a note begins that tells of a call
 
 
@@ -38,7 +41,25 @@ def ask(options: dict[str, str], words: list[str]) -> int:
         from aiosd.cli.attach import write_answer
 
         write_answer(options["output"], turn.said)
+    if "plan" in options and turn.left and not as_json and _wants_it_done(turn.left):
+        again = {name: value for name, value in options.items() if name in _AGAIN}
+        return ask({**again, "session": turn.session_id}, words)
     return status
+
+
+def _wants_it_done(count: int) -> bool:
+    """Whether the person at the terminal has the plan carried out: then its steps are proposed, and shown, as such."""
+    from aiosd.cli.answers import open_terminal, read_line
+
+    terminal = open_terminal()
+    if terminal < 0:
+        return False
+    try:
+        write_all(terminal, f"\n{say('{count} steps were left undone', count=count)}\n".encode())
+        said = read_line(terminal, None, say(_CARRY_OUT)) or ""
+    finally:
+        posix.close(terminal)
+    return said.strip().lower() in ("y", "yes")
 
 
 def _render_question(options: dict[str, str], words: list[str]) -> bytes:
@@ -116,6 +137,7 @@ class Turn:
         self._interrupted = False
         self._at_line_start = True
         self.said = b""  # the answer since the last call
+        self.left = 0  # calls that a plan left undone
         self._dim = posix.isatty(2) and not environment("NO_COLOR") and environment("TERM") not in ("", "dumb")
 
     def follow(self) -> int:
@@ -138,6 +160,7 @@ class Turn:
                     self.said = b""
                     if progress:
                         progress.status = content[len(_CALL) :]
+                self.left += content.startswith(_UNANSWERED)
                 note = render_note(content)
                 write_all(2, b"\x1b[2m%s\x1b[0m\n" % note if self._dim else note + b"\n")
             elif tag == frames.SESSION:
@@ -186,6 +209,11 @@ class Turn:
             elif event["type"] in ("turn_done", "turn_failed"):
                 return int(event["exit_status"])
         raise self.lost()
+
+    @property
+    def session_id(self) -> str:
+        """The session's id."""
+        return self._session.partition(b" ")[0].decode()
 
     @property
     def session_name(self) -> str:

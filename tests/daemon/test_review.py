@@ -134,6 +134,30 @@ def test_several_waiting_cards_are_approved_together_from_elsewhere(daemon: Daem
     assert _made(place) == ["a", "c", "d"]
 
 
+@pytest.mark.parametrize(("said", "made"), [("y", ["a", "b", "c"]), ("", [])])
+def test_a_plan_is_carried_out_at_a_word_and_each_step_is_shown_first(
+    planned: tuple[Daemon, Path], provider: ScriptedProvider, said: str, made: list[str]
+) -> None:
+    daemon, place = planned
+    lines = [f"touch {place}/{name}" for name in "abc"]
+    again = tuple(Call(id=f"d{n}", tool="bash", arguments={"command": line}) for n, line in enumerate(lines))
+    provider.says(Say(calls=again), Say(text="Done."))
+    with on_terminal(daemon, "ask", "--plan", "make them") as terminal:
+        shown = terminal.wait_for("and asked  (no): ")
+        assert "\n3 steps were left undone\n" in shown
+        assert _made(place) == []
+        terminal.type(said)
+        if said:
+            terminal.wait_for(ALL)
+            assert _made(place) == []
+            terminal.type("y")
+        assert terminal.end() == 0
+        assert ("Done.\n" in terminal.plain) is bool(said)
+    assert _made(place) == made
+    (session,) = daemon.api("GET", "/v1/sessions").json["sessions"]
+    assert session["turns"] == (2 if said else 1)
+
+
 # What the guard holds to ----------------------------------------------------------------------------------------------
 
 
