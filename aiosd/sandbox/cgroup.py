@@ -42,11 +42,6 @@ def find_controllers(path: str) -> str:
     return f"cgroup ({', '.join(held)})" if held else "of each process by itself, as its cgroup has no controllers"
 
 
-def freeze_group(path: str, *, frozen: bool) -> bool:
-    """Stop every process of a cgroup and below where it stands, or let them go on; whether there is such a group."""
-    return _write(f"{path}/cgroup.freeze", "1" if frozen else "0")
-
-
 def _write(path: str, text: str) -> bool:
     try:
         Path(path).write_text(text, encoding="ascii")

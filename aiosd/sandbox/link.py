@@ -126,17 +126,15 @@ class Link:
             self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             async with asyncio.timeout(_START_DEADLINE_S):
                 await self._await_ready()
-        except TimeoutError as exc:
+        except BaseException as exc:
             await self.end()
-            raise SandboxError(f"not ready after {_START_DEADLINE_S:.0f} s") from exc
-        except OSError as exc:
-            await self.end()
-            raise SandboxError(f"the launcher cannot be started: {exc.strerror}") from exc
-        except UnsupportedArchitectureError as exc:
-            await self.end()
-            raise SandboxError(str(exc)) from exc
-        except BaseException:
-            await self.end()
+            match exc:
+                case TimeoutError():
+                    raise SandboxError(f"not ready after {_START_DEADLINE_S:.0f} s") from exc
+                case OSError():
+                    raise SandboxError(f"the launcher cannot be started: {exc.strerror}") from exc
+                case UnsupportedArchitectureError():
+                    raise SandboxError(str(exc)) from exc
             raise
         finally:
             for fd in parts:
@@ -259,6 +257,8 @@ class Link:
         try:
             return await self._await_exit(identity)
         except asyncio.CancelledError:
+            if self._launched is not None:
+                self._launched.kill_stopped(self.worker_pid)
             try:
                 async with asyncio.timeout(_END_DEADLINE_S):
                     self._control.send(marshal.dumps(("kill", identity)))
@@ -296,6 +296,7 @@ class Link:
     async def _kill(self) -> None:
         if self._launched is None:
             return
+        self._launched.kill_stopped(self.worker_pid)
         workspace = self.profile.name is ProfileName.WORKSPACE
         knows = not self._launched.group and shares_pids(self.profile, self._host)
         if self._worker >= 0 and (knows or workspace):

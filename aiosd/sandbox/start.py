@@ -13,6 +13,7 @@ import itertools
 import os
 import secrets
 import signal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,10 @@ class Launched(Protocol):
 
     def freeze(self, *, on: bool) -> None:
         """Stop everything in it in its tracks, or let it go on."""
+        ...
+
+    def kill_stopped(self, worker: int) -> None:
+        """Where it was stopped, kill what `worker` (a pid) runs, and only then let the rest go on, which tidies up."""
         ...
 
     async def wait(self) -> None:
@@ -66,12 +71,19 @@ class _Child:
     def __init__(self, argv: list[str], control: int, errors: int) -> None:
         # bubblewrap is two processes, and the second waits for a word of the first, for ever if that one is dead.
         self._process = Process(argv, fds={0: control, 2: errors}, group=True)
+        self._stopped = False
 
     def kill(self) -> None:
         self._process.send(signal.SIGKILL)
 
     def freeze(self, *, on: bool) -> None:
-        _signal_tree(self._process.pid, signal.SIGSTOP if on else signal.SIGCONT)
+        self._stopped = on
+        _signal(_walk_tree(self._process.pid), signal.SIGSTOP if on else signal.SIGCONT)
+
+    def kill_stopped(self, worker: int) -> None:
+        if self._stopped:
+            _signal(set(_walk_tree(worker)) - {worker}, signal.SIGKILL)
+            self.freeze(on=False)
 
     async def wait(self) -> None:
         await self._process.wait()
@@ -135,12 +147,20 @@ class _Unit:
 
     def __init__(self, group: str) -> None:
         self.group = group
+        self._stopped = False
 
     def kill(self) -> None:
         kill_group(self.group)
 
     def freeze(self, *, on: bool) -> None:
+        self._stopped = on
         freeze_group(self.group, on=on)
+
+    def kill_stopped(self, worker: int) -> None:  # noqa: ARG002 - its cgroups know
+        if self._stopped:
+            for command in Path(self.group).glob("command-*"):
+                kill_group(str(command))
+            self.freeze(on=False)
 
     async def wait(self) -> None:
         return
@@ -161,14 +181,18 @@ def freeze_group(path: str, *, on: bool) -> None:
         Path(path, "cgroup.freeze").write_text("1" if on else "0", encoding="ascii")
 
 
-def _signal_tree(pid: int, number: signal.Signals) -> None:
-    """Signal a process and its descendants, those too that are born meanwhile."""
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _walk_tree(pid: int) -> Iterator[int]:
+    """A process and its descendants, those too that are born meanwhile."""
     seen: set[int] = set()
     fresh = {pid}
     while fresh:
-        for each in fresh:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(each, number)
+        yield from fresh
         seen |= fresh
         fresh = {child for each in seen for child in _children(each)} - seen
 

@@ -202,6 +202,7 @@ def test_nobody_stops_or_thaws_anybody_else(daemon: Daemon) -> None:
         assert daemon.guard("Freeze", {"session": session, "kill": True})["actions"] == 1
         assert stream.until("call_done")["outcome"] == "cancelled"
         assert daemon.guard("Thaw", {"session": session}, uid=OTHER) == {"actions": 0}
+        stream.until("turn_done")
     events = daemon.ask("run `id`", session=session)
     assert [event["outcome"] for event in events if event["type"] == "call_done"] == ["refused"]
     daemon.guard("Thaw", {"session": session})

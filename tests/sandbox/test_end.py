@@ -89,6 +89,26 @@ async def test_a_cancelled_action_is_killed_and_the_worker_serves_the_next(host:
 
 
 @pytest.mark.parametrize("profile", [READ_ONLY, PROCESSES], ids=["read-only", "processes"])
+async def test_an_action_that_was_stopped_in_its_tracks_is_killed_there_and_the_worker_serves_the_next(
+    host: HostFacts, profile: Profile
+) -> None:
+    async with opened(profile, host) as box:
+        async with asyncio.TaskGroup() as group:
+            action = group.create_task(box.shell("sleep 31415 & sleep 31415; echo went on"))
+            await until(lambda: len(sleepers()) == 2, "the command to run")
+            box.link.freeze(True)
+            await until(lambda: {_state(pid) for pid in sleepers()} == {"T"}, "it to stand still")
+            action.cancel()
+        assert action.cancelled()
+        assert sleepers() == set()
+        assert (await box.run("echo", "next")).out == b"next\n"
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("profile", [READ_ONLY, PROCESSES], ids=["read-only", "processes"])
 async def test_nothing_runs_when_a_sandbox_has_been_ended_in_the_middle_of_an_action(
     host: HostFacts, profile: Profile
 ) -> None:
