@@ -91,7 +91,10 @@ class Catalog:
             wire=Wire(),
             transport=self._transport,
             keys=self._keys,
-            secrets=find_secrets(self._keys.environment),
+            secrets=lambda: (
+                find_secrets(self._keys.environment)
+                | self._keys.read_all(each.credential for each in self._config().secrets)
+            ),
             local_only=lambda: self._config().agent.local_only,
         )
 

@@ -4,6 +4,7 @@ A service finds them in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), CREDENTIALS) 
 takes the variable NAME, or the file `credentials/NAME` beside its configuration, if nobody else may read that.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,14 @@ class Keys:
         if self.standalone and self.environment.get(name):
             return _check(name, self.environment[name])
         raise ModelKeyError(f"there is no key {name}", hint=_HINT)
+
+    def read_all(self, names: Iterable[str]) -> frozenset[str]:
+        """What these credentials hold, as far as they are there."""
+        found = set[str]()
+        for name in names:
+            with contextlib.suppress(ModelKeyError):
+                found.add(self.read(name))
+        return frozenset(found)
 
     def _paths(self, name: str) -> Iterable[Path]:
         if folder := self.environment.get("CREDENTIALS_DIRECTORY"):

@@ -53,7 +53,7 @@ class RemoteModel:
         wire: Wire,
         transport: Transport,
         keys: Keys,
-        secrets: Secrets,
+        secrets: Callable[[], Secrets],
         local_only: Callable[[], bool],
         backoff_s: float = _BACKOFF_S,
     ) -> None:
@@ -86,7 +86,7 @@ class RemoteModel:
         """The answer. Raises ModelUnavailableError or a kind of it; StorageError where it cannot be written down."""
         table = self._table
         key = self._keys.read(table.key) if table.key else ""
-        prepared = prepare(request, self._secrets | {key} if key else self._secrets)
+        prepared = prepare(request, self._secrets() | {key} if key else self._secrets())
         endpoint = Endpoint(
             url=self._url,
             headers=self._wire.headers(key),

@@ -1,7 +1,9 @@
 """Secrets that stay outside: a command works with placeholders, the host gets the value, and nobody else sees it."""
 
+import functools
 import http.server
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,12 +40,20 @@ class Forge:
 
 @pytest.fixture(scope="module")
 def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    context, trust = make_certificate(tmp_path_factory.mktemp("tls"))
+    folder = tmp_path_factory.mktemp("tls")
+    context, trust = make_certificate(folder)
     heard: list[str] = []
+    _make_repository(folder)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
             heard.append(self.headers["Authorization"])
+            if self.path.startswith("/repo.git/") and heard[-1] == f"Bearer {CANARY}":
+                super().do_GET()
+                return
+            if self.path != "/":
+                self.send_error(401)
+                return
             body = f"hello {heard[-1]}\n".encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -53,7 +63,7 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
@@ -61,6 +71,18 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
     server.shutdown()
     serving.join()
     server.server_close()
+
+
+def _make_repository(folder: Path) -> None:
+    who = ["-c", "user.name=x", "-c", "user.email=x@y.z"]
+    for words in (
+        ["init", "-q", "-b", "main", f"{folder}/work"],
+        ["-C", f"{folder}/work", *who, "commit", "-q", "--allow-empty", "-m", "one"],
+        ["clone", "-q", "--bare", f"{folder}/work", f"{folder}/repo.git"],
+        ["-C", f"{folder}/repo.git", "update-server-info"],
+    ):
+        environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+        subprocess.run(["git", *words], check=True, env=environment)
 
 
 def make(make_daemon: MakeDaemon, forge: Forge, place: Path, *, users: str = "any", folders: str = "") -> Daemon:
@@ -152,3 +174,26 @@ def test_a_placeholder_is_read_even_in_a_folder_that_is_closed(
     daemon = make(make_daemon, forge, place, folders=vault)
     assert "sees aios-secret-forge aios-secret-forge\n" in _output(daemon.ask(f"$ python3 {place}/talk.py"))
     assert CANARY not in str(daemon.ask(f"$ cat {place}/login"))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_git_fetches_by_its_usual_address_with_a_secret_that_it_never_has(
+    make_daemon: MakeDaemon, forge: Forge, place: Path, named: bool
+) -> None:
+    """Its environment turns the address; without that it would ask by TLS of its own, and be known as nobody."""
+    subprocess.run(["git", "init", "-q", f"{place}/repo"], check=True)
+    remote = (
+        f'[remote "origin"]\nurl = https://127.0.0.1:{forge.port}/repo.git\nfetch = +refs/heads/*:refs/remotes/o/*\n'
+    )
+    with (place / "repo/.git/config").open("a") as file:
+        file.write(f"[http]\nextraHeader = Authorization: Bearer aios-secret-forge\n{remote}")
+    for each in (place / "repo", *(place / "repo").rglob("*")):
+        os.chown(each, place.stat().st_uid, place.stat().st_gid)
+    line = f"git -C {place}/repo fetch -q"
+    rule = f'[[rule]]\npattern = ["{line}"]\ntier = "notify"\nnetwork = ["*"]\nwrites = ["{place}"]\n'
+    daemon = make(make_daemon, forge, place, folders=rule, users="any" if named else "somebody-else")
+    (done,) = [event for event in daemon.ask(f"$ {line}") if event["type"] == "call_done"]
+    there = (place / "repo/.git/refs/remotes/o/main").exists()
+    assert (done["outcome"], there) == (("done", True) if named else ("failed", False)), done
+    assert set(forge.heard) == ({f"Bearer {CANARY}"} if named else set())
+    assert _files_with(place / "repo", CANARY) == []

@@ -167,11 +167,15 @@ def test_a_standalone_daemon_knows_the_variables_of_other_programs_and_no_comman
 
 def test_no_secret_reaches_a_provider(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
     """Planted in a file, the environment, a command's output, the question, and an earlier turn."""
-    daemon = make_daemon(config=_config(provider), environment={"MY_SERVICE_TOKEN": "canary-of-environment"})
+    daemon = make_daemon(
+        config=f'{_config(provider)}[secrets.forge]\ncredential = "forge"\nhosts = ["forge.example"]\nusers = ["any"]\n'
+        'variable = "FORGE_TOKEN"\n',
+        environment={"MY_SERVICE_TOKEN": "canary-of-environment", "forge": "canary-of-the-forge"},
+    )
     place = own_folder(daemon, "place")
     (place / "app.conf").write_text("host=db1\npassword=canary-of-file\n")
     (place / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\ncanary/of/key\n-----END PRIVATE KEY-----\n")
-    (place / "notes").write_text("deploy with canary-of-environment please\n")
+    (place / "notes").write_text("deploy with canary-of-environment and canary-of-the-forge please\n")
     calls = [
         Call(id=f"call_{number}", tool=tool, arguments=arguments)
         for number, (tool, arguments) in enumerate(

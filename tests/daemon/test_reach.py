@@ -117,6 +117,7 @@ def test_a_no_is_told_to_the_model_and_the_record(daemon: Daemon, parent: Parent
     with asking(daemon, _ASKS) as stream:
         card = card_of(daemon, stream.until("approval_needed")["approval"])
         assert (card["tool"], card["action"], card["leasable"]) == ("connect", f"connect to {_WHERE}", True)
+        assert f"  reach    {_WHERE}\n" in daemon.aios("pending").out
         assert card["content"] == "curl -sf --max-time 40 http://far.example/"
         assert answered(daemon, card, approve=False, reason="use the mirror") == {}
         outcome, reason = _outcome(list(stream))

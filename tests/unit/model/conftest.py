@@ -77,7 +77,7 @@ class Stage:
             wire=WIRES[self.kind],
             transport=self.transport,
             keys=Keys(environment=self.environment, standalone=True),
-            secrets=frozenset(),
+            secrets=frozenset,
             local_only=lambda: self.local_only,
             backoff_s=0.0,
         )
