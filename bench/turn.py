@@ -1,20 +1,22 @@
 """A whole turn of a model behind HTTP, two requests and one confined command, against the floor; and many at once."""
 
+import functools
 import json
-import shutil
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.places import PROGRAMS, PYTHON, ROOT, children, folder, our_daemon, pss_kib, running
+from bench.rivals import NAMES, Rival, find_rivals
 from bench.timing import Timed, command, render_ratios, time_cases
 
 FLOOR = "the floor: client, model, bwrap, model"
 OURS = "aios ask, one command"
+OURS_TEN = "aios ask, ten commands"
 _GOALS = {OURS: 2.0}
 _AT_ONCE = (1, 4, 16)
 _NULL = subprocess.DEVNULL
@@ -33,15 +35,22 @@ def measure(rounds: int) -> str:
                 FLOOR: command(*client, "run 1 command"),
                 OURS: command(aios, "ask", "run 1 command", environment=environment),
                 "the floor, ten commands": command(*client, "run 10 commands"),
-                "aios ask, ten commands": command(aios, "ask", "run 10 commands", environment=environment),
+                OURS_TEN: command(aios, "ask", "run 10 commands", environment=environment),
             }
             timed: dict[str, Timed] = time_cases(cases, rounds=rounds)
             out = render_ratios(timed, floor=FLOOR, goals=_GOALS)
             out += _count_bytes(port, {FLOOR: cases[FLOOR], OURS: cases[OURS]})
-            out += _time_many([*client, "run 1 command"], [aios, "ask", "run 1 command"], environment)
+            rivals, told = _try_rivals(place, port)
+            out += _time_rivals(timed, rivals, rounds=rounds, port=port) if rivals else ""
+            many: dict[str, tuple[list[str], Mapping[str, str] | None]] = {
+                "the floor": ([*client, "run 1 command"], None),
+                "aios ask": ([aios, "ask", "run 1 command"], environment),
+            }
+            many |= {each.name: ([*each.words, "run 1 command"], each.environment) for each in rivals}
+            out += _time_many(many)
             guards = [process.pid, *children(process.pid)]
             out += f"our daemon and its guard: {pss_kib(guards) / 1024:.1f} MiB PSS\n"
-    return out + f"(rivals that are installed and not measured here: {_list_rivals()})\n"
+    return out + told
 
 
 @contextmanager
@@ -80,10 +89,43 @@ def _sent(port: int) -> int:
         return int(json.load(answer)["bytes"])
 
 
-def _time_many(floor: list[str], ours: list[str], environment: Mapping[str, str]) -> str:
+def _try_rivals(place: Path, port: int) -> tuple[list[Rival], str]:
+    """Those that are installed and take a turn here, and a line on the others."""
+    able, told = list[Rival](), ""
+    for rival in find_rivals(place, port):
+        try:
+            rival.run("run 1 command")
+        except (RuntimeError, subprocess.TimeoutExpired) as exc:
+            told += f"(not measured: {exc})\n"
+        else:
+            able.append(rival)
+    named = {each.name for each in able}
+    missing = [name for name in NAMES if name not in named and name not in told]
+    return able, told + (f"(not installed: {', '.join(missing)})\n" if missing else "")
+
+
+def _time_rivals(ours: Mapping[str, Timed], rivals: Sequence[Rival], *, rounds: int, port: int) -> str:
+    """Rivals beside ours: how many times our wall time they take, and what they send."""
+    cases = {
+        f"{each.name}{name}": functools.partial(each.run, question)
+        for each in rivals
+        for name, question in ((", one command", "run 1 command"), (", ten commands", "run 10 commands"))
+    }
+    timed = time_cases(cases, rounds=max(min(rounds, 5), 2))
+    base = {"one": ours[OURS].median_ms, "ten": ours[OURS_TEN].median_ms}
+    out = f"\n{'rivals':44} {'median ms':>10} {'min ms':>8} {'× ours':>8}\n"
+    for name, each in timed.items():
+        ratio = each.median_ms / base["ten" if "ten" in name else "one"]
+        out += f"{name:44} {each.median_ms:10.0f} {each.best_ms:8.0f} {ratio:8.1f}\n"
+    fastest = min(each.median_ms for name, each in timed.items() if "one" in name)
+    out += f"the fastest takes {fastest / base['one']:.1f} times ours (goal: at least 8)\n"
+    return out + _count_bytes(port, {name: case for name, case in cases.items() if "one" in name})
+
+
+def _time_many(cases: Mapping[str, tuple[list[str], Mapping[str, str] | None]]) -> str:
     """So many turns at once, from the first start to the last end."""
     out = f"\n{'turns at once, wall ms':44}{''.join(f'{count:>10}' for count in _AT_ONCE)}\n"
-    for name, words, variables in (("the floor", floor, None), ("aios ask", ours, environment)):
+    for name, (words, variables) in cases.items():
         cells = "".join(f"{_time_at_once(words, variables, count):10.0f}" for count in _AT_ONCE)
         out += f"{name:44}{cells}\n"
     return out
@@ -94,12 +136,7 @@ def _time_at_once(words: list[str], environment: Mapping[str, str] | None, count
     running_now = [
         subprocess.Popen(words, stdin=_NULL, stdout=_NULL, stderr=_NULL, env=environment) for _ in range(count)
     ]
-    statuses = [each.wait(60) for each in running_now]
+    statuses = [each.wait(180) for each in running_now]
     if any(statuses):
         raise RuntimeError(f"{words[0]} ended with {statuses}")
     return (time.perf_counter() - began) * 1000
-
-
-def _list_rivals() -> str:
-    found = [name for name in ("codex", "claude", "llm", "pi") if shutil.which(name)]
-    return ", ".join(found) or "none"
