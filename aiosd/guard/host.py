@@ -1,7 +1,6 @@
 """What this host lets a sandbox have, as far as it can be told without making one."""
 
 import asyncio
-import ctypes
 import os
 import re
 import shutil
@@ -39,7 +38,7 @@ async def find_host() -> HostFacts:
         direct_masks=version >= _DIRECT_MASKS_BWRAP,
         fresh_proc=True,
         machine=os.uname().machine,
-        landlock=read_abi(ctypes.CDLL(None)),
+        landlock=read_abi(),
         interpreter=interpreter,
         extra=() if prefix == "/usr" or prefix.startswith("/usr/") else (prefix,),
         trouble=trouble,

@@ -7,12 +7,12 @@ Source: posix_spawn(3), execve(2), setsid(2).
 
 from __future__ import annotations
 
-import _ctypes
 import _signal  # type: ignore[import-not-found] # signal itself, without the enums that cost 2 ms
 import posix
 
 from aiosd.sandbox.expand import CannotStartError, expand_words
 from aiosd.sandbox.foreign import look_at, look_at_words
+from aiosd.sandbox.libc import call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ _SCOPES = bytes(16) + (3).to_bytes(8, "little")  # no file rights, no network ri
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
 _ENOENT = 2
 _DEFAULTED = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGTERM, _signal.SIGCHLD)
-
-
-def call(name: str, *arguments: int | bytes | None) -> int:
-    """A function of the C library. The full ctypes costs six times as much."""
-    libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # None is this process, as in dlopen(3)
-    return int(_ctypes.call_function(_ctypes.dlsym(libc, name), arguments))
 
 
 def spawn(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import _socket
 import posix
 
-from aiosd.sandbox.command import call
+from aiosd.sandbox.libc import call
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _BENEATH, _PORT = 1, 2  # kinds of rules

@@ -7,8 +7,9 @@ is scope only, as a domain that handles one would forbid the mounts that bubblew
 Source: landlock(7), linux/landlock.h.
 """
 
-import ctypes
-import struct
+from __future__ import annotations
+
+from aiosd.sandbox.libc import call
 
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
 _CREATE_RULESET_VERSION = 1
@@ -19,20 +20,20 @@ RESOLVE_ABI = 9  # sockets by path: LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def read_abi(libc: ctypes.CDLL) -> int:
+def read_abi() -> int:
     """The kernel's Landlock version; 0 where there is none or it is switched off."""
-    return max(int(libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)), 0)
+    return max(call("syscall", _CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION), 0)
 
 
-def restrict_scope(libc: ctypes.CDLL) -> bool:
+def restrict_scope() -> bool:
     """Shut this process and its children in; False where the kernel cannot (before 6.12).
 
     Raises OSError where it could and did not.
     """
-    if read_abi(libc) < SCOPE_ABI:
+    if read_abi() < SCOPE_ABI:
         return False
-    attributes = struct.pack("QQQ", 0, 0, _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL)
-    ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-    if ruleset < 0 or libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.syscall(_RESTRICT_SELF, ruleset, 0):
-        raise OSError(ctypes.get_errno(), "Landlock scope")
+    attributes = bytes(16) + (_SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL).to_bytes(8, "little")
+    ruleset = call("syscall", _CREATE_RULESET, attributes, len(attributes), 0)
+    if ruleset < 0 or call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or call("syscall", _RESTRICT_SELF, ruleset, 0):
+        raise OSError("the Landlock scope cannot be set")
     return True

@@ -15,13 +15,12 @@ Source: user_namespaces(7), bwrap(1), prctl(2), capabilities(7).
 from __future__ import annotations
 
 import _socket
-import ctypes
 import marshal
 import os
-import resource
 import sys
 
 from aiosd.sandbox.landlock import restrict_scope
+from aiosd.sandbox.libc import call, explain
 from aiosd.sandbox.masks import plan_masks
 
 TYPE_CHECKING = False
@@ -35,6 +34,7 @@ _MSG_CMSG_CLOEXEC = 0x40000000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+_RLIMIT_FSIZE, _RLIMIT_CORE = 1, 4
 _CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD, _SOCKET_FD = 3, 4, 5, 6, 7
 SOCKETS_HERE = "--named-sockets"  # stands among the arguments where these are bound, which the launcher alone can find
 _NONE = type(None)
@@ -97,28 +97,27 @@ def main() -> None:
 
 
 def _launch() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
     data, ancillary, _flags, _address = control.recvmsg(1 << 20, 64, _MSG_CMSG_CLOEXEC)
     fds = [int.from_bytes(part[i : i + 4], "little") for _, _, part in ancillary for i in range(0, len(part), 4)]
     record = _check(marshal.loads(data), fds)  # noqa: S302 - from the guard
-    _tie_to_parent(libc, record["parent"])
+    _tie_to_parent(record["parent"])
     filter_fd, code_fd = (os.dup(fd) for fd in fds)
     namespace_fd = -1
-    _leave_mounts(libc, record)
+    _leave_mounts(record)
     if record["drop"]:
-        namespace_fd = _make_identity_namespace(libc, record["uid"], record["gid"])
+        namespace_fd = _make_identity_namespace(record["uid"], record["gid"])
         os.setgroups(record["groups"])
-    fenced = _put_up_fence(libc, record) if record["fence"] or record["writes"] else None
+    fenced = _put_up_fence(record) if record["fence"] or record["writes"] else None
     if record["drop"]:
         os.setresgid(record["gid"], record["gid"], record["gid"])
         os.setresuid(record["uid"], record["uid"], record["uid"])
-    _tie_to_parent(libc, record["parent"])  # a change of uid unties
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _tie_to_parent(record["parent"])  # a change of uid unties
+    _limit(_RLIMIT_CORE, 0)
     os.umask(0o022)
     os.chdir("/")
     if record["open_base"]:  # elsewhere the worker's own domain does; two would keep every file in its folder
-        restrict_scope(libc)
+        restrict_scope()
     masks, rebuilt = plan_masks(record["masks"], direct=record["direct_masks"], rebuild=record["rebuild"])
     if fenced is not None:
         rebuilt += [folder for folder in fenced.watched if folder not in rebuilt]
@@ -138,15 +137,22 @@ def _launch() -> None:
     told = ("closed" if closed else "open", *(fenced.writable if fenced else ()), "--", *named)
     command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START, *told)
     if fenced is not None and fenced.max_bytes:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (fenced.max_bytes, fenced.max_bytes))
+        _limit(_RLIMIT_FSIZE, fenced.max_bytes)
     os.execve(record["bwrap"], ("bwrap", "--args", str(_ARGUMENTS_FD), "--", *command), {"PATH": "/usr/bin:/bin"})
 
 
-def _put_up_fence(libc: ctypes.CDLL, record: dict[str, Any]) -> Plan:
+def _limit(number: int, most: int) -> None:
+    call("prlimit", 0, number, most.to_bytes(8, "little") * 2, None)
+
+
+def _put_up_fence(record: dict[str, Any]) -> Plan:
     """Mount what the folder policies say; and what they say of the working directory."""
+    import ctypes  # noqa: PLC0415
+
     from aiosd.sandbox.fence import User, make_plan, put_up  # noqa: PLC0415 - most sandboxes have none, and wait for it
     from aiosd.sandbox.protect import keep  # noqa: PLC0415
 
+    libc = ctypes.CDLL(None, use_errno=True)
     user = User(libc, record["uid"], record["gid"])
     with user:
         plan = make_plan(
@@ -183,10 +189,10 @@ def _with_sockets(record: dict[str, Any], named: dict[str, int]) -> list[str]:
     return arguments
 
 
-def _tie_to_parent(libc: ctypes.CDLL, parent: int) -> None:
+def _tie_to_parent(parent: int) -> None:
     """Die with the guard, where it is the parent. PID 1 (0) is none of that: the worker ends with its socket."""
     if parent:
-        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             raise _RefusedError("the guard has gone")
 
@@ -227,11 +233,11 @@ def _is_ordinary(number: object) -> bool:
     return type(number) is int and 0 < number < 2**32 - 1
 
 
-def _leave_mounts(libc: ctypes.CDLL, record: dict[str, Any]) -> None:
+def _leave_mounts(record: dict[str, Any]) -> None:
     """Leave the host's mounts: bubblewrap goes on hearing of them, and what is mounted later would come in writable."""
     flags = _CLONE_NEWNS if record["drop"] else _CLONE_NEWNS | _CLONE_NEWUSER
-    if libc.unshare(flags):
-        raise _RefusedError(f"namespaces are not available to uid {record['uid']}: {os.strerror(ctypes.get_errno())}")
+    if call("unshare", flags):
+        raise _RefusedError(f"namespaces are not available to uid {record['uid']}: {explain('unshare', flags)}")
     if not record["drop"]:  # the rights to it come from a user namespace around bubblewrap's own
         for name, text in (
             ("setgroups", "deny"),
@@ -240,11 +246,12 @@ def _leave_mounts(libc: ctypes.CDLL, record: dict[str, Any]) -> None:
         ):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
-    if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None):
-        raise _RefusedError(f"the host's mounts cannot be left: {os.strerror(ctypes.get_errno())}")
+    private = (b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+    if call("mount", *private):
+        raise _RefusedError(f"the host's mounts cannot be left: {explain('mount', *private)}")
 
 
-def _make_identity_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> int:
+def _make_identity_namespace(uid: int, gid: int) -> int:
     """A user namespace owned by `uid` in which every id of ours is itself; its descriptor."""
     ready, tell_ready = os.pipe()
     mapped, tell_mapped = os.pipe()
@@ -255,19 +262,19 @@ def _make_identity_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> int:
             os.close(tell_mapped)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
-            if libc.unshare(_CLONE_NEWUSER) == 0:
+            if call("unshare", _CLONE_NEWUSER) == 0:
                 os.write(tell_ready, b"1")
                 os.read(mapped, 1)
                 status = 0
             else:
-                os.write(tell_ready, bytes([0, ctypes.get_errno() & 0xFF]))
+                os.write(tell_ready, explain("unshare", _CLONE_NEWUSER).encode())
         finally:
             os._exit(status)
     try:
         os.close(tell_ready)
-        answer = os.read(ready, 2)
+        answer = os.read(ready, 200)
         if answer != b"1":
-            reason = os.strerror(answer[1]) if len(answer) == 2 else "the child ended"
+            reason = answer.decode("utf-8", "replace") or "the child ended"
             raise _RefusedError(f"user namespaces are not available to uid {uid}: {reason}")
         for name in ("uid_map", "gid_map"):
             with open(f"/proc/self/{name}", encoding="ascii") as own:

@@ -14,6 +14,7 @@ from typing import Any
 from aiosd.sandbox.launch import BOOT
 
 _MODULES = (
+    "libc",
     "expand",
     "foreign",
     "command",

@@ -27,9 +27,10 @@ import marshal
 import posix
 import select
 
-from aiosd.sandbox.command import call, pass_gate, shut_in, spawn
+from aiosd.sandbox.command import pass_gate, shut_in, spawn
 from aiosd.sandbox.domain import restrict
 from aiosd.sandbox.foreign import take_seen
+from aiosd.sandbox.libc import call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

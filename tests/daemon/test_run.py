@@ -1,7 +1,6 @@
 """`aios run` and rules that let write, by a real daemon: what a person runs, how it is confined, what is recorded."""
 
 import base64
-import ctypes
 import http.server
 import os
 import shutil
@@ -236,7 +235,7 @@ def test_below_the_landlock_that_is_asked_for_nothing_runs(make_daemon: MakeDaem
         assert "guard.least_landlock asks for 99" in daemon.aios("doctor").out
     else:
         (decided,) = [record for record in daemon.records() if record["kind"] == "decided"]
-        assert decided["landlock"] == read_abi(ctypes.CDLL(None))
+        assert decided["landlock"] == read_abi()
 
 
 def test_a_session_stays_where_its_command_went(daemon: Daemon, work: Path) -> None:

@@ -1,6 +1,5 @@
 """The Landlock domain: what is asked of each version of the kernel's, and what this kernel's then holds back."""
 
-import ctypes
 import errno
 import os
 import socket
@@ -15,7 +14,7 @@ from aiosd.sandbox.domain import render_domain, render_place
 from aiosd.sandbox.landlock import read_abi
 
 ROOT = Path(__file__).parents[3]
-ABI = read_abi(ctypes.CDLL(None))
+ABI = read_abi()
 _WRITING = 0b1_1111_1111_0010  # LANDLOCK_ACCESS_FS_WRITE_FILE, REMOVE_DIR to MAKE_SYM
 _REFER, _TRUNCATE, _RESOLVE = 1 << 13, 1 << 14, 1 << 16
 
