@@ -22,7 +22,7 @@ _LINK_UP: dict[str, Printed | str] = {"ip -json link": tools.LINK_UP, "ip -json 
 _PACKAGE_LOGS: dict[str, Printed | str] = {
     "date": "2026-11-21T12:00:00+00:00",
     "grep -hE '] ": tools.PACMAN_LOG,
-    "grep": tools.DPKG_LOG,
+    "zcat": tools.DPKG_LOG,
 }
 _CHECKED: dict[str, Printed | str] = {
     "ss": tools.SS,
@@ -73,7 +73,15 @@ CASES: tuple[tuple[str, Mapping[str, Printed | str]], ...] = (
     ("今日更新されたパッケージは？", _PACKAGE_LOGS),
     ("are there updates?", {"date": "1795086400", "pacman": tools.PACMAN_QU, "apt": NO_COMMAND, "find": tools.AGES}),
     ("アップデートはある？", {"date": "1795086400", "pacman": NO_COMMAND, "apt": tools.APT_UPGRADABLE, "find": ""}),
-    ("which packages are no longer needed?", {"pacman": "libfoo 1-1\nlibbar 2-1\n", "which": ""}),
+    ("which packages are no longer needed?", {"pacman": "libfoo 1-1\nlibbar 2-1\n", "apt": NO_COMMAND}),
+    (
+        "which packages are no longer needed?",
+        {
+            "pacman": NO_COMMAND,
+            "apt": "Listing...\nlibfoo1/now 1.0-1 amd64 [installed,auto-removable]\nlibbar2/stable 2.0-1 amd64 [installed,auto-removable]\n",
+        },
+    ),
+    ("不要なパッケージはある？", {"pacman": NO_COMMAND, "apt": "Listing...\n"}),
     ("which package owns /usr/bin/ls?", {"pacman": "/usr/bin/ls is owned by coreutils 9.7-1\n", "dpkg": NO_COMMAND}),
     (
         "which package owns /usr/bin/ls?",
@@ -269,7 +277,24 @@ CASES: tuple[tuple[str, Mapping[str, Printed | str]], ...] = (
         {"ps -eo": "  900 alice 1.0 2.0 300000 firefox\n", "sudo kill 900": "", "ps -o": SILENT},
     ),
     ("firefox を終了して", {"ps": "  900 alice 1.0 2.0 300000 firefox\n  901 alice 1.0 2.0 300000 firefox\n"}),
-    ("which process uses /srv/data?", {"sudo fuser": " 900\n", "ps": "  900 alice firefox\n"}),
+    (
+        "which process uses /srv/data?",
+        {"sudo fuser": " 900\n", "ps -eo": "  900 alice firefox\n", "ps -o": "  900 alice firefox\n"},
+    ),
+    (
+        "which process uses /srv/data?",
+        {
+            "sudo fuser": Printed(text="[denied: a person said no]", outcome="denied"),
+            "ps": "  900 alice vim /srv/data/notes\n  901 bob cat /srv/database\n",
+        },
+    ),
+    (
+        "/srv/data を使っているプロセスは？",
+        {
+            "sudo fuser": Printed(text="[denied: a person said no]", outcome="denied"),
+            "ps": "  901 bob cat /srv/database\n",
+        },
+    ),
 )
 
 

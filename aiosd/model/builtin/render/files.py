@@ -66,14 +66,17 @@ def text_in_files(seen: Seen) -> Answer:
 
 
 def file_user(seen: Seen) -> Answer | More:
-    """From `fuser`, which only root sees whole: the processes that have a file open."""
-    reading, say, path = seen["change"], seen.say, clip_path(seen.slot("path"))
+    """From `fuser`, which only root sees whole: the processes that have a file open; else what `ps` shows anybody."""
+    say, path = seen.say, clip_path(seen.slot("path"))
+    if "change" not in seen.readings:
+        return More(command="change")
+    reading = seen["change"]
     pids = [word for word in reading.out.split() if word.isdigit()]
     if not pids:
         silent = reading.result.outcome == "failed" and reading.result.status == 1 and not reading.complaints
         if silent:
             return Answer(sentences=(say("file_unused", path=path),))
-        return not_done(seen) or no_answer(seen, reading)
+        return _named(seen, not_done(seen) or no_answer(seen, reading))
     if "names" not in seen.readings:
         return More(command="names", fill={"pids": ",".join(dict.fromkeys(pids))})
     found = [match for line in seen["names"].lines if (match := _PID_LINE.fullmatch(line))]
@@ -84,6 +87,27 @@ def file_user(seen: Seen) -> Answer | More:
         table=Table(headings=headings, rows=rows, right=frozenset((0,))) if rows else None,
         notes=() if rows else (trouble(seen, seen["names"]),),
     )
+
+
+def _named(seen: Seen, failure: Answer) -> Answer:
+    """With `failure`, the processes that have the path among their words."""
+    say, wanted = seen.say, seen.slot("path")
+    found = [match for line in seen["ps"].lines if (match := _PID_LINE.fullmatch(line)) and _is_named(wanted, match[3])]
+    path = clip_path(wanted)
+    told = say.count("file_named", len(found), path=path) if found else say("file_named_none", path=path)
+    rows = tuple((match[1], clip(match[2], 32), clip(match[3], 60)) for match in found[:_MOST_ROWS])
+    headings = (say("col_pid"), say("col_user"), say("col_command"))
+    return Answer(
+        sentences=(told, *failure.sentences),
+        table=Table(headings=headings, rows=rows, right=frozenset((0,))) if rows else None,
+        notes=failure.notes,
+        failed=True,
+    )
+
+
+def _is_named(path: str, line: str) -> bool:
+    below = f"{path.rstrip('/')}/"
+    return any(word == path or word.startswith(below) or word.endswith(f"={path}") for word in line.split())
 
 
 def time(seen: Seen) -> Answer:

@@ -6,7 +6,7 @@ Both are asked, as either may be missing; a machine can have both.
 import re
 import shlex
 
-from aiosd.model.builtin.render.outcome import More, Reading, Seen, no_answer, trouble
+from aiosd.model.builtin.render.outcome import More, Reading, Seen, no_answer
 from aiosd.model.builtin.render.when import read_span, render_when
 from aiosd.model.builtin.text import Answer, Table, clip, clip_path, render_size
 
@@ -240,23 +240,23 @@ def pending_updates(seen: Seen) -> Answer:
 
 
 def orphans(seen: Seen) -> Answer:
-    """From `pacman -Qtd`; apt tells by a dry run of its own, which is asked about."""
-    say, pacman = seen.say, seen["pacman"]
-    names = [line.split()[0] for line in pacman.lines] if pacman.result.outcome == "done" else []
-    if names:
-        rows = tuple((clip(name, _NAME_COLUMNS),) for name in names[:_MOST_ROWS])
-        line = f"sudo pacman -Rns {' '.join(names[:10])}{' …' if len(names) > 10 else ''}"
-        return Answer(
-            sentences=(say.count("orphans_some", len(names)),),
-            table=Table(headings=(say("col_package"),), rows=rows),
-            notes=(say("orphans_remove", line=clip(line, 200)),),
-        )
-    if seen["which"].lines:
-        none = () if is_missing(pacman) else (say("orphans_none"),)
-        return Answer(sentences=(*none, say("orphans_apt", line="apt-get autoremove --dry-run")))
-    if is_missing(pacman) or pacman.result.outcome not in {"done", "failed"}:
-        return Answer(sentences=(say("no_manager") if is_missing(pacman) else trouble(seen, pacman),), failed=True)
-    return Answer(sentences=(say("orphans_none"),))
+    """From `pacman -Qtd`, and from what apt counts as no longer needed."""
+    say, pacman, apt = seen.say, seen["pacman"], seen["apt"]
+    by_pacman = [line.split()[0] for line in pacman.lines] if pacman.result.outcome == "done" else []
+    by_apt = [line.partition("/")[0] for line in apt.lines if "auto-removable" in line]
+    names = [*by_pacman, *by_apt]
+    if not names:
+        return _neither(seen, pacman, apt) or Answer(sentences=(say("orphans_none"),))
+    removed = f"sudo pacman -Rns {' '.join(by_pacman[:10])}{' …' if len(by_pacman) > 10 else ''}"
+    lines = [*([removed] if by_pacman else []), *(["sudo apt-get autoremove"] if by_apt else [])]
+    more = (say.count("more_rows", len(names) - _MOST_ROWS),) if len(names) > _MOST_ROWS else ()
+    return Answer(
+        sentences=(say.count("orphans_some", len(names)),),
+        table=Table(
+            headings=(say("col_package"),), rows=tuple((clip(name, _NAME_COLUMNS),) for name in names[:_MOST_ROWS])
+        ),
+        notes=(*more, *(say("orphans_remove", line=clip(line, 200)) for line in lines)),
+    )
 
 
 def package_count(seen: Seen) -> Answer:
