@@ -158,6 +158,26 @@ def test_an_administrator_may_keep_the_encrypted_key_elsewhere(installed: Guest)
     assert _ask(installed) == "No unit has failed.\n"
 
 
+def test_a_model_is_added_to_the_service_with_its_key_encrypted(installed: Guest) -> None:
+    installed.put("/root/model_server.py", (REPOSITORY / "tests" / "system" / "model_server.py").read_bytes())
+    installed.enter(["systemd-run", "--quiet", "--unit=a-model", "python3", "/root/model_server.py", "8765"])
+    installed.wait_for(["sh", "-c", "ss -ltnH | grep -q 127.0.0.1:8765"])
+    words = ["aios", "model", "add", "mine", "--provider", "openai", "--server-name", "m", "--default", "--yes"]
+    words += ["--base-url", "http://127.0.0.1:8765/v1", "--key-file", "-"]
+    told = installed.enter(words, stdin=f"{_SECRET}\n").stdout
+    stored = "/etc/credstore.encrypted/aios.mine"
+    assert f"The key is in {stored}, encrypted for this machine" in told
+    assert installed.enter(["stat", "-c", "%a %U", stored]).stdout.strip() in {"600 root", "644 root"}
+    files = installed.enter(["sh", "-c", f"cat {stored} /etc/aios/config.d/60-model-mine.toml"]).stdout
+    assert _SECRET not in told + files
+    assert _ask(installed).strip() == "ready."
+    assert installed.read("/run/model-asked").splitlines() == [f"Bearer {_SECRET}"] * 2
+    assert installed.run(["cat", "/run/credentials/aiosd.service/aios.mine"], user="bob", check=False).status == 1
+    installed.enter(["sh", "-c", f"systemctl stop a-model; rm {stored} /etc/aios/config.d/60-model-mine.toml"])
+    installed.enter(["systemctl", "restart", "aiosd.service"])
+    assert _ask(installed) == "No unit has failed.\n"
+
+
 # One user's own
 
 
