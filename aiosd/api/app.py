@@ -271,6 +271,7 @@ class _Resources:
         if why := self._door.sessions.trouble(_uid(request)):
             detail = f"in memory, as the disk takes nothing: {why}"
             checks.append(CheckInfo(name="sessions", state="weaker", detail=detail, remedy="make room on it"))
+        checks += self._door.sessions.check_secrets(_uid(request))
         broken = any(check.state == "missing" for check in checks)
         response = _answer(request, Doctor(checks=tuple(checks)), text.render_doctor)
         response.headers[EXIT_HEADER] = str(exits.BROKEN if broken else exits.OK)

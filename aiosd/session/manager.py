@@ -18,11 +18,12 @@ from aiosd.errors import (
     StorageError,
     TooManyRequestsError,
 )
+from aiosd.session.credentials import check_secrets
 from aiosd.session.names import check_name, propose_names
 from aiosd.session.session import Rooms, Session
 from aiosd.session.turn import Ask
 from aiosd.types import CallId, JsonObject, SessionId
-from aiosd.wire import SessionDetail, SessionList
+from aiosd.wire import CheckInfo, SessionDetail, SessionList
 
 _LOG = logging.getLogger(__name__)
 _FORGET_S = 60.0
@@ -235,6 +236,10 @@ class SessionManager:
     def trouble(self, uid: int) -> str:
         """Why what `uid` says is kept in memory alone; "" where it is on the disk."""
         return self._rooms.transcripts.trouble(uid)
+
+    def check_secrets(self, uid: int) -> Sequence[CheckInfo]:
+        """Whether the secrets that the commands of `uid` use can be put in."""
+        return check_secrets(self._rooms.live.config.secrets, self._rooms.reveal, uid)
 
     async def _prune(self) -> None:
         for uid in self._rooms.transcripts.users():

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -140,6 +141,12 @@ def test_the_host_gets_the_value_and_no_other_place_has_it(make_daemon: MakeDaem
     assert _files_with(daemon.folder, CANARY) == [f"{daemon.folder}/etc/credentials/forge-token"]
     shown = [str(events), str(daemon.records()), daemon.log, *(daemon.aios(*words).out for words in _VERBS)]
     assert [text for text in shown if CANARY in text] == []
+    there = rf"^ok +secret forge: is put in for 127.0.0.1:{forge.port}$"
+    assert re.search(there, daemon.aios("doctor").out, re.MULTILINE)
+    (daemon.folder / "etc" / "credentials" / "forge-token").unlink()
+    said = daemon.aios("doctor").out
+    assert re.search("^MISSING +secret forge: there is no key forge-token", said, re.MULTILINE), said
+    assert "there is no key forge-token" in str(daemon.ask(f"$ python3 {place}/talk.py"))
     assert "aios-secret-forge" in str(events)
 
 
