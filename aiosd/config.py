@@ -62,7 +62,8 @@ class AgentTable:
     `max_cost` is a turn's, `max_session_cost` a session's, `max_day_cost` a user's in a day (UTC); so with tokens, of
     which 0 in a session or day is no limit. `question_wait_s`: how long a question of the model's waits. `careful`:
     once text of others entered a turn (the journal, a page, standard input, files of others and what lies below
-    `downloads`), what would only be announced is asked about.
+    `downloads`), what would only be announced is asked about. `notes` is what every model is
+    told of this host.
     """
 
     model: str = BUILTIN
@@ -76,6 +77,7 @@ class AgentTable:
     question_wait_s: Positive = 300
     careful: bool = True
     downloads: tuple[str, ...] = ("~/Downloads", "~/ダウンロード")
+    notes: str = ""
     max_cost: Price = 0.0
     max_session_cost: Price = 0.0
     max_day_cost: Price = 0.0

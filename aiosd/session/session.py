@@ -206,7 +206,7 @@ class Session:
             number=number,
             ask=ask,
             model=model,
-            facts=find_facts(self.uid, mode=rooms.mode, unmatched=self.unmatched),
+            facts=find_facts(self.uid, mode=rooms.mode, unmatched=self.unmatched, memory=limits.notes),
             guard=rooms.guard,
             transcripts=rooms.transcripts,
             live=rooms.live,

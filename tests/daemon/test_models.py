@@ -70,6 +70,17 @@ def test_a_models_turn_is_run_by_the_guard_and_each_request_is_kept(
     assert shown["text"].encode() == provider.asked[1].raw
 
 
+def test_every_model_is_told_the_notes_of_this_host_without_their_secrets(
+    make_daemon: MakeDaemon, provider: ScriptedProvider
+) -> None:
+    notes = "The mail server. password=hunter22"
+    daemon = make_daemon(config=_config(provider, agent=f'notes = "{notes}"'))
+    provider.says(Say(text="Hi."))
+    daemon.ask("hello")
+    assert "The mail server. password=[redacted]\n</memory-" in provider.asked[0].system
+    assert b"hunter22" not in provider.everything
+
+
 def test_what_a_package_holds_is_asked_of_this_host_and_recorded_as_its_own_line(
     make_daemon: MakeDaemon, provider: ScriptedProvider
 ) -> None:
