@@ -111,7 +111,7 @@ class Runner:
         keep: Keeper | None = None,
     ) -> Ended:
         """Run a recognised line, each pipeline in the session's worker for its view. The status is the last one's."""
-        why = Why(profiles[0], self._workers.folders, session.identity.home, cwd)
+        why = Why(profiles[0], self._workers.folders, session.identity.home, cwd, served=egress >= 0)
 
         async def act(fds: tuple[int, int, int]) -> int:
             status = 0

@@ -29,13 +29,17 @@ _WHO: Final = "an administrator can change that in /etc/aios/policy.d"
 
 @dataclass(slots=True)
 class Why:
-    """What is known of an action: for the sentence on why it failed, and whether it was given files of others."""
+    """What is known of an action: for the sentence on why it failed, and whether it was given files of others.
+
+    `served`: whether somebody serves its way to the network.
+    """
 
     profile: Profile
     folders: Folders
     home: str
     cwd: str
     explains: bool = True
+    served: bool = True
     over_memory: bool = False
     foreign: bool = False
 
@@ -44,10 +48,12 @@ class Why:
             return ""
         if self.over_memory:
             return f"it used more than {memory_mib} MiB of memory and was ended; guard.command_memory_mib is the limit"
-        return explain_violation(self.profile, self.folders, self.home, self.cwd, said)
+        return explain_violation(self.profile, self.folders, self.home, self.cwd, said, served=self.served)
 
 
-def explain_violation(profile: Profile, folders: Folders, home: str, cwd: str, said: str) -> str:
+def explain_violation(
+    profile: Profile, folders: Folders, home: str, cwd: str, said: str, *, served: bool = True
+) -> str:
     """The sentence about the last wall that a failed command ran into, by what it `said`; "" where it names none."""
     if profile.name not in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
         return ""
@@ -60,6 +66,8 @@ def explain_violation(profile: Profile, folders: Folders, home: str, cwd: str, s
     if found := _last(_SOCKET, said):
         return _of_socket(profile, found["path"] or "")
     if _last(_NETWORK, said):
+        if profile.network and not served:
+            return "the network is served in turns alone: not in the background, nor for aios run; aios ask reaches it"
         if profile.network:
             return f"the network reaches {', '.join(profile.network)} only, through the proxy; {_WHO}"
         return f"sandbox '{profile.name}' has no network; a rule with network = [...] gives it one, and {_WHO}"

@@ -99,3 +99,12 @@ def test_what_failed_by_itself_is_blamed_on_no_wall(said: str) -> None:
 def test_a_wall_is_named_with_the_setting_and_who_may_change_it(profile: Profile, said: str, sentence: str) -> None:
     folders = Folders((FolderRule(path="/srv/secret", read=False),))
     assert explain_violation(profile, folders, "/home/bob", "/srv", f"{said}\n") == sentence
+
+
+def test_a_command_that_no_proxy_serves_is_told_so() -> None:
+    said = "curl: (7) Failed to connect to 127.0.0.1 port 3128 after 0 ms: Couldn't connect to server"
+    for served, words in (
+        (True, "the network reaches example.org only"),
+        (False, "the network is served in turns alone"),
+    ):
+        assert explain_violation(REACHING, NO_FOLDERS, "/", "/", said, served=served).startswith(words)
