@@ -126,17 +126,15 @@ def _time_many(cases: Mapping[str, tuple[list[str], Mapping[str, str] | None]]) 
     """So many turns at once, from the first start to the last end."""
     out = f"\n{'turns at once, wall ms':44}{''.join(f'{count:>10}' for count in _AT_ONCE)}\n"
     for name, (words, variables) in cases.items():
-        cells = "".join(f"{_time_at_once(words, variables, count):10.0f}" for count in _AT_ONCE)
+        cells = "".join(f"{_time_at_once(words, variables, count):>10}" for count in _AT_ONCE)
         out += f"{name:44}{cells}\n"
     return out
 
 
-def _time_at_once(words: list[str], environment: Mapping[str, str] | None, count: int) -> float:
+def _time_at_once(words: list[str], environment: Mapping[str, str] | None, count: int) -> str:
     began = time.perf_counter()
     running_now = [
         subprocess.Popen(words, stdin=_NULL, stdout=_NULL, stderr=_NULL, env=environment) for _ in range(count)
     ]
-    statuses = [each.wait(180) for each in running_now]
-    if any(statuses):
-        raise RuntimeError(f"{words[0]} ended with {statuses}")
-    return (time.perf_counter() - began) * 1000
+    failed = sum(each.wait(180) != 0 for each in running_now)
+    return f"{failed} failed" if failed else f"{(time.perf_counter() - began) * 1000:.0f}"
