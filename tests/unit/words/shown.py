@@ -30,6 +30,7 @@ _WHOLE = (
     "guard/request.py",
     "guard/violations.py",
     "judging/*.py",
+    "model/fallback.py",
     "policy/confine.py",
     "policy/deny_scan.py",
     "policy/engine.py",
@@ -88,6 +89,7 @@ _QUIET = {
 _NO_TEXT = re.compile(
     r"[A-Z]{4,} [(A-Z]|^USED|\\[dWSb(]|^#|complete -c|PRAGMA|HTTP/1|^Host: |^Connection: |aios waits for you"
     r"|^List[US]|compadd|^uid map$|^_Why|^Landlock scope$|^case \"|^\[\[ |compgen|_aios|^local |describe verb|COMP"
+    r"|^prompt is too|^insufficient_|^overloaded"
     r"|^(if|\. :|eval|readonly) |\{\(|Authentication|authentication failure|--grep=|import marshal|\(\?:"
 )
 _HEAD = re.compile(r"[A-Z]{2,}( [A-Z(]+\)?)*")  # of a column
@@ -155,10 +157,12 @@ def _error_texts(tree: ast.Module) -> Iterator[str]:
             given = [*node.exc.args, *(word.value for word in node.exc.keywords)]
         elif isinstance(node, ast.Call):
             given = [word.value for word in node.keywords if word.arg in _NAMES]
-            if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) in _CALLS:
+            if _name(node.func) in _CALLS or _name(node.func).endswith(("Error", "_unreachable", "garbled")):
                 given += node.args
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            given = [node.value] if node.targets[0].id.strip("_").lower() in _NAMES else []
+            given = [node.value] if node.targets[0].id.strip("_").lower() in _NAMES | {"told"} else []
+            if isinstance(node.value, ast.Dict) and node.targets[0].id == "_STOPS":
+                given = list(node.value.values)
         for each in given:
             yield from _choices(each)
 
