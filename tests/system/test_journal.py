@@ -32,7 +32,7 @@ def test_the_page_says_what_the_commands_print(asked: Guest) -> None:
 
 
 def _make_every_kind(guest: Guest) -> None:
-    """A connection, as aiosd tells of it, and an order: what the page's commands leave out."""
+    """A connection, as aiosd tells of it, an order, and a line with bytes that cannot be shown."""
 
     def call(method: str, **parameters: object) -> str:
         words = ["varlinkctl", "call", "/run/aios/guard.sock", f"io.aios.Guard.{method}", json.dumps(parameters)]
@@ -42,6 +42,7 @@ def _make_every_kind(guest: Guest) -> None:
     call("Connected", session=session, call="c", host="example.org", port=443, refused="it is not granted")
     guest.enter(["aios", "stop"])
     guest.enter(["aios", "thaw"])
+    guest.run(["aios", "run", "echo '\x1b'"], user="bob", check=False)
 
 
 def test_each_field_is_described_and_each_description_is_of_a_field(asked: Guest) -> None:
