@@ -42,7 +42,7 @@ def _make_every_kind(guest: Guest) -> None:
     call("Connected", session=session, call="c", host="example.org", port=443, refused="it is not granted")
     guest.enter(["aios", "stop"])
     guest.enter(["aios", "thaw"])
-    guest.run(["aios", "run", "echo '\x1b'"], user="bob", check=False)
+    guest.run(["aios", "ask", "--wait", "1", "$ echo '\x1b'"], user="bob", check=False)
 
 
 def test_each_field_is_described_and_each_description_is_of_a_field(asked: Guest) -> None:
