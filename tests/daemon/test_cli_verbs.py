@@ -48,9 +48,9 @@ def test_what_waits_is_listed_as_cards_and_approved_from_another_terminal(daemon
     with proposed(daemon, f"touch {place}/made") as (stream, card):
         listed = daemon.aios("pending")
         assert (listed.status, listed.err) == (0, "")
-        assert f"── approval {card['id']} ─" in listed.out
+        assert f"── 1. approval {card['id']} ─" in listed.out
         assert f"  run      touch {place}/made" in listed.out
-        assert listed.out.endswith("\nanswer with: aios approve ID   or: aios deny ID [REASON]\n")
+        assert listed.out.endswith("\nanswer with: aios approve ID ...   aios skip ID   aios deny ID [REASON]\n")
         assert "pending   1 (aios pending)" in daemon.aios("status").out
         ran = daemon.aios("approve", card["id"], "--yes")
         assert (ran.status, ran.out) == (0, "")

@@ -87,9 +87,9 @@ def test_a_session_is_read_out_as_text_data_and_a_script_that_does_it_again(
     calls = [Call(id=f"c{at}", tool="bash", arguments={"command": line}) for at, line in enumerate(commands)]
     provider.says(Say(calls=tuple(calls)), Say(text="Made. ```"))
     with on_terminal(daemon, "ask", "--name", "made", "make a file\nplease") as terminal:
-        terminal.wait_for(QUESTION)
-        terminal.type("y")
-        terminal.wait_for(QUESTION, times=2)
+        terminal.wait_for("(one by one): ")
+        terminal.type("1")
+        terminal.wait_for("(one by one): ", times=2)
         terminal.type("n")
         assert terminal.end() == 77
     whole = json.loads(daemon.aios("session", "export", "made", "--json").out)
