@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import Guest, Testbed
-from tests.system.packages import install
+from tests.system.packages import bare_package, install
 
 _SYNC = "[Unit]\nDescription=Fetches the orders of the shop\n[Service]\nExecStart=/bin/sh -c 'exit 3'\n"
 _WEB = """\
@@ -236,6 +236,24 @@ def test_a_finding_is_fixed_by_its_number_and_gone_then(shop: Guest) -> None:
     assert said == "Done; it is no longer so: sshd lets root log in with a password.\n"
     assert "\npermitrootlogin without-password\n" in _said(shop, "sshd", "-T")
     assert "sshd lets root log in" not in ask(shop, "is this machine secure?", "alice")
+
+
+def test_a_package_is_installed_and_removed_after_a_yes_and_that_is_looked_at(shop: Guest) -> None:
+    bare_package(shop, "orders-tool", "1.0-1", "/srv/orders-tool-1.0-1-any.pkg.tar.zst")
+    script = (
+        "repo-add --quiet /srv/shop.db.tar.gz /srv/orders-tool-*.zst;"
+        "printf '[shop]\\nServer = file:///srv\\n' >>/etc/pacman.conf; pacman -Sy --noprogressbar"
+    )
+    shop.enter(["sh", "-ec", script])
+    said = ask_for_a_change(shop, "install orders-tool", user="alice", approve=False)
+    assert said.endswith("\n\nNothing was changed.\n")
+    assert shop.enter(["pacman", "-Q", "orders-tool"], check=False).status == 1
+    said = ask_for_a_change(shop, "install orders-tool", user="alice", approve=True)
+    assert said == "orders-tool 1.0-1 is installed now.\n"
+    assert _said(shop, "pacman", "-Q", "orders-tool") == "orders-tool 1.0-1"
+    said = ask_for_a_change(shop, "orders-tool をアンインストールして", user="alice", approve=True)
+    assert said == "orders-tool を削除しました。\n"
+    assert shop.enter(["pacman", "-Q", "orders-tool"], check=False).status == 1
 
 
 def test_a_missing_tool_is_named(shop: Guest) -> None:
