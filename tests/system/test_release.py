@@ -168,8 +168,9 @@ def test_only_root_installs_and_others_are_told_how(released: Guest) -> None:
 def spoiled(released: Guest) -> Guest:
     """The machine with files that are no package of ours, or are not what their checksums say."""
     bare_package(released, "other", "1-1", "/root/other-1-1-any.pkg.tar.zst")
-    released.enter(["sh", "-c", f"cp {_DIST}/* /root; sed -i s/^./0/ /root/SHA256SUMS"])
-    released.enter(["sh", "-c", "grep -q '^0.*any.pkg' /root/SHA256SUMS"])
+    released.enter(["sh", "-c", f"cp {_DIST}/* /root; sed -i 's/^0/1/; t; s/^./0/' /root/SHA256SUMS"])
+    checked = released.enter(["sh", "-c", "cd /root && sha256sum --check SHA256SUMS 2>/dev/null"], check=False).stdout
+    assert "any.pkg.tar.zst: FAILED" in checked
     return released
 
 
