@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from aiosd import exits
-from aiosd.cli.transport import tell
+from aiosd.cli.transport import tell, write_all
 from aiosd.login.pam import LINE, OFFERED, USUAL, Pam, PamError, check_hook
+from aiosd.words import say
 
 
 def run(verb: str, services: list[str]) -> int:
@@ -56,13 +57,13 @@ def _show(pam: Pam, services: list[str]) -> int:
     for service in services or dict.fromkeys([*hooked, *(name for name in OFFERED if pam.has(name))]):
         through = pam.through(service)
         if service in hooked:
-            state = "enabled"
+            state = say("enabled")
         elif through:
-            state = f"enabled, through {through}"
+            state = say("enabled, through {name}", name=through)
         else:
-            state = "disabled" if pam.has(service) else "not here"
-        some = some or state.startswith("enabled")
-        _say(f"{service:14} {state}")
+            state = say("disabled") if pam.has(service) else say("not here")
+        some = some or service in hooked or bool(through)
+        write_all(1, f"{service:14} {state}\n".encode())
     return exits.OK if some else exits.FAILED
 
 

@@ -7,7 +7,7 @@ import os
 from aiosd import exits
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import tell
+from aiosd.cli.transport import tell, write_all
 from aiosd.setup.importing import Imported, ImportRefusedError, translate
 from aiosd.setup.plan import RECORD, Wanted, find_unasked_root, make_plan
 from aiosd.setup.record import Record
@@ -118,8 +118,14 @@ def _agreed(*, asked: bool) -> bool:
 
 
 def _list(title: str, texts: Sequence[str]) -> None:
-    if texts:
-        _say(title + "".join(f"\n  - {text}" for text in texts))
+    if not texts:
+        return
+    _say(title)
+    for text in texts:
+        told, end, content = text.partition("\n")
+        _say(f"  - {told}")
+        if end:  # a file is shown as it is written
+            write_all(1, f"{escape(content, newlines=True)}\n".encode(errors="surrogateescape"))
 
 
 def _say(text: str) -> None:

@@ -48,9 +48,9 @@ class Translation:
 
     def describe(self) -> str:
         """One sentence, for who reads the plan."""
-        became = (
-            "left out" if self.tier is None else self.tier.value + (" as root" if self.run_as is RunAs.ROOT else "")
-        )
+        became = "left out" if self.tier is None else self.tier.value
+        if self.run_as is RunAs.ROOT:
+            became = f"{became} as root"
         return f'line {self.line}: {self.source} "{self.pattern}" becomes {became}{f": {self.why}" if self.why else ""}'
 
 
@@ -138,9 +138,20 @@ def _translate(source: Tier, pattern: str, line: int, name: str, knowledge: Know
         return _checked(_replaced(entry, Tier.REQUIRE_APPROVAL, why), knowledge)
     beyond = [phrase for effect, phrase in _BEYOND_A_NOTICE.items() if judgement.known and effect in effects]
     if beyond:
-        why = f"it may {' and '.join(beyond)}"
+        why = _say_beyond(beyond)
         return _checked(_replaced(entry, Tier.REQUIRE_APPROVAL, why), knowledge)
     return _checked(_replaced(entry, source, _why_kept(source, judgement)), knowledge)
+
+
+def _say_beyond(phrases: list[str]) -> str:
+    match phrases:
+        case [only]:
+            return f"it may {only}"
+        case [first, last]:
+            return f"it may {first} and {last}"
+        case _:
+            first, second, last = phrases
+            return f"it may {first} and {second} and {last}"
 
 
 def _why_kept(source: Tier, judgement: Judgement) -> str:

@@ -29,7 +29,7 @@ class Step(Protocol):
     """One thing that a setup changes."""
 
     def describe(self) -> str:
-        """What `do` does, in one line or more."""
+        """What `do` does, in one line; below it, indented, the content of a file as it is written."""
 
     def is_done(self) -> bool:
         """Whether nothing is to do. SetupError where it can never be done."""
@@ -114,9 +114,10 @@ class WriteFile:
     content: str = ""
 
     def describe(self) -> str:
-        what = "replace" if self.was else "write"
         text = "".join(f"\n      {line}" for line in self.content.splitlines())
-        return f"{what} {self.path}: {self.purpose}{text}"
+        if self.was:
+            return f"replace {self.path}: {self.purpose}{text}"
+        return f"write {self.path}: {self.purpose}{text}"
 
     def is_done(self) -> bool:
         now = _find_digest(self.path)

@@ -7,7 +7,7 @@ there it is somebody's command.
 import re
 from functools import cache
 
-_CATALOGUE = ("client", "daemon", "decisions", "guard", "help")
+_CATALOGUE = ("client", "daemon", "decisions", "guard", "help", "setup")
 
 
 def _read(name: str) -> dict[str, str]:
@@ -118,7 +118,10 @@ def _fill(english: str, found: re.Match[str], depth: int) -> str:
 
 @cache
 def _pattern(english: str) -> re.Pattern[str]:
-    return re.compile("(.*?)".join(map(re.escape, _words(english))), re.DOTALL)
+    """Of a template; what it begins with, were it a value, does not reach over a colon into another text of ours."""
+    begin, *rest = map(re.escape, _words(english))
+    first = "(.*?)" if begin else "((?:(?!: ).)*?)"
+    return re.compile("(.*?)".join([f"{begin}{first}{rest[0]}", *rest[1:]]), re.DOTALL)
 
 
 @cache

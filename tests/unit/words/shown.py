@@ -30,6 +30,7 @@ _WHOLE = (
     "guard/request.py",
     "guard/violations.py",
     "judging/*.py",
+    "login/pam.py",
     "model/fallback.py",
     "policy/confine.py",
     "policy/deny_scan.py",
@@ -39,6 +40,7 @@ _WHOLE = (
     "policy/recogniser.py",
     "policy/remedy.py",
     "policy/words.py",
+    "setup/*.py",
 )
 _ERRORS = (
     "agent/*.py",
@@ -80,7 +82,8 @@ _QUIET = {
     *(verb[0] for verb in VERBS),
     *_list("Enter, \\ Enter|Ctrl-C, Esc|aios help|aios help {}|sudo aios setup|sudo aios login {}|aios {}"),
     *_list("unmatched    {}|least        {}|questions    {}|digest       {}|folder {}|audit {}|uid {}"),
-    *_list("observe {} {}|connect to"),
+    *_list("observe {} {}|connect to|chown root {}; chmod go-w {}"),
+    *_list("systemctl daemon-reload|systemctl try-reload-or-restart aios-guard.service"),
     *_list("approval waits|approvals wait|{} {} for your answer: aios pending"),
     "{} {} cut short since {} UTC: aios sessions ({})",
     "The system bus, to be read only, for aios-guard",
@@ -91,6 +94,7 @@ _NO_TEXT = re.compile(
     r"|^List[US]|compadd|^uid map$|^_Why|^Landlock scope$|^case \"|^\[\[ |compgen|_aios|^local |describe verb|COMP"
     r"|^prompt is too|^insufficient_|^overloaded"
     r"|^(if|\. :|eval|readonly) |\{\(|Authentication|authentication failure|--grep=|import marshal|\(\?:"
+    r"|^session optional |^ExecStart=|^unmatched = |this line's file"
 )
 _HEAD = re.compile(r"[A-Z]{2,}( [A-Z(]+\)?)*")  # of a column
 _FIELDS = re.compile(r"(?:\{\})+")  # with nothing between them, they are one
