@@ -7,6 +7,7 @@ import sys
 from aiosd import __version__, exits
 from aiosd.errors import AiosError
 from aiosd.log import set_up_logging
+from aiosd.words import retell
 
 _USAGE = """\
 usage: aiosd [--standalone] [--verbose]
@@ -49,7 +50,9 @@ def _run(words: list[str]) -> None:
             return
         _serve(standalone="--standalone" in words)
     except AiosError as exc:
-        sys.stderr.write(f"aiosd: {exc.message}{f'; {exc.hint}' if exc.hint else ''}\n")
+        text = f"aiosd: {exc.message}{f'; {exc.hint}' if exc.hint else ''}\n"
+        asked = "--show-config" in words or sys.stderr.isatty()  # else it is the journal's
+        sys.stderr.write(retell(text) if asked else text)
         sys.exit(exc.exit_status)
 
 
@@ -86,7 +89,7 @@ def _show_config(*, standalone: bool) -> None:
 
     folders = config_folders(os.environ, standalone=standalone)
     loaded = load_config(folders, os.environ, standalone=standalone)
-    sys.stdout.write(render_config(Config(entries=loaded.entries)))
+    sys.stdout.write(retell(render_config(Config(entries=loaded.entries))))
 
 
 if __name__ == "__main__":

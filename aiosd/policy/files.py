@@ -270,8 +270,9 @@ def _choice(
 ) -> str:
     value = table.get(key, "")
     if key in table and (not isinstance(value, str) or value not in choices):
-        hint = f"{nearest(value, choices)}write one of {', '.join(choices)}"
-        raise PolicyError(path, lines[(key,)], f"{key} is {value!r}", hint)
+        raise PolicyError(
+            path, lines[(key,)], f"{key} is {value!r}", f"{nearest(value, choices)}write one of {', '.join(choices)}"
+        )
     return str(value)
 
 

@@ -142,11 +142,11 @@ class _RuleTable:
         for key, wanted in (("match", True), ("no_match", False)):
             for index, example in enumerate(self._texts(key)):
                 if examples.match(example) is not wanted:
-                    verb = "does not match" if wanted else "matches"
                     line = self._lines.get((*self._path, key, index), self._line(key))
-                    raise PolicyError(
-                        self._file, line, f"the rule {verb} its example `{example}`", f"correct the pattern or {key}"
-                    )
+                    message = f"the rule matches its example `{example}`"
+                    if wanted:
+                        message = f"the rule does not match its example `{example}`"
+                    raise PolicyError(self._file, line, message, f"correct the pattern or {key}")
 
     def _each(self, key: str, form: re.Pattern[str], hint: str) -> list[str]:
         texts = self._texts(key)

@@ -7,7 +7,7 @@ there it is somebody's command.
 import re
 from functools import cache
 
-_CATALOGUE = ("client", "daemon", "decisions", "guard", "help", "setup")
+_CATALOGUE = ("client", "daemon", "decisions", "guard", "help", "policy", "setup")
 
 
 def _read(name: str) -> dict[str, str]:
@@ -19,7 +19,10 @@ def _read(name: str) -> dict[str, str]:
 
 JAPANESE = {english: japanese for name in _CATALOGUE for english, japanese in _read(name).items()}
 _FIELD = re.compile(r"\{(\w*)\}")
-_CLAUSES = re.compile(r"(?<=[.;:,]) ")
+_NAME = re.compile(r"\S+(?: '[^']*')?:")  # of a file and its line, of a rule
+_VALUE = re.compile(r"\S+ `[^`]*`[:;]")  # of a key
+_REMEDY = ("chmod ", "chown ")  # in a shell's words
+_CLAUSES = re.compile(r"(?<=[.;:,?]) ")
 _CELLS = re.compile(r"\S+(?: \S+)* *")
 _MARK = re.compile(r"(\s*(?:(?:[!?→›-]|ok|weaker|MISSING) +)?)(.*?)(\s*)", re.DOTALL)
 _MARKS = {"ok      ": "正常    ", "weaker  ": "弱い    ", "MISSING ": "不足    "}
@@ -68,13 +71,13 @@ def _retell(text: str, depth: int) -> str:
         return JAPANESE[text]
     if depth > _DEEPEST or " " not in text:
         return ""
-    return _retell_clauses(text, depth) or _retell_template(text, depth)
+    return _retell_clauses(text, depth) or _retell_template(text, depth) or _retell_named(text, depth)
 
 
 def _retell_clauses(text: str, depth: int) -> str:
-    """Sentences in a row, where all of them are ours or a single word."""
-    clauses = _CLAUSES.split(text)
-    return _tell_row(clauses, depth, whole=True) if 1 < len(clauses) <= _MOST_CLAUSES else ""
+    """Sentences in a row, where all of them are ours or a name."""
+    clauses = _CLAUSES.split(text, _MOST_CLAUSES - 1)
+    return _tell_row(clauses, depth, whole=True) if len(clauses) > 1 else ""
 
 
 def _tell_row(clauses: list[str], depth: int, *, whole: bool) -> str:
@@ -83,8 +86,11 @@ def _tell_row(clauses: list[str], depth: int, *, whole: bool) -> str:
         first, rest = " ".join(clauses[:count]), clauses[count:]
         stop = first[-1] if rest and first[-1] in _STOPS else ""
         bare = first.removesuffix(stop)
-        japanese = JAPANESE.get(bare) or _retell_template(bare, depth)
-        if not japanese and stop == ":" and " " not in bare:
+        if (stop and _VALUE.fullmatch(first)) or (not rest and bare.startswith(_REMEDY)):
+            japanese = bare
+        else:
+            japanese = JAPANESE.get(bare) or _retell_template(bare, depth) or _retell_named(bare, depth)
+        if not japanese and stop and _NAME.fullmatch(first):
             japanese = bare
         if japanese and not rest:
             return japanese
@@ -98,6 +104,13 @@ def _retell_template(text: str, depth: int) -> str:
         if all(word in text for word in words) and (found := _pattern(english).fullmatch(text)):
             return _fill(english, found, depth)
     return ""
+
+
+def _retell_named(text: str, depth: int) -> str:
+    """What is wrong with a file or a key, which stands before it."""
+    name, _, rest = text.partition(" ")
+    told = JAPANESE.get(rest) or _retell_template(rest, depth) if "." in name or "/" in name else ""
+    return told and f"{name}: {told}"
 
 
 def _fill(english: str, found: re.Match[str], depth: int) -> str:

@@ -18,6 +18,8 @@ ROOT = Path(aiosd.__file__).parent
 _WHOLE = (
     "api/text.py",
     "cli/*.py",
+    "config.py",
+    "config_check.py",
     "guard/asking.py",
     "guard/bus.py",
     "guard/confining.py",
@@ -30,15 +32,23 @@ _WHOLE = (
     "guard/request.py",
     "guard/violations.py",
     "judging/*.py",
+    "layers.py",
     "login/pam.py",
     "model/fallback.py",
     "policy/confine.py",
     "policy/deny_scan.py",
     "policy/engine.py",
+    "policy/errors.py",
     "policy/explain.py",
+    "policy/files.py",
+    "policy/folders.py",
     "policy/judge.py",
     "policy/recogniser.py",
     "policy/remedy.py",
+    "policy/rule_tables.py",
+    "policy/rules.py",
+    "policy/tools.py",
+    "policy/web.py",
     "policy/words.py",
     "setup/*.py",
 )
@@ -51,10 +61,12 @@ _ERRORS = (
     "guard/approvals.py",
     "memory/*.py",
     "model/*.py",
+    "places.py",
     "sandbox/l[ai]*.py",
     "sandbox/manager.py",
     "sandbox/profile.py",
     "session/*.py",
+    "systemd/activation.py",
     "tools/base.py",
 )
 _RULES = ("policy/defaults/*.toml", "policy/presets/*.toml")
@@ -82,7 +94,8 @@ _QUIET = {
     *(verb[0] for verb in VERBS),
     *_list("Enter, \\ Enter|Ctrl-C, Esc|aios help|aios help {}|sudo aios setup|sudo aios login {}|aios {}"),
     *_list("unmatched    {}|least        {}|questions    {}|digest       {}|folder {}|audit {}|uid {}"),
-    *_list("observe {} {}|connect to|chown root {}; chmod go-w {}"),
+    *_list("observe {} {}|connect to|chown root {}; chmod go-w {}|chown {} {}|chmod go-w {}"),
+    *_list("{}:{} folder {}|environment variable {}_{}"),
     *_list("systemctl daemon-reload|systemctl try-reload-or-restart aios-guard.service"),
     *_list("approval waits|approvals wait|{} {} for your answer: aios pending"),
     "{} {} cut short since {} UTC: aios sessions ({})",
@@ -98,6 +111,7 @@ _NO_TEXT = re.compile(
 )
 _HEAD = re.compile(r"[A-Z]{2,}( [A-Z(]+\)?)*")  # of a column
 _FIELDS = re.compile(r"(?:\{\})+")  # with nothing between them, they are one
+_VALUE = re.compile(r"\{\} is `?\{\}`?")
 _PHRASE = re.compile(r"[A-Za-z]{2,}['`,;:.)]* [('`]*[A-Za-z]{2,}|[A-Za-z]{2}.* .*[A-Za-z]{2}")
 _LABEL = re.compile(r"^[a-z]{3,}:? +\{\}|\{\} [a-z]{4,}")  # one word and a value
 
@@ -113,7 +127,7 @@ def read_shown() -> dict[str, str]:
             tree, name = ast.parse(path.read_text(encoding="utf-8")), str(path.relative_to(ROOT))
             if name == "cli/table.py":
                 continue
-            found |= {text.strip(): name for text in _said(tree)}
+            found |= {text.strip(): name for text in _said(tree)} | dict.fromkeys(_joined(tree), name)
             if name == "api/text.py":
                 heads = (text for text in _all_texts(tree) if _HEAD.fullmatch(text))
                 found |= {text: name for text in heads if text not in ("MISSING", "WF")}
@@ -169,6 +183,15 @@ def _error_texts(tree: ast.Module) -> Iterator[str]:
                 given = list(node.value.values)
         for each in given:
             yield from _choices(each)
+
+
+def _joined(tree: ast.Module) -> Iterator[str]:
+    """What is wrong with a value, where that says little without the remedy behind it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.args) > 1:
+            message, remedy = (_FIELDS.sub("{}", _template(each)) for each in node.args[-2:])
+            if _VALUE.fullmatch(message) and remedy:
+                yield f"{message}; {remedy}"
 
 
 def _choices(node: ast.AST) -> Iterator[str]:
