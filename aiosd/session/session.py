@@ -76,6 +76,7 @@ class Session:
         self._state: _State = "idle"
         self._waits = False
         self._questions: dict[str, asyncio.Future[str]] = {}
+        self._told = ""  # why what this turn says is in memory alone, once that was told
         self.unmatched = ""  # what the policy does with what no rule knows
 
     @property
@@ -125,6 +126,7 @@ class Session:
             return
         turn, prompt, cwd, wait_s = begun
         self._state = "starting"
+        self._waits = True  # it is noted on disk, also where its card has been answered meanwhile
         self.task = group.create_task(self._run(Ask(prompt=prompt, input="", cwd=cwd, wait_s=wait_s), turn))
 
     async def _choose_model(self, wanted: str) -> tuple[Model, str]:
