@@ -71,8 +71,8 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
             case "done" if (record["session"], record["call"]) not in decided:
                 rows.append((moment, record["session"][:8], record["user"], record["tier"], _describe_end(record), ""))
             case "connected":
-                refused = f": {record['reason']}" if record["reason"] else ""
-                what = f"reached {record['host']}:{record['port']}{refused}"
+                refused = f": {retell(record['reason'])}" if record["reason"] else ""
+                what = say("reached {host}:{port}", host=record["host"], port=record["port"]) + refused
                 moved = f"{record['sent_bytes']} out, {record['received_bytes']} in"
                 rows.append((moment, record["session"][:8], record["user"], "network", moved, what))
             case "ordered":

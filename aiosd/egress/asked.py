@@ -24,7 +24,8 @@ class Questions:
         """Why it may not be reached, "" where a person says it may."""
         where = f"{render_host(host)}:{port}"
         if not isinstance(host, str) and (why := why_not_public(host)):
-            return f"{where} is {why}, and in no list; an administrator can name it in egress.allow"
+            there, _, kind = why.partition(", ")
+            return f"{where} is {there}, {kind}, and in no list; an administrator can name it in egress.allow"
         async with self._turn:
             if (host, port) not in self._answers:
                 if len(self._answers) >= _MOST:

@@ -61,7 +61,8 @@ def check_address(host: Host, address: Address, *, internal: bool) -> None:
     why = why_not_public(address)
     private = internal and address.is_private and not (address.is_loopback or address.is_link_local)
     if why and not (private and not address.is_unspecified and not address.is_multicast):
-        raise NotConnectedError(f"{host} leads to {why}; {_find_hint(address)}", refused=True)
+        there, _, kind = why.partition(", ")
+        raise NotConnectedError(f"{host} leads to {there}, {kind}; {_find_hint(address)}", refused=True)
     if is_own(address):
         raise NotConnectedError(f"{host} leads to {address}, this machine itself; {_BY_ADDRESS}", refused=True)
 

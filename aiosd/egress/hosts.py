@@ -18,6 +18,7 @@ _NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _MAX_NAME: Final = 253
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+_ELSEWHERE: Final = "which is not of the public network"
 _LOW_32: Final = 0xFFFFFFFF
 
 
@@ -73,7 +74,7 @@ def why_not_public(address: Address) -> str:
     for kind, words in kinds:
         if getattr(address, kind):
             return f"{address}, {words}"
-    return "" if address.is_global else f"{address}, which is not of the public network"
+    return "" if address.is_global else f"{address}, {_ELSEWHERE}"
 
 
 def render_host(host: Host) -> str:

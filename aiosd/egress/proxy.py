@@ -261,7 +261,7 @@ class Proxy:
 
 
 def _describe_stop(wanted: Connection) -> str:
-    return f"{wanted.host}:{wanted.port} was {wanted.moved.stopped}" if wanted.moved.stopped else ""
+    return f"{wanted.host}:{wanted.port} {wanted.moved.stopped}" if wanted.moved.stopped else ""
 
 
 async def _why_other_name(client: socket.socket, name: str) -> str:
@@ -275,11 +275,11 @@ async def _why_other_name(client: socket.socket, name: str) -> str:
     try:
         asked = read_server_name(hello)
     except ValueError:
-        return "ended, as its TLS begins with no ClientHello, which no setting allows"
+        return "was ended, as its TLS begins with no ClientHello, which no setting allows"
     if asked in (name, "") and (asked or _is_address(name)):
         return ""
     other = f"its TLS asks for {asked or 'no host'} by name"
-    return f"ended, as {other}, which no setting allows: connect to that host itself"
+    return f"was ended, as {other}, which no setting allows: connect to that host itself"
 
 
 def _is_address(name: str) -> bool:

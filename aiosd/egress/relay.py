@@ -17,7 +17,7 @@ _SPLICE_F_MOVE, _SPLICE_F_NONBLOCK = 1, 2
 
 @dataclass(slots=True)
 class Moved:
-    """How many bytes went out and came in, and why it was stopped ("" where both sides ended)."""
+    """How many bytes went out and came in, and what stopped it ("" where both sides ended)."""
 
     sent: int = 0
     received: int = 0
@@ -31,12 +31,12 @@ class Moved:
 
 def over_bytes(moved: Moved) -> str:
     """Why a connection was ended that carried too much."""
-    return f"ended after {moved.total} bytes, as it was going over egress.max_mib, which an administrator can raise"
+    return f"was ended after {moved.total} bytes, as it was going over egress.max_mib, which an administrator can raise"
 
 
 def over_time(idle_s: float) -> str:
     """Why a connection was ended on which nothing moved."""
-    return f"ended as nothing moved for {idle_s:.0f} s, which is egress.idle_s, and an administrator can raise it"
+    return f"was ended as nothing moved for {idle_s:.0f} s, which is egress.idle_s, and an administrator can raise it"
 
 
 class _StoppedError(Exception):

@@ -102,8 +102,10 @@ def decide(rules: Rules, granted: Iterable[str], host: Host, port: int) -> Rulin
     if EVERYBODY in grants:
         return Ruling(refused=f"{where} is not in egress.allow, where an administrator can add it", unknown=True)
     named = ", ".join(grants) or "no host"
-    who = "an administrator can add it in /etc/aios/policy.d"
-    return Ruling(refused=f"{where} is not granted: the rule's network names {named}; {who}")
+    return Ruling(
+        refused=f"{where} is not granted: the rule's network names {named}; "
+        "an administrator can add it in /etc/aios/policy.d"
+    )
 
 
 __all__ = ["ANY", "EVERYBODY", "Address", "Entry", "Rules", "Ruling", "decide", "parse_entry", "read_rules"]

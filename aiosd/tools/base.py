@@ -33,6 +33,7 @@ from aiosd.wire import (
 )
 from aiosd.wire_talk import Notice
 
+_TITLE = "the network"  # of what was the matter there
 _MAX_REFUSALS = 3
 NOT_RUN = ("denied", "unanswered", "refused")
 
@@ -252,7 +253,7 @@ async def _record_connections(call: ToolCall, context: ToolContext, made: Sequen
 
 def _add_refusals(reason: str, made: Sequence[Made]) -> str:
     """The reason with what the proxy refused: the command itself was told no more than that there is no connection."""
-    refused = dict.fromkeys(f"the network: {each.refused}" for each in made if each.refused)
+    refused = dict.fromkeys(f"{_TITLE}: {each.refused}" for each in made if each.refused)
     return "; ".join([*([reason] if reason else []), *list(refused)[:_MAX_REFUSALS]])
 
 

@@ -20,6 +20,7 @@ def _read(name: str) -> dict[str, str]:
 JAPANESE = {english: japanese for name in _CATALOGUE for english, japanese in _read(name).items()}
 _FIELD = re.compile(r"\{(\w*)\}")
 _NAME = re.compile(r"\S+(?: '[^']*')?:")  # of a file and its line, of a rule
+_OWNED = re.compile(r"\S*[./:]\S*[^\s:]")  # a file, a key or a host, that something is the matter with
 _VALUE = re.compile(r"\S+ `[^`]*`[:;]")  # of a key
 _REMEDY = ("chmod ", "chown ")  # in a shell's words
 _CLAUSES = re.compile(r"(?<=[.;:,?]) ")
@@ -109,7 +110,7 @@ def _retell_template(text: str, depth: int) -> str:
 def _retell_named(text: str, depth: int) -> str:
     """What is wrong with a file or a key, which stands before it."""
     name, _, rest = text.partition(" ")
-    told = JAPANESE.get(rest) or _retell_template(rest, depth) if "." in name or "/" in name else ""
+    told = JAPANESE.get(rest) or _retell_template(rest, depth) if _OWNED.fullmatch(name) else ""
     return told and f"{name}: {told}"
 
 
