@@ -1,6 +1,6 @@
 """`python -m tests.whole [system] [PYTEST OPTION...]`: every test, or those on booted machines, side by side.
 
-A booted machine's tests mostly wait, so their modules are dealt out to two processes; the others mostly compute.
+The tests of booted machines and of daemons wait much; the modules of the former are dealt out to two processes.
 Progress is printed as it comes, a line at a time with the part's name; each part's report is printed whole at its end.
 The exit status is that of the worst part (pytest's own: 0 all passed, 1 some failed, 2 interrupted, ...).
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 SYSTEM = Path("tests/system")
+DAEMON = "tests/daemon"
 REPORT = "===="  # pytest's first line after its progress begins so, if it has anything to report
 
 printing = threading.Lock()
@@ -23,7 +24,9 @@ def parts_of(*, system_alone: bool) -> dict[str, list[str]]:
     """Each part's name, and the paths that pytest takes."""
     modules = sorted(map(str, SYSTEM.glob("test_*.py")))
     machines = {"machines 1": modules[0::2], "machines 2": modules[1::2]}
-    return machines if system_alone else machines | {"others": ["tests", f"--ignore={SYSTEM}"]}
+    if system_alone:
+        return machines
+    return machines | {"daemons": [DAEMON], "others": ["tests", f"--ignore={SYSTEM}", f"--ignore={DAEMON}"]}
 
 
 def follow(name: str, process: subprocess.Popen[str]) -> None:
