@@ -8,6 +8,7 @@ from aiosd import exits, frames
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
 from aiosd.cli.transport import Answer, complain, fetch, fetch_told, request, tell, write_all
+from aiosd.words import is_japanese
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def show(options: dict[str, str], operands: list[str]) -> int:
     if operands and "search" in options:
         raise UsageError("sessions takes a name or --search, not both", "sessions")
     if operands:
-        return fetch("GET", f"/v1/sessions/{path_part(operands[0])}")
+        return _read(f"/v1/sessions/{path_part(operands[0])}")
     path = f"/v1/sessions?search={quote(options['search'])}" if "search" in options else "/v1/sessions"
     return fetch_told("GET", path)
 
@@ -48,11 +49,25 @@ def _export(options: dict[str, str], path: str) -> int:
     if len(options) > 1:
         raise UsageError("session export takes --json or --script, not both", "session export")
     if "json" not in options:
-        return fetch("GET", f"{path}/export?script={'true' if 'script' in options else 'false'}")
+        return fetch("GET", f"{path}/export?script=true") if "script" in options else _read(f"{path}/export")
     answer = request("GET", f"{path}/export", accept=_JSON)
     if answer.status != 200:
         return complain(answer)
     write_all(1, answer.whole() + b"\n")
+    return exits.OK
+
+
+def _read(path: str) -> int:
+    """A session as text, whose values are told by the client where its words are not the daemon's English."""
+    if not is_japanese():
+        return fetch("GET", path)
+    from aiosd.cli.retold import render_markdown, render_session
+
+    answer = request("GET", path, accept=_JSON)
+    if answer.status != 200:
+        return complain(answer)
+    render = render_markdown if path.endswith("/export") else render_session
+    write_all(1, render(json.loads(answer.whole())).encode("utf-8", "surrogateescape"))
     return exits.OK
 
 

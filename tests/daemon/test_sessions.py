@@ -104,6 +104,11 @@ def test_a_session_is_read_out_as_text_data_and_a_script_that_does_it_again(
     assert "> make a file\n> please\n" in read
     assert f"$ touch '{place}/a b'\n" in read
     assert read.endswith("Made. ```\n")
+    told = daemon.aios("session", "export", "made", environment={"LC_MESSAGES": "ja_JP.UTF-8"}).out
+    assert told == read.replace("\n(auto_allow, done)\n", "\n(auto_allow, 完了)\n").replace(
+        "\n(require_approval, done)\n", "\n(require_approval, 完了)\n"
+    ).replace("\n(require_approval, denied)\n", "\n(require_approval, 拒否しました)\n")
+    assert told != read
     script = daemon.aios("session", "export", "made", "--script").out
     assert f"# looked: cat /etc/hostname\ntouch '{place}/a b'\n# denied: touch {place}/never\n" in script
     (place / "a b").unlink()
