@@ -7,8 +7,8 @@ import json
 from aiosd import exits, frames
 from aiosd.cli.parse import UsageError
 from aiosd.cli.show import escape
-from aiosd.cli.transport import Answer, complain, fetch, fetch_told, request, tell, write_all
-from aiosd.words import is_japanese
+from aiosd.cli.transport import Answer, complain, fetch, request, tell, write_all
+from aiosd.words import is_japanese, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,18 @@ def show(options: dict[str, str], operands: list[str]) -> int:
     if operands:
         return _read(f"/v1/sessions/{path_part(operands[0])}")
     path = f"/v1/sessions?search={quote(options['search'])}" if "search" in options else "/v1/sessions"
-    return fetch_told("GET", path)
+    return _list(path) if is_japanese() else fetch("GET", path)
+
+
+def _list(path: str) -> int:
+    """The table, of which only the head is told again: the rows begin with names and end with what was asked."""
+    answer = request("GET", path, accept="text/plain")
+    if answer.status != 200:
+        return complain(answer)
+    head, end, rows = answer.whole().partition(b"\n")
+    tell(1, (head + end).decode())
+    write_all(1, rows)
+    return exits.OK
 
 
 def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
@@ -33,9 +44,9 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
     match verb:
         case "rename":
             body = json.dumps({"name": operands[1]}).encode()
-            return _tell(request("POST", f"{path}/rename", accept=_JSON, content_type=_JSON, body=body), "renamed")
+            return _tell(request("POST", f"{path}/rename", accept=_JSON, content_type=_JSON, body=body), say("renamed"))
         case "delete":
-            return _tell(request("DELETE", path, accept=_JSON), "deleted")
+            return _tell(request("DELETE", path, accept=_JSON), say("deleted"))
         case "export":
             return _export(options, path)
         case _:
@@ -97,7 +108,7 @@ def _attach(path: str) -> int:
 def _tell(answer: Answer, done: str) -> int:
     if answer.status != 200:
         return complain(answer)
-    tell(2, f"{done}: {json.loads(answer.whole())['name']}\n")
+    write_all(2, f"{done}: {json.loads(answer.whole())['name']}\n".encode())
     return exits.OK
 
 

@@ -46,6 +46,9 @@ def test_a_session_is_named_found_renamed_and_deleted(daemon: Daemon) -> None:
     assert (renamed.status, renamed.err) == (0, "renamed: memory-work\n")
     assert daemon.aios("session", "rename", "memory-work", "disk-work").status == 65
     assert daemon.aios("ask", "-s", "memory-work", MEMORY).status == 0
+    told = daemon.aios("session", "rename", "memory-work", "memory", environment={"LC_MESSAGES": "ja_JP.UTF-8"})
+    assert (told.status, told.err) == (0, "名前を変えました: memory\n")
+    assert daemon.aios("session", "rename", "memory", "memory-work").err == "renamed: memory-work\n"
     assert daemon.aios("session", "delete", "memory-work").err == "deleted: memory-work\n"
     assert daemon.aios("session", "delete", "memory-work").status == 65
     assert _names(daemon) == ["disk-work"]

@@ -184,3 +184,14 @@ def test_the_guard_is_found_beside_a_daemon_that_does_not_run(place: Path) -> No
         ran = run_client("pending", AIOS_SOCKET=f"{place}/aiosd.sock")
     assert (ran.status, ran.out) == (0, "nothing waits for an answer\n")
     assert json.loads(guard.got[:-1]) == {"method": "io.aios.Guard.ListPending", "parameters": {}}
+
+
+def test_of_a_list_of_sessions_only_the_head_is_told_again(place: Path) -> None:
+    english = ["NAME  LAST USED (UTC)   STATE  ABOUT", "one   2026-05-01 10:20  done   a person said no", ""]
+    answer = HEAD + f"Content-Length: {len(chr(10).join(english))}\r\n\r\n{chr(10).join(english)}".encode()
+    with listening(place / "a.sock", answer):
+        plain = run_client("sessions", AIOS_SOCKET=f"{place}/a.sock")
+        told = run_client("sessions", AIOS_SOCKET=f"{place}/a.sock", LC_MESSAGES="ja_JP.UTF-8")
+    assert (plain.status, plain.out.split("\n"), plain.err) == (0, english, "")
+    assert (told.status, told.out.split("\n")[1:], told.err) == (0, english[1:], "")
+    assert told.out.split("\n")[0].split() == ["名前", "最終利用", "(UTC)", "状態", "説明"]
