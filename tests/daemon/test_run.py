@@ -170,6 +170,8 @@ def test_what_a_command_reaches_is_granted_by_its_rule_and_recorded(make_daemon:
             ("example.org", 80, "", True),
         ]
         assert "reached example.org:80: example.org:80 is not in egress.allow" in daemon.aios("log").out
+        japanese = daemon.aios("log", environment={"LC_MESSAGES": "ja_JP.UTF-8"}).out
+        assert "接続先 example.org:80: example.org:80 は egress.allow にありません。管理者は追加できます\n" in japanese
         alone = daemon.aios("run", "curl", "-sS", f"http://127.0.0.1:{port}/")  # nobody is there to serve it
         assert (alone.out, "the network is served in turns alone" in alone.err) == ("", True)
         assert daemon.guard("Verify", uid=0 if os.geteuid() == 0 else None) == {"problems": []}
