@@ -1,6 +1,7 @@
 """A further confined command inside a turn: loop, parse, policy, record, store and sandbox, against hardened bwrap.
 
-The rooms are the daemon's own, the guard a real process; only the model is scripted: it proposes `true` each time.
+The rooms are the daemon's own, the guard a real process; only the model is scripted: it proposes `true` each time, each
+time with another word behind it, for what is repeated is not run.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ _GOALS = {"a further command in a turn": 2.4}
 
 
 class _Again:
-    """Proposes `true`, `count` times, one a step; notes when each step begins."""
+    """Proposes `true N`, `count` times, one a step; notes when each step begins."""
 
     info = ModelInfo(name="again", provider="bench", description="", local=True)
 
@@ -46,7 +47,7 @@ class _Again:
         self.began.append(time.perf_counter())
         asked = sum(1 for message in request.messages if hasattr(message, "calls"))
         if asked < self._count:
-            call = ToolCall(id=CallId(f"call-{asked}"), tool="bash", arguments={"command": "true"})
+            call = ToolCall(id=CallId(f"call-{asked}"), tool="bash", arguments={"command": f"true {asked}"})
             yield CallDelta(call=call)
         else:
             yield TextDelta(text="done\n")
@@ -95,6 +96,9 @@ async def _run(place: Path, count: int) -> list[float]:
             )
             assert session.task is not None
             await session.task
+            said = await transcripts.messages(os.geteuid(), session.id)
+            outcomes = {each["outcome"] for each in said if each["role"] == "tool"}
+            assert outcomes == {"done"}, outcomes  # or something else would be measured
             writer.close()
             accepted.close()
             del reader

@@ -21,7 +21,8 @@ from aiosd.guard.bus import BusProxy, runs_systemd
 from aiosd.guard.clock import Clock
 from aiosd.guard.host import find_remedy
 from aiosd.guard.keeper import Keeper
-from aiosd.guard.observe import OBSERVATIONS, ObserveAction, find_argv
+from aiosd.guard.observations import OBSERVATIONS
+from aiosd.guard.observe import ObserveAction, find_argv
 from aiosd.guard.request import Request
 from aiosd.guard.root import RootUnits
 from aiosd.guard.running import Running

@@ -22,7 +22,8 @@ from aiosd.guard.job_calls import JobCalls
 from aiosd.guard.jobs import Jobs, Tell, TooManyJobsError
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
-from aiosd.guard.observe import OBSERVATIONS, OWN, ObserveAction, is_possible_name
+from aiosd.guard.observations import OBSERVATIONS, OWN
+from aiosd.guard.observe import ObserveAction, is_possible_name
 from aiosd.guard.orders import Orders
 from aiosd.guard.proposals import parse_arguments, parse_command, parse_most, parse_tool_action, render_result
 from aiosd.guard.reach import ReachCalls

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from aiosd.guard.observe import OBSERVATIONS, OWN
+from aiosd.guard.observations import OBSERVATIONS, OWN
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools.base import ToolContext, perform, text_argument
 from aiosd.types import JsonObject

@@ -1,7 +1,6 @@
 """The `web_fetch` tool: a page as text, fetched in a sandbox of the person's by the rules of egress."""
 
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
-from aiosd.policy import UrlError, parse_url
 from aiosd.tools.base import NOT_RUN, ArgumentError, ToolContext, integer_argument, perform, text_argument
 from aiosd.types import JsonObject
 
@@ -27,6 +26,8 @@ class WebFetch:
 
     async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         """Hand it over. Whatever came back holds words of somebody else's."""
+        from aiosd.policy import UrlError, parse_url  # noqa: PLC0415 - the daemon starts without the room of rules
+
         try:
             page = parse_url(text_argument(call, "url"))
         except UrlError as exc:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aiosd.guard.observe import OBSERVATIONS, ObserveAction, find_argv, is_possible_name, judge_observation
+from aiosd.guard.observations import OBSERVATIONS
+from aiosd.guard.observe import ObserveAction, find_argv, is_possible_name, judge_observation
 from aiosd.types import Principal, RunAs, Tier
 
 _ADMIN_GROUPS = ("wheel", "sudo")

@@ -29,6 +29,7 @@ _WHOLE = (
     "guard/diagnose.py",
     "guard/door.py",
     "guard/host.py",
+    "guard/observations.py",
     "guard/observe.py",
     "guard/polkit.py",
     "guard/reach.py",
