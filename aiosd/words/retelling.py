@@ -19,7 +19,7 @@ def _read(name: str) -> dict[str, str]:
 
 JAPANESE = {english: japanese for name in _CATALOGUE for english, japanese in _read(name).items()}
 _FIELD = re.compile(r"\{(\w*)\}")
-_NAME = re.compile(r"\S+(?: '[^']*')?:")  # of a file and its line, of a rule
+_NAME = re.compile(r"folder \d+:|\S+(?: '[^']*')?:")  # of a file and its line, of a rule, of one of several folders
 _OWNED = re.compile(r"\S*[./:]\S*[^\s:]")  # a file, a key or a host, that something is the matter with
 _VALUE = re.compile(r"\S+ `[^`]*`[:;]")  # of a key
 _REMEDY = ("chmod ", "chown ")  # in a shell's words

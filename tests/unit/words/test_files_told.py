@@ -13,6 +13,7 @@ from aiosd.config import load_config
 from aiosd.errors import ConfigError
 from aiosd.guard.settings import load_guard_settings
 from aiosd.policy import PolicyError, load_policy_file
+from aiosd.policy.folders import FolderImportError, translate_json
 from aiosd.words import retell
 from tests.daemon.harness import client_command
 
@@ -90,6 +91,22 @@ def test_what_is_wrong_with_a_configuration_is_told_in_japanese(tmp_path: Path, 
 def _load(folder: Path) -> None:
     load_config([folder], {}, standalone=True)
     load_guard_settings([folder], {})
+
+
+@pytest.mark.usefixtures("japanese")
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{}", " に一覧 FolderPolicies がありません"),
+        ('{"FolderPolicies": [{"Foo": 1}]}', ": folder 1: 不明なキー Foo"),
+        ('{"FolderPolicies": [{"Path": "a"}]}', ": folder 1: `a` は絶対パスではありません"),
+        ('{"FolderPolicies": [{"Path": "/a"}, {"Path": "/a"}]}', ": フォルダー 1 と 2 のパスが同じです"),
+    ],
+)
+def test_what_is_wrong_with_folder_policies_is_told_in_japanese(content: str, told: str) -> None:
+    with pytest.raises(FolderImportError) as caught:
+        translate_json(content, "/given/a.json")
+    assert retell(f"aios: {caught.value.args[0]}") == f"aios: /given/a.json{told}"
 
 
 @pytest.mark.usefixtures("japanese")
