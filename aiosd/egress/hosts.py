@@ -16,6 +16,7 @@ Host = str | Address
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _MAX_NAME: Final = 253
+_OWN = (ipaddress.IPv6Address("::"), ipaddress.IPv6Address("::1"))  # no IPv4 address is within these
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 _ELSEWHERE: Final = "which is not of the public network"
@@ -58,7 +59,7 @@ def parse_host_port(text: str, default: int = 0) -> tuple[Host, int]:
 
 def why_not_public(address: Address) -> str:
     """Why nobody outside is at `address`; "" where somebody may be. Addresses within addresses count."""
-    inner = _embedded(address)
+    inner = None if address in _OWN else _embedded(address)
     if inner is not None and (why := why_not_public(inner)):
         return f"{address} stands for {why}"
     if inner is not None and address in _NAT64:

@@ -147,11 +147,14 @@ def _limit(number: int, most: int) -> None:
 
 def _put_up_fence(record: dict[str, Any]) -> Plan:
     """Mount what the folder policies say; and what they say of the working directory."""
-    import ctypes  # noqa: PLC0415
+    import ctypes  # noqa: PLC0415 - most sandboxes have none, and wait for it
+    from resource import RLIMIT_NOFILE, getrlimit, setrlimit  # noqa: PLC0415
 
-    from aiosd.sandbox.fence import User, make_plan, put_up  # noqa: PLC0415 - most sandboxes have none, and wait for it
+    from aiosd.sandbox.fence import User, make_plan, put_up  # noqa: PLC0415
     from aiosd.sandbox.protect import keep  # noqa: PLC0415
 
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (hard, hard))  # each of a thousand files is covered by its descriptor
     libc = ctypes.CDLL(None, use_errno=True)
     user = User(libc, record["uid"], record["gid"])
     with user:
@@ -167,6 +170,7 @@ def _put_up_fence(record: dict[str, Any]) -> Plan:
     if plan.places:
         keep(libc, plan.places, record["uid"], record["gid"])
     put_up(libc, plan, user)
+    setrlimit(RLIMIT_NOFILE, (soft, hard))
     return plan
 
 

@@ -1,10 +1,11 @@
 """Folder policies: one table, asked by commands and by file tools, in every profile; and tries to get round them."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -341,7 +342,18 @@ async def test_a_denied_working_directory_cannot_be_entered(host: HostFacts, tre
         assert (await box.run("true", cwd=f"{tree.top}/denied/given")).status == 0
 
 
-async def test_a_folder_with_too_many_files_of_a_refused_kind_is_covered_whole(host: HostFacts, place: Path) -> None:
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    """As few as a service may have open unless its unit says more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_folder_with_too_many_files_of_a_refused_kind_is_covered_whole(
+    host: HostFacts, place: Path, few_descriptors: None
+) -> None:
     (place / "keys").mkdir()
     for number in range(1001):
         (place / "keys" / f"{number}.key").write_text("text\n")

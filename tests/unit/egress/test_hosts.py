@@ -230,3 +230,12 @@ def test_no_part_of_a_client_hello_breaks_the_reader() -> None:
             assert read_server_name(whole[:length]) in ("", "example.org")
         except ValueError:
             continue
+
+
+@pytest.mark.parametrize(("address", "why"), [
+    ("::1", "::1, this machine itself"),
+    ("::", "::, no address"),
+    ("::7f00:1", "::7f00:1 stands for 127.0.0.1, this machine itself"),
+])  # fmt: skip
+def test_why_is_said_of_the_address_that_counts(address: str, why: str) -> None:
+    assert why_not_public(ipaddress.ip_address(address)) == why

@@ -14,6 +14,8 @@ from aiosd.egress.rules import read_rules
 from tests.unit.egress.test_hosts import make_hello
 from tests.unit.guard.conftest import no_thread_left, nothing_left  # noqa: F401 - fixtures
 
+LOCALHOST = socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)[0][4][0]  # 127.0.0.1, or ::1
+
 DEADLINE_S = 20.0
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfine\n"
 
@@ -173,9 +175,9 @@ async def test_a_request_that_could_be_read_in_two_ways_is_refused(request_line:
         (
             ("any",),
             "localhost",
-            "localhost leads to 127.0.0.1, this machine itself; no name may, and an administrator can",
+            f"localhost leads to {LOCALHOST}, this machine itself; no name may, and an administrator can",
         ),
-        (("localhost",), "localhost", "localhost leads to 127.0.0.1, this machine itself"),
+        (("localhost",), "localhost", f"localhost leads to {LOCALHOST}, this machine itself"),
     ],
 )
 async def test_what_is_not_granted_is_refused_in_words_and_nothing_is_connected(
@@ -383,7 +385,7 @@ async def test_a_yes_opens_no_private_address_and_none_that_was_denied_meanwhile
 
     async with outside("*", ask=answer, bounds=lambda made: replace(made, rules=read_rules((), tuple(deny)))) as there:
         said = await there.say(f"GET http://localhost:{there.port}/ HTTP/1.1\r\n\r\n".encode())
-        assert b"localhost leads to 127.0.0.1, this machine itself" in said
+        assert f"localhost leads to {LOCALHOST}, this machine itself".encode() in said
         assert b"far.example:80 is denied" in await there.say(b"GET http://far.example/ HTTP/1.1\r\n\r\n")
         assert there.heard == []
 
