@@ -171,14 +171,20 @@ class _Unit:
 
 def kill_group(path: str) -> None:
     """Kill every process of a cgroup and those below, atomically (cgroups(7), `cgroup.kill`); one that is gone is."""
-    with contextlib.suppress(FileNotFoundError):
-        Path(path, "cgroup.kill").write_text("1", encoding="ascii")
+    _order(f"{path}/cgroup.kill", "1")
 
 
 def freeze_group(path: str, *, on: bool) -> None:
     """Stop every process of a cgroup and those below in its tracks, or let it go on; one that is gone is."""
-    with contextlib.suppress(FileNotFoundError):
-        Path(path, "cgroup.freeze").write_text("1" if on else "0", encoding="ascii")
+    _order(f"{path}/cgroup.freeze", "1" if on else "0")
+
+
+def _order(file: str, text: str) -> None:
+    try:
+        Path(file).write_text(text, encoding="ascii")
+    except OSError as exc:  # ENODEV where the group goes between the opening of its file and the writing
+        if exc.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:
