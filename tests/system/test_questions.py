@@ -283,3 +283,37 @@ def test_when_the_configured_model_does_not_answer_the_built_in_one_does(shop: G
     assert turn.stdout.startswith("1 unit has failed.\n")
     assert len([line for line in turn.stderr.splitlines() if "the built-in model answers instead" in line]) == 1
     assert (other.stdout, other.status != 0) == ("", True)
+
+
+def test_on_a_broken_machine_it_still_answers(shop: Guest) -> None:
+    """No network, a name server that is dead, a root that takes no writing, and a tool that is gone: all at once."""
+    assert ask(shop, "which services failed?", "root").startswith("1 unit has failed.\n")
+    shop.put(
+        "/etc/aios/config.d/away.toml",
+        '[agent]\nmodel = "away"\n[models.away]\nprovider = "openai"\nmodel = "m"\n'
+        'base_url = "https://models.example/v1"\n',
+    )
+    names = shop.enter(["cat", "/etc/resolv.conf"], check=False).stdout
+    shop.put("/etc/resolv.conf", "nameserver 127.0.0.9\n")
+    shop.enter(["mv", "/usr/bin/findmnt", "/usr/bin/findmnt.away"])
+    shop.enter(["systemctl", "stop", "aiosd", "aios-guard"])
+    folders = "/usr /etc /home /var/lib"  # the root itself is busy, with the journal in it
+    shop.enter(["sh", "-ec", f"for at in {folders}; do mount --bind $at $at; mount -o remount,bind,ro $at; done"])
+    try:
+        assert shop.enter(["touch", "/var/lib/x"], check=False).status == 1
+        failed = shop.enter(["aios", "ask", "which services failed?"], check=False)
+        mounted = ask(shop, "what is mounted?", "bob")
+        status = shop.enter(["aios", "status"]).stdout
+    finally:
+        shop.enter(["systemctl", "stop", "aiosd", "aios-guard"])
+        shop.enter(["umount", "--lazy", *folders.split()])
+        shop.enter(["mv", "/usr/bin/findmnt.away", "/usr/bin/findmnt"])
+        shop.enter(["rm", "/etc/aios/config.d/away.toml"])
+        shop.put("/etc/resolv.conf", names)
+    assert failed.stdout.startswith("1 unit has failed.\n")
+    assert "the built-in model answers instead" in failed.stderr
+    assert "in memory" in failed.stderr
+    assert mounted == "This needs the command `findmnt`, which is not on this machine.\n"
+    assert "record    in memory alone: Read-only file system" in status
+    assert ask(shop, "which services failed?", "bob").startswith("1 unit has failed.\n")
+    assert shop.enter(["aios", "log", "--verify"]).stdout == "the record is whole\n"
