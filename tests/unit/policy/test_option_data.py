@@ -416,11 +416,12 @@ b2sum cksum od basename dirname realpath readlink date id nproc uname printenv d
 ln chmod tee truncate grep diff cmp free lscpu lsblk findmnt dmesg systemctl journalctl loginctl timedatectl
 hostnamectl localectl busctl ss tar cpio nm readelf iconv
 """.split()
-# Newer than the tools of Debian 12, or known to a tool that does not tell.
+# Newer than the tools of Debian 12 or older than those of 13, or known to a tool that does not tell; `findmnt --kernel`
+# takes a value, if one is given, since util-linux 2.41: with one it is asked about.
 _UNTOLD = frozenset(
     """--total --no-legend --kill-who --when --json --full --before --after --message --net --old-line-format
     --new-line-format --unchanged-line-format --old-group-format --new-group-format --unchanged-group-format
-    --changed-group-format""".split()
+    --changed-group-format --ips --kernel""".split()
 )
 
 
