@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,8 @@ _CALL_DEADLINE_S = 30.0
 _INTERRUPT_DEADLINE_S = 4.0
 _LIMIT = 4 * 1024 * 1024  # of an answer
 _MAX_MESSAGE = 1024 * 1024  # the guard takes no longer one
+_FIRST = 16 * 1024  # bytes that a new connection's buffer surely takes
+_PIECE = 64 * 1024
 _HINT = "aios doctor tells more; the guard's own words are in its log"
 
 
@@ -45,10 +48,10 @@ class GuardClient:
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": dict(parameters or {})}
         if client_fd >= 0:
             message["parameters"] = {**(parameters or {}), "client": True}
-        async with self._send(message, client_fd) as (reader, _writer):
+        async with self._send(message, client_fd) as connection:
             try:
                 async with asyncio.timeout(deadline_s):
-                    return await _receive(reader)
+                    return await connection.receive()
             except TimeoutError as exc:
                 raise GuardUnavailableError(f"the guard took over {deadline_s:.0f} s", hint=_HINT) from exc
 
@@ -63,74 +66,79 @@ class GuardClient:
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": parameters, "more": True}
         if egress_fd >= 0:
             message["parameters"] = {**parameters, "egress": True}
-        async with self._send(message, egress_fd) as (reader, writer):
+        async with self._send(message, egress_fd) as connection:
             try:
-                yield _receive_all(reader)
+                yield connection.receive_all()
             except BaseException:
                 if not self._leaving:
-                    await _interrupt(reader, writer)
+                    await connection.interrupt()
                 raise
 
     @asynccontextmanager
-    async def _send(
-        self, message: JsonObject, client_fd: int
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _send(self, message: JsonObject, descriptor: int) -> AsyncIterator["_Connection"]:
         data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\0"
         if len(data) > _MAX_MESSAGE:
             raise InvalidRequestError(
                 f"it is more than the guard takes at once, {_MAX_MESSAGE} bytes", hint="send less"
             )
         loop = asyncio.get_running_loop()
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            await loop.sock_connect(connection, self._path)
-            # A new connection's buffer is empty, so the first bytes, which carry the descriptor, go at once.
-            sent = socket.send_fds(connection, [data[:1]], [client_fd] if client_fd >= 0 else [])
-            await loop.sock_sendall(connection, data[sent:])
-            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LIMIT)
-        except OSError as exc:
-            connection.close()
-            raise GuardUnavailableError(f"{self._path}: {exc.strerror}", hint=_HINT) from exc
-        except BaseException:
-            connection.close()
-            raise
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+            try:
+                await loop.sock_connect(connection, self._path)
+                # A new connection's buffer is empty, so the first bytes, which carry the descriptor, go at once.
+                sent = socket.send_fds(connection, [data[:_FIRST]], [descriptor] if descriptor >= 0 else [])
+                if sent < len(data):
+                    await loop.sock_sendall(connection, data[sent:])
+            except OSError as exc:
+                raise GuardUnavailableError(f"{self._path}: {exc.strerror}", hint=_HINT) from exc
+            yield _Connection(connection)
 
 
-async def _interrupt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say that nobody listens any more, and wait until the guard, having ended the action, has hung up too."""
-    with contextlib.suppress(OSError):
-        async with asyncio.timeout(_INTERRUPT_DEADLINE_S):
-            writer.write_eof()
-            while await reader.read(65536):
-                pass
+class _Connection:
+    """One call under way: its answers as they come."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._rest = bytearray()
+        self._waiting: deque[bytearray] = deque()
 
-async def _receive_all(reader: asyncio.StreamReader) -> AsyncIterator[JsonObject]:
-    while True:
-        event = await _receive(reader)
-        yield event
-        if event.get("event") == "done":
-            return
+    async def receive(self) -> JsonObject:
+        """The next answer's parameters; an error answer is raised."""
+        while not self._waiting:
+            try:
+                data = await asyncio.get_running_loop().sock_recv(self._socket, _PIECE)
+            except OSError as exc:
+                raise GuardUnavailableError("the guard ended in the middle of a call", hint=_HINT) from exc
+            if not data:
+                raise GuardUnavailableError("the guard ended in the middle of a call", hint=_HINT)
+            self._rest += data
+            if b"\0" in data:
+                *whole, self._rest = self._rest.split(b"\0")
+                self._waiting.extend(whole)
+            if len(self._rest) > _LIMIT:
+                raise GuardUnavailableError("the guard sent more than it may", hint=_HINT)
+        message = json.loads(self._waiting.popleft())
+        error, parameters = message.get("error"), message.get("parameters") or {}
+        if error is None:
+            return dict(parameters)
+        raise _map_error(str(error), parameters)
 
+    async def receive_all(self) -> AsyncIterator[JsonObject]:
+        """Every event, the last one (`done`) included."""
+        while True:
+            event = await self.receive()
+            yield event
+            if event.get("event") == "done":
+                return
+            await asyncio.sleep(0)  # what never has to wait for its next piece lets the others run all the same
 
-async def _receive(reader: asyncio.StreamReader) -> JsonObject:
-    try:
-        data = await reader.readuntil(b"\0")
-    except (asyncio.IncompleteReadError, OSError) as exc:
-        raise GuardUnavailableError("the guard ended in the middle of a call", hint=_HINT) from exc
-    except asyncio.LimitOverrunError as exc:
-        raise GuardUnavailableError("the guard sent more than it may", hint=_HINT) from exc
-    message = json.loads(data[:-1])
-    error, parameters = message.get("error"), message.get("parameters") or {}
-    if error is None:
-        return dict(parameters)
-    raise _map_error(str(error), parameters)
+    async def interrupt(self) -> None:
+        """Say that nobody listens any more, and wait until the guard, having ended the action, has hung up too."""
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(_INTERRUPT_DEADLINE_S):
+                self._socket.shutdown(socket.SHUT_WR)
+                while await asyncio.get_running_loop().sock_recv(self._socket, _PIECE):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
 
 
 def _map_error(name: str, parameters: JsonObject) -> AiosError:

@@ -298,13 +298,13 @@ class _Connection:
         while b"\0" not in self._buffer:
             if len(self._buffer) > _MAX_MESSAGE:
                 raise ValueError("a message is over the limit")
-            async with asyncio.timeout_at(deadline):
-                await wait_readable(self._socket)
             try:
                 data, ancillary, flags, _address = self._socket.recvmsg(
                     65536, socket.CMSG_SPACE(4 * _MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
+                async with asyncio.timeout_at(deadline):
+                    await wait_readable(self._socket)
                 continue
             for level, kind, payload in ancillary:
                 if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -377,16 +377,17 @@ async def wait_readable(source: socket.socket | int) -> None:
     """Return when a read of a descriptor would not block. Its deadline is the caller's."""
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()
+    descriptor = source if isinstance(source, int) else source.fileno()  # of a socket the selector asks six times more
 
     def tell() -> None:
         if not readable.done():
             readable.set_result(None)
 
-    loop.add_reader(source, tell)
+    loop.add_reader(descriptor, tell)
     try:
         await readable
     finally:
-        loop.remove_reader(source)
+        loop.remove_reader(descriptor)
 
 
 def _close_all(descriptors: list[int]) -> None:
