@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiosd.policy.knowledge import PHRASES, Arity, Effect, Knowledge, Option, Spec, Style
+from aiosd.policy.knowledge import PHRASES, Arity, Effect, Knowledge, Option, Spec, Style, Suspect
 from aiosd.policy.program import Word
 from aiosd.policy.sed_script import only_prints
 from aiosd.types import Facet
@@ -115,6 +115,8 @@ def _judge_from(spec: Spec, argv: Sequence[Word], at: int, found: _Findings) -> 
     name = argv[at].text
     reader = _READERS[spec.style]
     operands = reader(spec, argv, at + 1, found)
+    for index in operands if spec.suspect else ():
+        _suspect(spec.suspect, argv[index], index, found)
     for group in spec.needs:
         if not group & found.seen:
             wanted = " or ".join(sorted(group))
@@ -329,7 +331,7 @@ def _take_value(spec: Spec, argv: Sequence[Word], at: int, option: Option, found
         found.add(at, Effect.UNKNOWN, f"`{name}` needs a value", incomplete=True)
     elif option.script:
         found.scripts.append(at + 1)
-    elif option.local:
+    elif option.local or option.suspect:
         _check_joined(option, argv[at + 1].text, at + 1, found)
     elif argv[at + 1].pattern is not None and spec.positional:
         found.add(at + 1, Effect.UNKNOWN, f"the pattern after `{name}` may become several words; quote it")
@@ -340,10 +342,21 @@ def _check_joined(option: Option, value: str, at: int, found: _Findings) -> None
     """A value in the word of its option: a script, or a file that must not be another host's."""
     if option.local and ":" in value:
         found.add(at, Effect.RUNS, f"`{value}` names a file of another host, which a remote shell would fetch")
+    _suspect(option.suspect, Word(text=value), at, found)
     if option.script and value:
         found.joined = True
         if not only_prints(value):
             found.add(at, Effect.UNKNOWN, f"`{value}` is not one of the simple scripts known only to print")
+
+
+def _suspect(suspect: Suspect, word: Word, at: int, found: _Findings) -> None:
+    """A word that has an effect by what it says; a pattern, by what it may become."""
+    opened = word.pattern is not None and word.pattern[0] in "*?["
+    for effect, form in suspect:
+        if form.search(word.text):
+            found.add(at, effect, f"`{word.text}` {PHRASES[effect]}")
+        elif opened and form.search("@"):
+            found.add(at, effect, f"`{word.text}` may become a word that {PHRASES[effect]}; write `./{word.text}`")
 
 
 _READERS: Final = {Style.GNU: _read_gnu, Style.WORDS: _read_words, Style.RAW: _read_raw}

@@ -6,6 +6,7 @@ part; what follows from it is `engine`'s. The schema is described in `options/__
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ class KnowledgeError(Exception):
     """The shipped option data is not what the schema says: a fault of ours, found by the tests."""
 
 
+# Values or operands that have an effect which others have not: the effect, and what they look like.
+Suspect = tuple[tuple[Effect, re.Pattern[str]], ...]
+
+
 class Option(NamedTuple):
     """One option under all its spellings; the first is its name. A tuple, because thousands are made at start."""
 
@@ -86,6 +91,7 @@ class Option(NamedTuple):
     facets: frozenset[Facet] = _NO_FACETS
     script: bool = False
     local: bool = False
+    suspect: Suspect = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +113,7 @@ class Spec:
     forms: tuple["Spec", ...] = ()
     wraps: int | None = None
     shell: bool = False
+    suspect: Suspect = ()
 
     @property
     def positional(self) -> bool:
@@ -180,7 +187,7 @@ def load_knowledge(directory: str = _OPTIONS_DIR) -> Knowledge:
 _EFFECT_KEYS: Final = frozenset(effect.value for effect in Effect if effect not in (Effect.ROOT, Effect.UNKNOWN))
 _KEYS: Final = _EFFECT_KEYS.union(
     """options scripts local effects facets operands counts needs style stops nested bare verbs sub form use sees wraps
-    shell""".split()
+    shell suspect""".split()
 )
 
 
@@ -223,6 +230,7 @@ def _compile_spec(table: Mapping[str, object], groups: Mapping[str, Mapping[str,
         forms=tuple(_compile_spec(form, groups) for form in _tables(table, "form")),
         wraps=wraps,
         shell=table.get("shell") is True,
+        suspect=_suspect(table).get("", ()),
     )
 
 
@@ -235,6 +243,20 @@ def _add_options(options: dict[str, Option], table: Mapping[str, object], style:
     for facet, groups in _table(table, "sees").items():
         for group in _text({"sees": groups}, "sees").split():
             _add_group(options, group, style, None, frozenset((Facet(facet),)))
+    for names, suspect in _suspect(table).items():
+        for name in names.split():
+            for spelling in options[name].names:
+                options[spelling] = options[spelling]._replace(suspect=suspect)
+
+
+def _suspect(table: Mapping[str, object]) -> dict[str, Suspect]:
+    """By the options' names, as they stand in the data; "" is the operands."""
+    found: dict[str, Suspect] = {}
+    for effect, patterns in _table(table, "suspect").items():
+        for names in _table({effect: patterns}, effect):
+            each = Effect(effect), re.compile(_text(_table({effect: patterns}, effect), names))
+            found[names] = (*found.get(names, ()), each)
+    return found
 
 
 def _add_group(
