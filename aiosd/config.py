@@ -132,8 +132,8 @@ class EgressTable:
     `allow` are the hosts where a rule's `network` says `*`: `HOST`, `HOST:PORT`, `*.DOMAIN`, an address, or `any`; a
     reason may follow after a blank. Nobody where it is empty. What is in `deny` is refused, whatever else allows it;
     names in `internal` may lead to private addresses. `unknown`: a host that neither list names is refused (`deny`), or
-    put to the person (`ask`). `parent` is a proxy to go by (`http://HOST:PORT`), `idle_s` and
-    `max_mib` end a connection.
+    put to the person (`ask`). `parent` is a proxy to go by (`http://HOST:PORT`), `idle_s`,
+    `max_mib` and `max_s` end a connection.
     """
 
     allow: tuple[str, ...] = ()
@@ -143,6 +143,7 @@ class EgressTable:
     parent: str = ""
     idle_s: Positive = 120
     max_mib: Positive = 1024
+    max_s: Positive = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

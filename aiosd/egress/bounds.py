@@ -21,6 +21,7 @@ def make_bounds(lists: Lists) -> Bounds:
         parent=parse_parent(lists.parent),
         idle_s=lists.idle_s,
         max_bytes=lists.max_mib * _MIB,
+        max_s=lists.max_s,
         secrets=lists.secrets,
     )
 

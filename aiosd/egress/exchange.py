@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiosd.egress.hosts import render_host
 from aiosd.egress.http import Request, copy_body, render_head
-from aiosd.egress.relay import Moved, over_bytes, over_time
+from aiosd.egress.relay import Moved, over_all_time, over_bytes, over_time
 from aiosd.egress.secret import Blotter, Target
 
 _HANDSHAKE_S, _CLOSE_S = 15.0, 2.0
@@ -25,6 +25,7 @@ class Bound:
 
     idle_s: float
     max_bytes: int
+    max_s: float
 
 
 async def exchange(
@@ -44,6 +45,7 @@ async def exchange(
     """
     reader, writer = await _connect(outside, target)
     loop = asyncio.get_running_loop()
+    end = loop.time() + bound.max_s
 
     async def say(data: bytes) -> None:
         writer.write(data)
@@ -54,11 +56,11 @@ async def exchange(
     try:
         default = 443 if target.tls else 80
         shown = render_host(target.host) if target.port == default else f"{render_host(target.host)}:{target.port}"
-        async with asyncio.timeout(bound.idle_s):
+        async with asyncio.timeout_at(min(loop.time() + bound.idle_s, end)):
             await say(render_head(request, path, shown))
             await copy_body(request, client, say, most=bound.max_bytes)
         while True:
-            async with asyncio.timeout(bound.idle_s):
+            async with asyncio.timeout_at(min(loop.time() + bound.idle_s, end)):
                 data = await reader.read(_PIECE)
             if not data:
                 break
@@ -69,7 +71,7 @@ async def exchange(
             await loop.sock_sendall(client, blotter.feed(data))
         await loop.sock_sendall(client, blotter.end())
     except TimeoutError:
-        moved.stopped = over_time(bound.idle_s)
+        moved.stopped = over_time(bound.idle_s) if loop.time() < end else over_all_time(bound.max_s)
     finally:
         writer.close()
         with contextlib.suppress(OSError, TimeoutError):

@@ -34,6 +34,7 @@ class Lists:
     parent: str = ""
     idle_s: int = 120
     max_mib: int = 1024
+    max_s: int = 3600
     secrets: tuple[Held, ...] = ()
 
 

@@ -45,6 +45,7 @@ class Bounds:
     parent: tuple[Host, int] | None = None
     idle_s: int = 120
     max_bytes: int = 1 << 30
+    max_s: int = 3600
     secrets: tuple[Held, ...] = ()
 
 
@@ -158,6 +159,7 @@ class Proxy:
             wanted.moved,
             idle_s=bounds.idle_s,
             max_bytes=bounds.max_bytes,
+            max_s=bounds.max_s,
             first=check_name if name is not None else None,
             both=both,
         )
@@ -198,7 +200,7 @@ class Proxy:
             async def send(data: bytes) -> None:
                 await asyncio.get_running_loop().sock_sendall(connected.socket, data)
 
-            async with asyncio.timeout(bounds.idle_s):
+            async with asyncio.timeout(min(bounds.idle_s, bounds.max_s)):
                 wanted.moved.sent += await copy_body(request, client, send, most=bounds.max_bytes)
             await self._relay(client, connected, wanted, both=False)  # what the client says now is of no request
 
@@ -226,7 +228,7 @@ class Proxy:
                     target=target,
                     blots=blots,
                     moved=wanted.moved,
-                    bound=Bound(idle_s=bounds.idle_s, max_bytes=bounds.max_bytes),
+                    bound=Bound(idle_s=bounds.idle_s, max_bytes=bounds.max_bytes, max_s=bounds.max_s),
                 )
             except (AiosError, NotTrustedError) as exc:
                 wanted.refused = exc.message if isinstance(exc, AiosError) else str(exc)

@@ -34,6 +34,11 @@ def over_bytes(moved: Moved) -> str:
     return f"was ended after {moved.total} bytes, as it was going over egress.max_mib, which an administrator can raise"
 
 
+def over_all_time(max_s: float) -> str:
+    """Why a connection was ended that lasted too long."""
+    return f"was ended after {max_s:.0f} s, which is egress.max_s, and an administrator can raise it"
+
+
 def over_time(idle_s: float) -> str:
     """Why a connection was ended on which nothing moved."""
     return f"was ended as nothing moved for {idle_s:.0f} s, which is egress.idle_s, and an administrator can raise it"
@@ -72,15 +77,17 @@ async def relay(
     *,
     idle_s: float,
     max_bytes: int,
+    max_s: float,
     first: Callable[[], Awaitable[str]] | None = None,
     both: bool = True,
 ) -> None:
     """Move bytes both ways until both sides have ended; where not `both`, only what comes in, until its end.
 
     `first` looks at what goes out before any of it does: a non-empty answer of it stops everything, as do `idle_s`
-    without a byte either way and more than `max_bytes`.
+    without a byte either way, more than `max_bytes`, and `max_s` altogether.
     """
     last = [asyncio.get_running_loop().time()]
+    end = last[0] + max_s
 
     async def pump(source: socket.socket, target: socket.socket, *, out: bool) -> None:
         if out and first is not None and (why := await first()):
@@ -103,9 +110,9 @@ async def relay(
             os.close(write_end)
 
     async def watch() -> None:
-        while (left := last[0] + idle_s - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it moves on
+        while (left := min(last[0] + idle_s, end) - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it moves on
             await asyncio.sleep(left)
-        raise _StoppedError(over_time(idle_s))
+        raise _StoppedError(over_time(idle_s) if last[0] + idle_s < end else over_all_time(max_s))
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "egress.idle_s": 120,
     "egress.internal": [],
     "egress.max_mib": 1024,
+    "egress.max_s": 3600,
     "egress.parent": "",
     "egress.unknown": "deny",
     "guard.admin_groups": ["wheel", "sudo"],

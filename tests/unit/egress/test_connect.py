@@ -122,6 +122,7 @@ def test_each_word_of_the_configuration_is_in_the_bounds_of_a_connection() -> No
         (Lists(parent="http://proxy.example:3128/"), replace(plain, parent=("proxy.example", 3128))),
         (Lists(idle_s=7), replace(plain, idle_s=7)),
         (Lists(max_mib=2), replace(plain, max_bytes=2 * 1024 * 1024)),
+        (Lists(max_s=2), replace(plain, max_s=2)),
         (Lists(secrets=(held,)), replace(plain, secrets=(held,))),
     ]
     for lists, bounds in cases:

@@ -62,6 +62,7 @@ async def outside(
     allow: tuple[str, ...] = (),
     max_bytes: int = 1 << 20,
     idle_s: int = 10,
+    max_s: int = 60,
     parent: bool = False,
     ask: AskPerson | None = None,
     bounds: Callable[[Bounds], Bounds] = lambda made: made,
@@ -70,8 +71,8 @@ async def outside(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard = await reader.read(65536)
-        while b"more\n" in heard and b"end\n" not in heard:
-            heard += await reader.read(65536)
+        while b"more\n" in heard and b"end\n" not in heard and (piece := await reader.read(65536)):
+            heard += piece
         there.heard.append(heard)
         writer.write(answer)
         await writer.drain()
@@ -87,6 +88,7 @@ async def outside(
         asks=ask is not None,
         max_bytes=max_bytes,
         idle_s=idle_s,
+        max_s=max_s,
         parent=("127.0.0.1", there.port) if parent else None,
     )
     given = tuple(each.format(port=there.port) for each in granted)
@@ -286,6 +288,25 @@ async def test_a_connection_without_a_byte_ends_by_itself() -> None:
             f"127.0.0.1:{there.port} was ended as nothing moved for 1 s, which is egress.idle_s,"
             " and an administrator can raise it"
         )
+
+
+async def test_a_connection_on_which_bytes_still_move_ends_at_its_bound_of_time() -> None:
+    async with outside("127.0.0.1:{port}", max_s=1) as there:
+        reader, writer = await asyncio.open_connection("127.0.0.1", there.proxy)
+        async with asyncio.timeout(DEADLINE_S):
+            writer.write(f"CONNECT 127.0.0.1:{there.port} HTTP/1.1\r\n\r\n".encode())
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            while not there.reports:
+                writer.write(b"more\n")
+                await asyncio.sleep(0.02)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        (made,) = there.reports
+        assert made.refused == (
+            f"127.0.0.1:{there.port} was ended after 1 s, which is egress.max_s, and an administrator can raise it"
+        )
+        assert made.moved.sent > len(b"more\n")
 
 
 async def test_a_parent_proxy_is_asked_for_the_host() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from aiosd.egress.connect import NotConnectedError, check_address
 from aiosd.egress.hosts import HostError
-from aiosd.egress.relay import Moved, over_bytes, over_time
+from aiosd.egress.relay import Moved, over_all_time, over_bytes, over_time
 from aiosd.egress.rules import decide, parse_entry, read_rules
 from aiosd.words import retell
 
@@ -76,6 +76,7 @@ def test_where_no_name_may_lead(address: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("stopped", "told"),
     [
+        (over_all_time(7), "7 秒（egress.max_s）で切断しました"),
         (over_bytes(Moved(sent=2, received=3)), "5 バイトで切断しました。egress.max_mib を超えるためです"),
         (over_time(7), "7 秒間（egress.idle_s）通信がなかったため切断しました"),
     ],
