@@ -308,4 +308,4 @@ def _table_type(name: str) -> Any:
 
 def _entry(key: str, value: Any, found: Mapping[str, Setting]) -> ConfigEntry:
     origin = found[key].origin if key in found else "default"
-    return ConfigEntry(key=key, value=json.dumps(value), origin=origin)
+    return ConfigEntry(key=key, value=json.dumps(value, ensure_ascii=False), origin=origin)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from aiosd.cli.show import width
 from aiosd.words import retell, say
 
 TYPE_CHECKING = False
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 2000  # of a result
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # Hangul fillers, the empty Braille cell
 _PROSE = frozenset("\n\t\u200c\u200d\xad")  # joiners belong to words and emoji
+
+
+def render_sessions(listed: dict[str, Any]) -> str:
+    """`aios sessions`."""
+    rows = [(say("NAME"), say("LAST USED (UTC)"), say("STATE"), say("ABOUT"))]
+    for each in listed["sessions"]:
+        used = each["used_at"][:16].replace("T", " ")
+        rows.append((_escape(each["name"]), used, _tell_state(each["state"]), _escape(each["title"])))
+    if len(rows) == 1:
+        return say("no sessions yet") + "\n"
+    widths = [max(width(row[column]) for row in rows) for column in range(3)]
+    padded = ([cell + " " * (space - width(cell)) for cell, space in zip(row, widths, strict=False)] for row in rows)
+    return "".join("  ".join([*cells, row[-1]]).rstrip() + "\n" for cells, row in zip(padded, rows, strict=True))
 
 
 def render_session(detail: dict[str, Any]) -> str:
@@ -53,6 +67,8 @@ def _minute(turn: dict[str, Any]) -> str:
 
 def _tell_state(state: str) -> str:
     match state:
+        case "done":
+            return say("done")
         case "running":
             return say("running")
         case "interrupted":

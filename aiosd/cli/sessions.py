@@ -28,13 +28,13 @@ def show(options: dict[str, str], operands: list[str]) -> int:
 
 
 def _list(path: str) -> int:
-    """The table, of which only the head is told again: the rows begin with names and end with what was asked."""
-    answer = request("GET", path, accept="text/plain")
+    """The table, its head and its states told again; its rows begin with names and end with what was asked."""
+    from aiosd.cli.retold import render_sessions
+
+    answer = request("GET", path, accept=_JSON)
     if answer.status != 200:
         return complain(answer)
-    head, end, rows = answer.whole().partition(b"\n")
-    tell(1, (head + end).decode())
-    write_all(1, rows)
+    write_all(1, render_sessions(json.loads(answer.whole())).encode("utf-8", "surrogateescape"))
     return exits.OK
 
 

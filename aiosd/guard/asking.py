@@ -89,7 +89,8 @@ class Asking:
             return Answer(state=State.DENIED, reason=PAUSED), None
         ahead = (session, asked.request.call) in self._kept
         if asked.leasable and not ahead and (lease := await self._leases.take(_draft(asked, environment))):
-            return Answer(state=State.APPROVED, answered_by=lease[1], reason=f"lease {lease[0]}", lease=lease[0]), None
+            said = f"by lease {lease[0]}"
+            return Answer(state=State.APPROVED, answered_by=lease[1], reason=said, lease=lease[0]), None
         answer, approval = await self._ask(asked, environment, tell)
         self._count(session, answer)
         return answer, approval

@@ -261,7 +261,9 @@ def _translate_table(policy: Mapping[str, object], where: str) -> tuple[dict[str
         name = _JSON_KEYS[key]
         if name in ("access", "network", "execute"):
             if not isinstance(value, str) or value not in _JSON_WORDS:
-                raise FolderImportError(f"{where}: {key} is {value!r}", f"the values are {', '.join(_JSON_WORDS)}")
+                raise FolderImportError(
+                    f"{where}: {key} has the value {value!r}", f"the values are {', '.join(_JSON_WORDS)}"
+                )
             value = _JSON_WORDS[value]  # noqa: PLW2901
         if name in ("allowed_extensions", "denied_extensions") and value is None:
             value = []  # noqa: PLW2901

@@ -110,7 +110,7 @@ def _allowing(command: Simple, run_as: RunAs) -> Iterator[Rule]:
 def _render(rule: Rule, asked: RunAs) -> str:
     if rule.run_as is not RunAs.ROOT:
         return f'A rule could allow it: [permissions] notify = ["{rule.ref.name}"].'
-    how = "A rule could allow it" if asked is RunAs.ROOT else "As root, with `sudo` before it, a rule could allow it"
+    how = "A rule could allow it" if asked is RunAs.ROOT else "As root (`sudo` before it) a rule could allow it"
     return f'{how}: [[rule]] pattern = "{rule.ref.name}", run_as = "root", tier = "notify".'
 
 

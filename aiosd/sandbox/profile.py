@@ -151,15 +151,18 @@ class Profile:
         """In words, for a card and the record."""
         if self.name is ProfileName.ROOT:
             return "no sandbox: as root in a systemd unit of its own, ended as a whole"
-        if self.name is ProfileName.USER:
-            return "sandbox 'user': files and network as the user, no new privileges, own process tree"
-        if self.name is ProfileName.WORKSPACE:
+        box, walls = (
+            f"sandbox '{self.name}'",
+            ["files and network as the user", "no new privileges", "own process tree"],
+        )
+        if self.name is not ProfileName.USER:
             written = f"writes below {', '.join(self.writes)} only" if self.writes else "no file of the host can change"
             reached = f"network to {', '.join(self.network)} only" if self.network else "no network"
-            named = f", Unix sockets {', '.join(path for _, path in self.named)} only" if self.named else ""
-            return f"sandbox 'workspace': {written}, {reached}{named}, secrets hidden, what others trust kept"
-        seen = f", sees the host's {' and '.join(sorted(self.facets))}" if self.facets else ""
-        return f"sandbox 'read-only': no file of the host can change, no network, secrets hidden{seen}"
+            named = [f"Unix sockets {', '.join(path for _, path in self.named)} only"] if self.named else []
+            kept = ["what others trust kept"] if self.name is ProfileName.WORKSPACE else []
+            seen = [f"sees the host's {', '.join(sorted(self.facets))}"] if self.facets else []
+            walls = [written, reached, *named, "secrets hidden", *kept, *seen]
+        return f"{box}: {', '.join(walls)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

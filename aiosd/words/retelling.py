@@ -91,7 +91,7 @@ def _tell_row(clauses: list[str], depth: int, *, whole: bool) -> str:
             japanese = bare
         else:
             japanese = JAPANESE.get(bare) or _retell_template(bare, depth) or _retell_named(bare, depth)
-        if not japanese and stop and _NAME.fullmatch(first):
+        if not japanese and stop and _NAME.fullmatch(first) and f"{first} {{}}" not in JAPANESE:
             japanese = bare
         if japanese and not rest:
             return japanese

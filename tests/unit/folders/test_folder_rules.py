@@ -87,7 +87,7 @@ def test_the_founding_json_becomes_tables_that_load_and_say_the_same(tmp_path: P
         ("[]", "has no list FolderPolicies"),
         ('{"FolderPolicies": [{"Access": "Deny"}]}', "without path"),
         ('{"FolderPolicies": [{"Path": "/a", "Acess": "Deny"}]}', "unknown key Acess"),
-        ('{"FolderPolicies": [{"Path": "/a", "Access": "deny"}]}', "Access is 'deny'"),
+        ('{"FolderPolicies": [{"Path": "/a", "Access": "deny"}]}', "Access has the value 'deny'"),
         ('{"FolderPolicies": [{"Path": "/a", "Network": "ReadOnly"}]}', "network is `read-only`"),
         ('{"FolderPolicies": [{"Path": "a"}]}', "is not an absolute path"),
         ('{"FolderPolicies": [{"Path": "/a/*"}]}', "holds a pattern"),

@@ -166,7 +166,7 @@ def test_the_sockets_of_a_view_and_who_sees_a_white_list(facets: frozenset[Facet
         (read_only(), "sandbox 'read-only': no file of the host can change, no network, secrets hidden"),
         (
             read_only(Facet.SOCKETS, Facet.PROCESSES),
-            f"{read_only().describe()}, sees the host's processes and sockets",
+            f"{read_only().describe()}, sees the host's processes, sockets",
         ),
         (
             Profile(name=ProfileName.USER),

@@ -54,6 +54,7 @@ _WHOLE = (
     "policy/tools.py",
     "policy/web.py",
     "policy/words.py",
+    "sandbox/profile.py",
     "setup/*.py",
 )
 _ERRORS = (
@@ -68,11 +69,12 @@ _ERRORS = (
     "places.py",
     "sandbox/l[ai]*.py",
     "sandbox/manager.py",
-    "sandbox/profile.py",
     "session/*.py",
     "systemd/activation.py",
     "tools/base.py",
 )
+_PROBES = ("CheckInfo", "_check", "_try")  # what `aios doctor` has tried, by name
+_PROGRAMS = ("Landlock", "bubblewrap")
 _RULES = ("policy/defaults/*.toml", "policy/presets/*.toml")
 _NAMES = frozenset({"detail", "hint", "reason", "reasons", "remedy", "shows", "text", "title", "trouble", "why"})
 _CALLS = frozenset({"_refuse", "_tell_once", "refuse", "say"})
@@ -99,7 +101,7 @@ _QUIET = {
     *_list("Enter, \\ Enter|Ctrl-C, Esc|aios help|aios help {}|sudo aios setup|sudo aios login {}|aios {}"),
     *_list("unmatched    {}|least        {}|questions    {}|digest       {}|folder {}|audit {}|uid {}"),
     *_list("observe {} {}|connect to|chown root {}; chmod go-w {}|chown {} {}|chmod go-w {}"),
-    *_list("{}:{} folder {}|environment variable {}_{}|{} stands for {}"),
+    *_list("{}:{} folder {}|environment variable {}_{}"),
     *_list("systemctl daemon-reload|systemctl try-reload-or-restart aios-guard.service"),
     *_list("approval waits|approvals wait|{} {} for your answer: aios pending"),
     "{} {} cut short since {} UTC: aios sessions ({})",
@@ -111,13 +113,13 @@ _NO_TEXT = re.compile(
     r"|^List[US]|compadd|^uid map$|^_Why|^Landlock scope$|^case \"|^\[\[ |compgen|_aios|^local |describe verb|COMP"
     r"|^prompt is too|^insufficient_|^overloaded"
     r"|^(if|\. :|eval|readonly) |\{\(|Authentication|authentication failure|--grep=|import marshal|\(\?:"
-    r"|^session optional |^ExecStart=|^unmatched = |this line's file"
+    r"|^session optional |^ssh -o |^ExecStart=|^unmatched = |this line's file"
 )
 _HEAD = re.compile(r"[A-Z]{2,}( [A-Z(]+\)?)*")  # of a column
 _FIELDS = re.compile(r"(?:\{\})+")  # with nothing between them, they are one
 _VALUE = re.compile(r"\{\} is `?\{\}`?")
 _PHRASE = re.compile(r"[A-Za-z]{2,}['`,;:.)]* [('`]*[A-Za-z]{2,}|[A-Za-z]{2}.* .*[A-Za-z]{2}")
-_LABEL = re.compile(r"^[a-z]{3,}:? +\{\}|\{\} [a-z]{4,}")  # one word and a value
+_LABEL = re.compile(r"^[a-z]{3,}:? +'?\{\}|\{\} [a-z]{4,}")  # one word and a value
 
 
 def read_shown() -> dict[str, str]:
@@ -144,8 +146,8 @@ def read_shown() -> dict[str, str]:
     for pattern in _RULES:
         for path in ROOT.glob(pattern):
             for rule in tomllib.loads(path.read_text(encoding="utf-8")).get("rule", ()):
-                if "reason" in rule:
-                    found.setdefault(rule["reason"], str(path.relative_to(ROOT)))
+                for said in rule.keys() & {"reason", "suggest"}:
+                    found.setdefault(rule[said], str(path.relative_to(ROOT)))
     return found
 
 
@@ -163,6 +165,9 @@ def _said(tree: ast.Module) -> Iterator[str]:
             yield from (text for each in ast.walk(node.args[0]) if (text := _template(named.get(_name(each), each))))
         elif isinstance(node, ast.keyword) and node.arg == "detail" and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
+        elif isinstance(node, ast.Call) and _name(node.func) in _PROBES:
+            given = (*node.args, *(word.value for word in node.keywords if word.arg == "name"))
+            yield from (name for each in given if (name := _template(each)).isalpha() and name not in _PROGRAMS)
 
 
 def _all_texts(tree: ast.Module) -> Iterator[str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from aiosd.cli.show import width
+from aiosd.sandbox.profile import Profile, ProfileName
+from aiosd.types import Facet
 from aiosd.words import is_japanese, render_note, retell, say
 from aiosd.words.retelling import JAPANESE
 from tests.unit.words.shown import read_shown
@@ -117,7 +119,10 @@ def test_what_stands_in_a_field_is_never_read_as_a_format(environment: dict[byte
             "動詞 xx はありません。質問は aios ask の後に書きます",
         ),
         ("aios: a person said no\n  ask again later", "aios: 人が断りました\n  後でもう一度尋ねてください"),
-        ("ok      sandbox: works, and nothing could be written", "正常    sandbox: 動作し、何も書き込めませんでした"),
+        (
+            "ok      sandbox: works, and nothing could be written",
+            "正常    サンドボックス: 動作し、何も書き込めませんでした",
+        ),
         (
             "weaker  Landlock: version 4: namespaces alone keep signals and sockets apart",
             "弱い    Landlock: バージョン 4: シグナルとソケットは名前空間だけで隔てられます",
@@ -130,12 +135,65 @@ def test_what_stands_in_a_field_is_never_read_as_a_format(environment: dict[byte
             "only root and members of wheel are shown the firewall's rules",
             "ファイアウォールの規則が見られるのは root と wheel のメンバーだけです",
         ),
+        (
+            (
+                "to pass: As root (`sudo` before it) a rule could allow it: "
+                '[[rule]] pattern = "kill 3", run_as = "root", tier = "notify".'
+            ),
+            (
+                "通すには: root として（前に `sudo` を付けて）許可する規則の例: "
+                '[[rule]] pattern = "kill 3", run_as = "root", tier = "notify"。'
+            ),
+        ),
+        (
+            "                   instead: Look first, with lsblk -f and findmnt.",
+            "                   代わりに: まず lsblk -f と findmnt で確かめてください。",
+        ),
+        ("aios: lease revoke needs ID", "aios: lease revoke には ID が必要です"),
         ("MODEL      PROVIDER  ABOUT", "モデル     提供元    説明"),
         ("builtin *  builtin   Rules of somebody's own", "builtin *  builtin   Rules of somebody's own"),
     ],
 )
 def test_english_of_ours_is_told_again_by_its_template(english: str, told: str) -> None:
     assert retell(english) == told
+
+
+@pytest.mark.usefixtures("japanese")
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        (
+            Profile(name=ProfileName.READ_ONLY, facets=frozenset({Facet.PROCESSES, Facet.BUS})),
+            (
+                "サンドボックス 'read-only': ホストのファイルは変わらない、ネットワークなし、秘密は見えない、"
+                "ホストの bus, processes が見えます"
+            ),
+        ),
+        (
+            Profile(
+                name=ProfileName.WORKSPACE,
+                writes=("/srv/a", "/srv/b"),
+                network=("example.org", "*.example.net"),
+                named=(("", "/run/a"), ("", "/run/b")),
+            ),
+            (
+                "サンドボックス 'workspace': 書き込みは /srv/a, /srv/b の下だけ、"
+                "ネットワークは example.org, *.example.net だけ、Unix ソケットは /run/a, /run/b だけ、"
+                "秘密は見えない、ほかの人が信頼するものは保護"
+            ),
+        ),
+        (
+            Profile(name=ProfileName.USER),
+            "サンドボックス 'user': ファイルとネットワークは利用者の権限、権限の追加なし、専用のプロセスツリー",
+        ),
+        (
+            Profile(name=ProfileName.ROOT),
+            "サンドボックスなし: 専用の systemd ユニットで root として動き、終わるときは全体が終わります",
+        ),
+    ],
+)
+def test_the_confinement_on_a_card_is_told_whole(profile: Profile, told: str) -> None:
+    assert retell(profile.describe()) == told
 
 
 @pytest.mark.usefixtures("japanese")

@@ -3,13 +3,13 @@
 import json
 import posix
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from aiosd.api import export, text
 from aiosd.cli import retold
-from aiosd.wire import Argument, SessionDetail, SessionInfo, TurnInfo, TurnState
+from aiosd.wire import Argument, SessionDetail, SessionInfo, SessionList, TurnInfo, TurnState
 from aiosd.wire_export import ExportStep, ExportTurn, SessionExport
 
 AT = "2026-05-01T10:20:30Z"
@@ -42,6 +42,7 @@ TURNS = tuple(
     for at, answer, state in ENDED
 )
 DETAIL = SessionDetail(session=INFO, turns=TURNS, last_seq=1, turn_seq=1)
+_NO_SESSIONS = {"no sessions yet": "まだセッションはありません"}
 EXPORT = SessionExport(session=INFO, turns=tuple(ExportTurn(**asdict(turn), steps=STEPS) for turn in TURNS))
 
 
@@ -62,6 +63,23 @@ def _retell(english: str, told: dict[str, str], language: str) -> str:
         assert words in english
         english = english.replace(words, japanese) if language != "C.UTF-8" else english
     return english
+
+
+def test_a_list_of_sessions_is_laid_out_as_the_daemon_does_it(language: str) -> None:
+    states: tuple[TurnState, ...] = ("done", "failed", "interrupted", "running")
+    listed = SessionList(sessions=tuple(replace(INFO, state=state, title=f"{state} {INFO.title}") for state in states))
+    shown = retold.render_sessions(json.loads(json.dumps(asdict(listed))))
+    assert retold.render_sessions({"sessions": []}) == _retell("no sessions yet", _NO_SESSIONS, language) + "\n"
+    if language == "C.UTF-8":
+        assert shown == text.render_sessions(listed)
+        return
+    assert shown.splitlines() == [
+        "名前  最終利用 (UTC)    状態    説明",
+        "one   2026-05-01 10:20  完了    done a person\\u{202e}",
+        "one   2026-05-01 10:20  失敗    failed a person\\u{202e}",
+        "one   2026-05-01 10:20  中断    interrupted a person\\u{202e}",
+        "one   2026-05-01 10:20  動作中  running a person\\u{202e}",
+    ]
 
 
 def test_a_session_is_laid_out_as_the_daemon_does_it(language: str) -> None:
