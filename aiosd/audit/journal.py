@@ -24,6 +24,7 @@ _MESSAGES = {
     Kind.CONNECTED: "A command used the network",
     Kind.PACKAGES: "Packages changed",
     Kind.ORDERED: "A person gave an order",
+    Kind.LAPSED: "A lease ended",
 }
 
 

@@ -43,6 +43,7 @@ class Query:
 
     session: str = ""
     tier: str = ""
+    kind: str = ""
     uid: int | None = None
     since: str = ""
     until: str = ""
@@ -334,7 +335,7 @@ def _wanted(entry: JsonObject, query: Query) -> bool:
         return False
     if query.until and str(entry["at"]) > query.until:
         return False
-    return not query.tier or entry.get("tier") == query.tier
+    return query.tier in ("", entry.get("tier")) and query.kind in ("", entry.get("kind"))
 
 
 def _judge_strange(strange: dict[str, bytes], torn: str, where: str) -> list[str]:

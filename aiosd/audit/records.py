@@ -47,6 +47,7 @@ class Kind(StrEnum):
     CONNECTED = "connected"
     PACKAGES = "packages"
     ORDERED = "ordered"
+    LAPSED = "lapsed"
 
     @property
     def message_id(self) -> str:
@@ -62,6 +63,7 @@ _MESSAGE_IDS = {
     Kind.PACKAGES: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40105",
     Kind.CONNECTED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40106",
     Kind.ORDERED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40107",
+    Kind.LAPSED: "6d2a3c1f9e8b4f0fa7c5b1e2d3f40108",
 }
 
 
@@ -197,7 +199,28 @@ class Ordered:
     kind = Kind.ORDERED
 
 
-Record = Started | Stopped | Decided | Done | Connected | Ordered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lapsed:
+    """A lease has ended: used up, over or revoked (`how`). `action` is what it was a yes to, `approver` by whom.
+
+    `session` and `cwd` are "" where it was for any.
+    """
+
+    lease: str
+    uid: int
+    user: str
+    session: str
+    cwd: str
+    action: str
+    how: str
+    used: int
+    uses: int
+    approver: int
+
+    kind = Kind.LAPSED
+
+
+Record = Started | Stopped | Decided | Done | Connected | Ordered | Lapsed
 
 
 def render_record(record: Record | Packages) -> JsonObject:
@@ -211,7 +234,7 @@ def render_record(record: Record | Packages) -> JsonObject:
             out[field.name] = _cut_list(value)
         else:
             out[field.name] = value
-    if isinstance(record, Decided):
+    if isinstance(record, Decided | Lapsed):
         _spell_out(record.action, out)
     return out
 

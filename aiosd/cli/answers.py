@@ -28,6 +28,12 @@ _OR_EDIT = "[y] yes, once  [e] edit  [s] skip  [n] no  [n REASON] no, and why  (
 # Just this command, here, in this session, at most 10 times.
 _OR_LEASE = "[y] yes, once  [l] yes, for 30 min  [e] edit  [s] skip  [n REASON] no  (no): "
 _TERM = re.compile(r"([1-9][0-9]{0,3})([mhx])")  # l 5m, l 2h, l 3x, l 1h 20x
+# What a lease is for besides: just one of the two that it is for otherwise, or neither.
+_REACHES = {
+    "session": {"cwd": False},
+    "folder": {"session": False},
+    "anywhere": {"cwd": False, "session": False},
+}
 # A connection: to this host, for this command, or until the session ends.
 _OR_SESSION = "[y] this command  [l] this session  [n] no  [n REASON] no, and why  (no): "
 _MOST_S, _MOST_USES = 24 * 3600, 1000
@@ -145,11 +151,14 @@ def give(card: dict[str, Any], said: Said) -> str:
 
 
 def _parse_terms(text: str, card: dict[str, Any]) -> dict[str, Any] | None:
-    """How far a lease is to reach: for so many minutes or hours, so many times; None where that is no term."""
+    """How far a lease is to reach: for so many minutes or hours, so many times, where; None where that is no term."""
     if is_connection(card):
         return None if text else _SESSION_TERMS
     terms: dict[str, Any] = {}
     for word in text.split():
+        if word in _REACHES and terms.keys().isdisjoint({"cwd", "session"}):
+            terms |= _REACHES[word]
+            continue
         found = _TERM.fullmatch(word)
         if found is None:
             return None

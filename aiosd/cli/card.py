@@ -37,7 +37,14 @@ def draw_card(card: dict[str, Any], *, columns: int, number: int = 0) -> str:
         text = f"{rule['name']} ({rule['file']}:{rule['line']})" if rule["file"] else rule["name"]
         rows.append((say("rule"), escape(text)))
     if card.get("leasable") and card["tool"] == "bash":
-        rows.append((say("lease"), say("l: 10 times in 30 min, in this session and folder (l 2h 20x: otherwise)")))
+        rows.append(
+            (
+                say("lease"),
+                say(
+                    "l: 10 times in 30 min, in this session and folder (otherwise: l 2h 20x, l session|folder|anywhere)"
+                ),
+            )
+        )
     if card["claim"]:
         rows.append((say("claim"), say("the model says: {claim}", claim=escape(card["claim"]))))
     rows.append((say("until"), render_moment(card["expires_at"])))

@@ -77,6 +77,9 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
                 rows.append((moment, record["session"][:8], record["user"], "network", moved, what))
             case "ordered":
                 rows.append((f"{moment}  -- {record['user']}: {record['order']} ({record['reason']})",))
+            case "lapsed":
+                lease = f"{record['lease']} {record['how']} ({record['used']}/{record['uses']})"
+                rows.append((f"{moment}  -- {record['user']}: lease {lease}: {record['action']}",))
             case "started":
                 rows.append((f"{moment}  -- guard {record['version']} started ({record['mode']})",))
             case "stopped":

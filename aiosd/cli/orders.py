@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import datetime
 
 from aiosd import exits
 from aiosd.cli.guard import GuardError, HungGuardError, call
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _SLICE = "/sys/fs/cgroup/aios.slice/aios-work.slice"
 _PATIENCE_S = 3.0
+_MOST_ENDED = 1000
 
 
 def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
@@ -90,16 +92,44 @@ def _scope(options: dict[str, str], operands: list[str]) -> dict[str, Any]:
 
 
 def _list(options: dict[str, str]) -> int:
-    leases = call("ListLeases", {})["leases"]
+    leases = [lease for lease in call("ListLeases", {})["leases"] if lease["state"] == "open"]
+    if "all" in options:
+        leases += _find_ended()
     if "json" in options:
         write_all(1, "".join(f"{json.dumps(lease)}\n" for lease in leases).encode())
         return exits.OK
-    now = time.time()
     for lease in leases:
-        left = f", {max(int(lease['expires_at'] - now), 0) // 60} min left" if lease["state"] == "open" else ""
         where = " ".join(filter(None, (lease["cwd"], f"session {lease['session'][:8]}" if lease["session"] else "")))
-        text = f"{lease['id']}  {lease['state']}{left}, {lease['used']} of {lease['uses']} times, {lease['user']}, "
+        text = f"{lease['id']}  {_tell_state(lease)}, {lease['used']} of {lease['uses']} times, {lease['user']}, "
         write_all(1, f"{escape(text + (where or 'anywhere'))}\n    {escape(lease['line'])}\n".encode())
     if not leases:
         write_all(1, f"{say('there are no leases')}\n".encode())
     return exits.OK
+
+
+def _find_ended() -> list[dict[str, Any]]:
+    """The leases that are over, newest first, as the record has their ends."""
+    records = call("Records", {"kind": "lapsed", "limit": _MOST_ENDED})["records"]
+    return [
+        {
+            "id": record["lease"],
+            "uid": record["uid"],
+            "user": record["user"],
+            "line": record["action"],
+            "session": record["session"],
+            "cwd": record["cwd"],
+            "granted_by": record["approver"],
+            "uses": record["uses"],
+            "used": record["used"],
+            "state": record["how"],
+            "ended_at": record["at"],
+        }
+        for record in reversed(records)
+    ]
+
+
+def _tell_state(lease: dict[str, Any]) -> str:
+    if lease["state"] != "open":
+        return f"{lease['state']} {datetime.fromisoformat(lease['ended_at']).astimezone().strftime('%Y-%m-%d %H:%M')}"
+    left = f"{max(int(lease['expires_at'] - time.time()), 0) // 60} min left"
+    return f"open, {left}"

@@ -125,8 +125,11 @@ VERBS = (
     (
         "lease list",
         "",
-        "List what you have allowed for longer than once, and what became of it.",
-        (("", "--json", "", "print them, one JSON object a line"),),
+        "List what you have allowed for longer than once.",
+        (
+            ("", "--all", "", "those that are over too, from the record, with how they ended"),
+            ("", "--json", "", "print them, one JSON object a line"),
+        ),
     ),
     ("lease revoke", "ID", "End a lease.", ()),
     (

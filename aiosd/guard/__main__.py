@@ -31,6 +31,7 @@ from aiosd.guard.host import find_host
 from aiosd.guard.identity import ClientSockets, load_identity
 from aiosd.guard.jobs import Jobs
 from aiosd.guard.keep import Kept, take_kept
+from aiosd.guard.lapsing import Lapsing
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
@@ -219,6 +220,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             )
             server = Server(service.interface(), version=aiosd.__version__, limit=lambda: live.now.connections_per_user)
             serving = background.create_task(server.serve(listener))
+            lapsing = background.create_task(Lapsing(opened.leases, ledger).watch())
             gc.freeze()  # what was loaded stays
             gc.enable()
             life = Life(
@@ -233,7 +235,8 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             )
             reason = await life.run()
             serving.cancel()
-            await asyncio.wait({serving})
+            lapsing.cancel()
+            await asyncio.wait({serving, lapsing})
             asking.close()
             left = await jobs.leave()
             await workers.close()

@@ -2,9 +2,11 @@
 
 Never for what runs as root, destroys, runs another program, or is not known word by word. A lease is bound to the boot,
 to the policy it was given under, and to the programs' bytes (in its folder also to the folder's inode). Each use is
-taken in one transaction and recorded as the decision it is; what is used up, over or revoked stays in the store.
+taken in one transaction and recorded as the decision it is; what is used up, over or revoked stays in the store, and
+its end has a record of its own (`lapsing`).
 """
 
+import asyncio
 import secrets
 import sqlite3
 import time
@@ -40,7 +42,8 @@ CREATE TABLE IF NOT EXISTS leases (
     uses INTEGER NOT NULL,
     used INTEGER NOT NULL,
     revoked INTEGER NOT NULL,
-    files TEXT NOT NULL DEFAULT ''
+    files TEXT NOT NULL DEFAULT '',
+    told INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
 _OPEN: Final = "boot = ? AND revoked = 0 AND used < uses AND expires_at > ?"
@@ -68,14 +71,17 @@ class Leases:
     def __init__(self, store: Approvals, *, boot: str) -> None:
         self._store = store
         self._boot = boot
+        self.changed = asyncio.Event()  # something may have ended, or ends at another time than before
 
     async def open(self) -> None:
         """Make the table, and forget all but the newest thousand. AuditError."""
 
         def work(database: sqlite3.Connection) -> None:
             database.executescript(_SCHEMA)
-            if not any(column[1] == "files" for column in database.execute("PRAGMA table_info(leases)")):
-                database.execute("ALTER TABLE leases ADD COLUMN files TEXT NOT NULL DEFAULT ''")
+            there = {column[1] for column in database.execute("PRAGMA table_info(leases)")}
+            for column, declared in (("files", "TEXT NOT NULL DEFAULT ''"), ("told", "INTEGER NOT NULL DEFAULT 0")):
+                if column not in there:
+                    database.execute(f"ALTER TABLE leases ADD COLUMN {column} {declared}")
             database.execute("DELETE FROM leases WHERE rowid <= (SELECT max(rowid) FROM leases) - ?", (_KEPT,))
 
         await self._store.transact(work)
@@ -86,13 +92,14 @@ class Leases:
         row = (
             identity, approval.uid, approval.user, approval.action, approval.session if terms.session else "",
             approval.cwd if terms.cwd else "", approval.policy, self._boot, by,
-            now, now + terms.seconds, terms.uses, 0, 0, _render_files(approval, cwd=terms.cwd),
+            now, now + terms.seconds, terms.uses, 0, 0, _render_files(approval, cwd=terms.cwd), 0,
         )  # fmt: skip
 
         def work(database: sqlite3.Connection) -> None:
-            database.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            database.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
         await self._store.transact(work)
+        self.changed.set()
         return identity
 
     async def take(self, approval: Approval) -> tuple[str, int] | None:
@@ -105,7 +112,10 @@ class Leases:
             ).fetchone()
             return row
 
-        return await self._store.transact(work)
+        taken = await self._store.transact(work)
+        if taken:
+            self.changed.set()
+        return taken
 
     async def reaches(self, approval: Approval) -> bool:
         """Whether there is one for what would be asked; none is used."""
@@ -125,8 +135,28 @@ class Leases:
         def work(database: sqlite3.Connection) -> Sequence[tuple[object, ...]]:
             return database.execute(f"SELECT {_FIELDS} FROM leases ORDER BY granted_at DESC").fetchall()  # noqa: S608
 
-        rows = [dict(zip(_FIELDS.split(", "), row, strict=True)) for row in await self._store.transact(work)]
-        return [self._describe(row) for row in rows if who.uid in (0, row["uid"])]
+        rows = map(self._describe, await self._store.transact(work))
+        return [row for row in rows if who.uid in (0, row["uid"])]
+
+    async def ended(self) -> Sequence[JsonObject]:
+        """Those that are over and of which nobody has been told, oldest first."""
+        query = f"SELECT {_FIELDS} FROM leases WHERE told = 0 AND NOT ({_OPEN}) ORDER BY granted_at"  # noqa: S608
+        found = await self._store.transact(
+            lambda database: database.execute(query, (self._boot, time.time())).fetchall()
+        )
+        return list(map(self._describe, found))
+
+    async def settle(self, identity: str) -> None:
+        """Its end has been told."""
+        await self._store.transact(
+            lambda database: database.execute("UPDATE leases SET told = 1 WHERE id = ?", (identity,))
+        )
+
+    async def seconds_left(self) -> float:
+        """Until the next of those that are open is over by its time; infinity where none is open."""
+        query, now = f"SELECT min(expires_at) FROM leases WHERE {_OPEN}", time.time()  # noqa: S608
+        (soonest,) = await self._store.transact(lambda database: database.execute(query, (self._boot, now)).fetchone())
+        return float("inf") if soonest is None else max(soonest - now, 0.0)
 
     async def revoke(self, who: Approver, *, identity: str = "", uid: int = -1, session: str = "") -> int:
         """End open leases that `who` may end: one, or those of a person or session; how many that were."""
@@ -138,9 +168,13 @@ class Leases:
                 (self._boot, time.time(), identity, uid, session, 0 if who.administers else who.uid),
             ).rowcount
 
-        return await self._store.transact(work)
+        revoked = await self._store.transact(work)
+        if revoked:
+            self.changed.set()
+        return revoked
 
-    def _describe(self, row: dict[str, object]) -> JsonObject:
+    def _describe(self, values: tuple[object, ...]) -> JsonObject:
+        row = dict(zip(_FIELDS.split(", "), values, strict=True))
         state = "open"
         if row.pop("revoked"):
             state = "revoked"

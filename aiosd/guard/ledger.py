@@ -11,7 +11,7 @@ from collections import deque
 
 from aiosd.audit.journal import JournalSink
 from aiosd.audit.log import AuditError, AuditLog, Query
-from aiosd.audit.records import Connected, Decided, Decision, Done, Ordered, Outcome, Record, Started, Stopped
+from aiosd.audit.records import Connected, Decided, Decision, Done, Lapsed, Ordered, Outcome, Record, Started, Stopped
 from aiosd.types import JsonObject, Tier
 
 _LOG = logging.getLogger(__name__)
@@ -90,6 +90,10 @@ class Ledger:
         """Record an end; AuditError where it has to wait."""
         self._owed.append(record)
         self._pay()
+
+    def lapsed(self, record: Lapsed) -> None:
+        """Record the end of a lease; AuditError where that is not possible."""
+        self._append(record, volatile=True)
 
     def connected(self, record: Connected) -> None:
         """Record a connection; AuditError where that is not possible."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aiosd import __version__
 from aiosd.audit.log import AuditError, Query
+from aiosd.audit.records import Kind
 from aiosd.guard.approvals import Approvals, Approver
 from aiosd.guard.connections import parse_connected
 from aiosd.guard.diagnose import check_record, diagnose
@@ -270,9 +271,13 @@ class Service:
         tier = call.optional_text("tier")
         if tier and tier not in set(map(str, Tier)):
             raise invalid_parameter("tier")
+        kind = call.optional_text("kind")
+        if kind and kind not in set(map(str, Kind)):
+            raise invalid_parameter("kind")
         query = Query(
             session=call.optional_text("session"),
             tier=tier,
+            kind=kind,
             uid=uid,
             since=call.optional_text("since"),
             until=call.optional_text("until"),

@@ -52,14 +52,15 @@ def test_yes_lets_it_run_once_and_the_record_says_who_said_so(daemon: Daemon, pl
 def test_l_lets_it_run_and_the_same_again_for_a_while(daemon: Daemon, place: Path) -> None:
     with on_terminal(daemon, "ask", f"run `touch {place}/made`") as terminal:
         assert "[l] yes, for 30 min" in terminal.wait_for(QUESTION)
-        for wrong in ("l 1d", "l 25h", "l 1001x", "l 0x"):  # no terms: asked again
+        for wrong in ("l 1d", "l 25h", "l 1001x", "l session folder"):  # no terms: asked again
             terminal.type(wrong)
         terminal.wait_for(QUESTION, times=5)
-        terminal.type("l 2h 3x")
+        terminal.type("l folder 2h 3x")
         assert terminal.end() == 0
     assert (place / "made").exists()
     (lease,) = daemon.guard("ListLeases")["leases"]
     assert (lease["uses"], lease["expires_at"] - lease["granted_at"], lease["cwd"]) == (3, 7200, "/")
+    assert lease["session"] == ""
     assert f"    touch {place}/made\n" in daemon.aios("lease", "list").out
     with on_terminal(daemon, "ask", f"run `rm {place}/made`") as terminal:
         assert "[l]" not in terminal.wait_for(QUESTION)

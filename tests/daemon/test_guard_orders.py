@@ -63,6 +63,16 @@ def test_a_lease_answers_the_same_command_in_its_session_until_it_is_used_up(dae
         assert stream.until("turn_done")["exit_status"] == 77
     (lease,) = [each for each in daemon.guard("ListLeases")["leases"] if each["id"] == card["lease"]]
     assert (lease["state"], lease["used"], lease["uses"], lease["line"]) == ("used up", 2, 2, command)
+    wait_until(lambda: bool(daemon.records(session=card["session"], kind="lapsed")), "the record of its end")
+    (end,) = daemon.records(session=card["session"], kind="lapsed")
+    assert (end["lease"], end["how"], end["used"], end["action"]) == (card["lease"], "used up", 2, command)
+    assert card["lease"] not in daemon.aios("lease", "list").out
+    shown = daemon.aios("lease", "list", "--all").out
+    assert f"{card['lease']}  used up " in shown
+    assert f"lease {card['lease']} used up (2/2): {command}\n" in daemon.aios("log").out
+    for kind in ("ordered", "done"):
+        assert {each["kind"] for each in daemon.records(kind=kind)} == {kind}
+    assert daemon.guard("Records", {"kind": "x"})["error"] == "org.varlink.service.InvalidParameter"
 
 
 def test_a_lease_is_for_nothing_else_and_ends_when_it_is_revoked(daemon: Daemon, place: Path) -> None:
@@ -76,6 +86,8 @@ def test_a_lease_is_for_nothing_else_and_ends_when_it_is_revoked(daemon: Daemon,
     assert f"    touch {place}/made\n" in listed.out
     assert daemon.aios("lease", "revoke", card["lease"]).status == 0
     assert daemon.aios("lease", "revoke", card["lease"]).status == 65
+    assert card["lease"] not in daemon.aios("lease", "list").out
+    wait_until(lambda: f"{card['lease']}  revoked " in daemon.aios("lease", "list", "--all").out, "its end")
     with proposed(daemon, f"touch {place}/made", session=card["session"]) as (stream, again):
         assert answered(daemon, again, approve=False) == {}
         stream.until("turn_done")

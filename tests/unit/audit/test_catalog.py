@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aiosd.audit.records import Connected, Decided, Done, Kind, Ordered, Packages, Started, Stopped
+from aiosd.audit.records import Connected, Decided, Done, Kind, Lapsed, Ordered, Packages, Started, Stopped
 
 _CATALOG = Path(__file__).resolve().parents[3] / "packaging/catalog/aios.catalog"
-_RECORDS = {record.kind: record for record in (Started, Stopped, Decided, Done, Connected, Packages, Ordered)}
+_RECORDS = {record.kind: record for record in (Started, Stopped, Decided, Done, Connected, Packages, Ordered, Lapsed)}
 
 
 def _entries() -> dict[str, str]:

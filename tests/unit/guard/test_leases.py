@@ -1,13 +1,19 @@
 """Leases and stops, as the guard keeps them: how far each reaches, and what ends it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from aiosd.audit.journal import JournalSink
+from aiosd.audit.log import AuditLog, Query
+from aiosd.audit.records import Lapsed
 from aiosd.guard.approvals import Approvals, Approver
+from aiosd.guard.lapsing import Lapsing
 from aiosd.guard.leases import Leases, Terms, may_be_leased
+from aiosd.guard.ledger import Ledger
 from aiosd.guard.running import EVERYBODY, Running, Scope
 from aiosd.guard.sessions import GuardSession
 from aiosd.policy import FileAction
@@ -57,6 +63,71 @@ async def test_a_lease_ends_with_its_time_and_with_the_boot(store: Approvals) ->
     assert await rebooted.take(_ASKED) is None
     assert await _states(rebooted) == ["over", "over"]
     assert await leases.take(_ASKED) is not None
+
+
+class _HeardLedger(Ledger):
+    """A record that says when the end of a lease came."""
+
+    heard = asyncio.Event()
+
+    def lapsed(self, record: Lapsed) -> None:
+        super().lapsed(record)
+        self.heard.set()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[_HeardLedger]:
+    """A record of its own."""
+    made = _HeardLedger(AuditLog(tmp_path / "audit", tmp_path / "reserve"), JournalSink(str(tmp_path / "no-journal")))
+    yield made
+    made.close()
+
+
+async def _ends(ledger: Ledger) -> list[tuple[object, ...]]:
+    records = await ledger.read(Query(kind="lapsed"))
+    return [(each["lease"], each["how"], each["used"], each["uses"], each["action"]) for each in records]
+
+
+async def test_each_end_is_recorded_once_also_of_what_ended_while_no_guard_ran(
+    store: Approvals, ledger: Ledger
+) -> None:
+    leases = await _opened(store)
+    used = await leases.grant(_ASKED, Terms(uses=1), by=1000)
+    assert await leases.take(_ASKED) is not None
+    over = await leases.grant(_ASKED, Terms(seconds=-1), by=1000)
+    revoked = await leases.grant(_ASKED, Terms(), by=1000)
+    assert await leases.revoke(ANN, identity=revoked) == 1
+    rebooted = await leases.grant(_ASKED, Terms(), by=1000)
+    lapsing = Lapsing(leases, ledger)
+    assert [await lapsing.record() for _ in range(2)] == [3, 0]
+    known = [
+        (used, "used up", 1, 1, "touch x"),
+        (over, "over", 0, 10, "touch x"),
+        (revoked, "revoked", 0, 10, "touch x"),
+    ]
+    assert await _ends(ledger) == known
+    assert 1700 < await leases.seconds_left() <= 1800
+    later = await _opened(store, boot="b2")
+    assert [await Lapsing(later, ledger).record() for _ in range(2)] == [1, 0]
+    assert await _ends(ledger) == [*known, (rebooted, "over", 0, 10, "touch x")]
+    assert await later.seconds_left() == float("inf")
+
+
+async def test_an_end_is_recorded_when_it_comes(store: Approvals, ledger: _HeardLedger) -> None:
+    leases = await _opened(store)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        watching = group.create_task(Lapsing(leases, ledger).watch())
+        used = await leases.grant(_ASKED, Terms(uses=1), by=1000)
+        assert await leases.take(_ASKED) is not None
+        over = await leases.grant(_ASKED, Terms(seconds=1), by=1000)
+        ends = 0
+        while ends < 2:
+            ledger.heard.clear()
+            ends = len(await _ends(ledger))
+            if ends < 2:
+                await ledger.heard.wait()
+        watching.cancel()
+    assert [each[:2] for each in await _ends(ledger)] == [(used, "used up"), (over, "over")]
 
 
 @pytest.mark.parametrize(
