@@ -49,7 +49,7 @@ from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy
 from aiosd.sandbox.link import SandboxError
-from aiosd.sandbox.start import DirectStarter, ManagedStarter
+from aiosd.sandbox.start import DirectStarter, ManagedStarter, slice_of
 from aiosd.types import SessionId
 
 _LOG = logging.getLogger(__name__)
@@ -199,6 +199,9 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 running=running,
                 root=bool(root),
             )
+            for each in opened.kept:
+                workers.slices.keep(SessionId(each.call[0]), slice_of(str(each.facts["group"])))
+            await workers.slices.tidy()
             jobs = Jobs(door, background, ledger=ledger, running=running, keeps=not options.standalone)
             for each in opened.kept:
                 principal = find_principal(int(str(each.facts["uid"])), int(str(each.facts["gid"])))

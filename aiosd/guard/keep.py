@@ -105,5 +105,6 @@ class Kept:
         if not self.facts["last"]:
             reason = "the guard was started anew meanwhile: what follows in its line was not begun"
             return Ended(outcome=Outcome.LOST, status=status, reason=reason)
-        reason = "it used more memory than guard.command_memory_mib and was ended" if self.adopted.over_memory else ""
+        over = self.adopted.over_memory
+        reason = f"it used more memory than {over} allows and was ended" if over else ""
         return Ended(outcome=Outcome.FAILED if status else Outcome.DONE, status=status, reason=reason)

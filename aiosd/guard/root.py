@@ -12,14 +12,13 @@ import marshal
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiosd.sandbox.link import SandboxError, WorkingDirectoryError
 from aiosd.sandbox.process import Process
-from aiosd.sandbox.start import SLICE_PATH, WORK_SLICE, freeze_group, kill_group
+from aiosd.sandbox.start import WORK_SLICE, freeze_group, kill_group, slice_path
 
 _ROOT = str(Path(__file__).parents[2])
 _TOOL = (
@@ -30,6 +29,23 @@ _CHDIR_FAILED = 200  # systemd.exec(5), EXIT_CHDIR
 _MAX_ARGUMENT = 120_000  # execve(2) takes 128 KiB for one
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootUnit:
+    """One of them, by name, and the slice that it is in."""
+
+    name: str
+    within: str
+
+    @property
+    def group(self) -> str:
+        """Its cgroup."""
+        return f"{slice_path(self.within)}/{self.name}"
+
+    def freeze(self, on: bool) -> None:
+        """Stop it in its tracks, or let it go on."""
+        freeze_group(self.group, on=on)
+
+
 class RootUnits:
     """Starts them. `interpreter` runs the file tools."""
 
@@ -38,16 +54,14 @@ class RootUnits:
         self._run = secrets.token_hex(3)
         self._numbers = itertools.count(1)
 
-    @contextmanager
-    def named(self) -> Iterator[tuple[str, Callable[[bool], None]]]:
-        """A name for a unit to run, and what stops it in its tracks (true) and lets it go on (false)."""
-        unit = f"aios-root-{self._run}-{next(self._numbers)}.service"
-        yield unit, lambda on: freeze_group(f"{SLICE_PATH}/{unit}", on=on)
+    def name(self, within: str = "") -> RootUnit:
+        """A unit to run, in a session's slice."""
+        return RootUnit(name=f"aios-root-{self._run}-{next(self._numbers)}.service", within=within)
 
     async def run(
         self,
         argv: tuple[str, ...],
-        unit: str,
+        unit: RootUnit,
         *,
         cwd: str,
         environment: tuple[tuple[str, str], ...],
@@ -59,7 +73,8 @@ class RootUnits:
         """
         argv = (
             "/usr/bin/systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password",
-            "--service-type=exec", "--expand-environment=no", f"--unit={unit}", f"--slice={WORK_SLICE}",
+            "--service-type=exec", "--expand-environment=no", f"--unit={unit.name}",
+            f"--slice={unit.within or WORK_SLICE}",
             "--description=A command as root, for aios-guard", f"--working-directory={cwd}",
             "--property=LimitCORE=0", "--property=TimeoutStopSec=5", "--property=UMask=0022",
             *(f"--setenv={name}={value}" for name, value in environment), "--", *argv,
@@ -71,7 +86,7 @@ class RootUnits:
         try:
             status = await process.wait()
         except asyncio.CancelledError:
-            kill_group(f"{SLICE_PATH}/{unit}")
+            kill_group(unit.group)
             process.send(signal.SIGTERM)
             await process.wait()
             raise

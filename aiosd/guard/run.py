@@ -24,7 +24,7 @@ from aiosd.guard.keeper import Keeper
 from aiosd.guard.observations import OBSERVATIONS
 from aiosd.guard.observe import ObserveAction, find_argv
 from aiosd.guard.request import Request
-from aiosd.guard.root import RootUnits
+from aiosd.guard.root import RootUnit, RootUnits
 from aiosd.guard.running import Running
 from aiosd.guard.sessions import GuardSession
 from aiosd.guard.settings import LiveSettings
@@ -186,7 +186,7 @@ class Runner:
             if profile.name is ProfileName.ROOT:
                 if keep:
                     keep.begun.set()
-                with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
+                async with self._unit(session) as unit:
                     return await self._as_root().run(argv, unit, cwd=cwd, environment=environment, fds=fds)
             async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                 if keep:
@@ -218,7 +218,7 @@ class Runner:
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
                 argv = self._as_root().render_tool(name, arguments)
-                with self._as_root().named() as (unit, freeze), self._running.holding(session, freeze):
+                async with self._unit(session) as unit:
                     status = await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
             else:
                 async with self._open(session, profile, tool=True) as link:
@@ -251,15 +251,14 @@ class Runner:
         self, action: ObserveAction, environment: Environment, *, timeout_s: int, tell: Tell
     ) -> Ended:
         """Look, as root. A status that is none of trouble counts as 0."""
-
         try:
             argv = find_argv(action, dict(environment)["PATH"])
         except FileNotFoundError as exc:
             return Ended(outcome=Outcome.REFUSED, reason=f"this machine has no {exc}")
 
         async def act(fds: tuple[int, int, int]) -> int:
-            with self._as_root().named() as (unit, _freeze):
-                status = await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
+            root = self._as_root()
+            status = await root.run(argv, root.name(), cwd="/", environment=environment, fds=fds)
             return 0 if status in OBSERVATIONS[action.what].fine else status
 
         return await self._perform(act, timeout_s=timeout_s, tell=tell)
@@ -268,6 +267,14 @@ class Runner:
         if self._root is None:
             raise SandboxError("this guard runs nothing as root")
         return self._root
+
+    @asynccontextmanager
+    async def _unit(self, session: GuardSession) -> AsyncIterator[RootUnit]:
+        """A unit in the session's slice, which can be stopped in its tracks while it runs."""
+        async with self._workers.slices.of(session.id) as name:
+            unit = self._as_root().name(name)
+            with self._running.holding(session, unit.freeze):
+                yield unit
 
     @asynccontextmanager
     async def _open(
@@ -288,7 +295,7 @@ class Runner:
         if profile.name is ProfileName.READ_ONLY and not alone:
             opened = self._workers.warm(session.id, session.identity, profile)
         else:
-            opened = self._workers.fresh(session.identity, profile, cwd=cwd, tool=tool)
+            opened = self._workers.fresh(session.identity, profile, session=session.id, cwd=cwd, tool=tool)
         async with opened as link:
             if profile.network:
                 link.hand_over(egress, json.dumps({"granted": profile.network}).encode())

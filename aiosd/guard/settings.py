@@ -10,12 +10,12 @@ from pathlib import Path
 from aiosd.errors import ConfigError
 from aiosd.guard.standins import Secret
 from aiosd.layers import check_keys, read_layers
-from aiosd.sandbox.limits import Limits
+from aiosd.sandbox.limits import Limits, SessionLimits
 from aiosd.types import JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuardSettings(Limits):
+class GuardSettings(Limits, SessionLimits):
     """Limits that no request can widen.
 
     `timeout_s` is a command's time when the proposal names none, `max_timeout_s` the most it can name;
@@ -26,8 +26,8 @@ class GuardSettings(Limits):
     `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
     the system ends after so long without a connection, action or question (its socket starts it again); members of
     `admin_groups` approve what runs as root, by authenticating each time, and see the observations.
-    What `Limits` names bounds one command. Below `least_landlock` of the kernel
-    nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take.
+    What `Limits` names bounds one command, what `SessionLimits` names all of a session. Below `least_landlock` of the
+    kernel nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take.
     """
 
     timeout_s: int = 60
@@ -49,6 +49,11 @@ class GuardSettings(Limits):
     def limits(self) -> Limits:
         """What one command may use up."""
         return Limits(**{each.name: getattr(self, each.name) for each in fields(Limits)})
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        """What all commands of a session may use up together."""
+        return SessionLimits(**{each.name: getattr(self, each.name) for each in fields(SessionLimits)})
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiosd.policy.folders import Folders
+from aiosd.sandbox.cgroup import SESSION_MEMORY
 from aiosd.sandbox.profile import Profile, ProfileName
 
 _PATH: Final = r"[`'\"‘]?(/[^\s:`'\"’]+|[\w.][^\s:`'\"’]*)[`'\"’]?"
@@ -40,12 +41,14 @@ class Why:
     cwd: str
     explains: bool = True
     served: bool = True
-    over_memory: bool = False
+    over_memory: str = ""
     foreign: bool = False
 
     def explain(self, said: str, memory_mib: int) -> str:
         if not self.explains:
             return ""
+        if self.over_memory == SESSION_MEMORY:
+            return "its session used more memory than guard.session_memory_mib allows, and it was ended"
         if self.over_memory:
             return f"it used more than {memory_mib} MiB of memory and was ended; guard.command_memory_mib is the limit"
         return explain_violation(self.profile, self.folders, self.home, self.cwd, said, served=self.served)
@@ -72,7 +75,10 @@ def explain_violation(
             return f"the network reaches {', '.join(profile.network)} only, through the proxy; {_WHO}"
         return f"sandbox '{profile.name}' has no network; a rule with network = [...] gives it one, and {_WHO}"
     if _last(_FORKING, said):
-        return "it may have no more processes at once; guard.command_processes is the limit, and an administrator's"
+        return (
+            "it may have no more processes at once; guard.command_processes is the limit, guard.session_processes the"
+            " one of its session, and both are an administrator's"
+        )
     return ""
 
 

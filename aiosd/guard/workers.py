@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 
 from aiosd.guard.host import find_host
 from aiosd.guard.settings import LiveSettings
+from aiosd.guard.slices import Slices
 from aiosd.guard.standins import find_files
 from aiosd.policy.folders import NO_FOLDERS, Folders
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
-from aiosd.sandbox.start import Starter
+from aiosd.sandbox.start import ManagedStarter, SliceMaker, Starter
 from aiosd.types import Facet, SessionId
 
 _LOG = logging.getLogger(__name__)
@@ -50,12 +51,13 @@ class Workers:
         self._starter = starter
         self._masks = masks
         self._warm: dict[tuple[SessionId, Profile], _Warm] = {}
-        self._ready: dict[tuple[Identity, Profile], Link] = {}
+        self._ready: dict[tuple[Identity, Profile], tuple[Link, str]] = {}
         self._wanted: dict[tuple[Identity, Profile], float] = {}
         self._making: set[tuple[Identity, Profile]] = set()
         self._closing = False
         self._folders = NO_FOLDERS
         self._failed = bool(host.trouble)
+        self.slices = Slices(live, SliceMaker() if isinstance(starter, ManagedStarter) else None)
 
     @property
     def host(self) -> HostFacts:
@@ -92,7 +94,7 @@ class Workers:
                 if warm.link is not None:
                     await warm.link.end()
                     warm.link = None
-                warm.link = await self._take(identity, profile)
+                warm.link = await self._take(session, identity, profile)
             try:
                 yield warm.link
             finally:
@@ -107,10 +109,23 @@ class Workers:
 
     @asynccontextmanager
     async def fresh(
-        self, identity: Identity, profile: Profile, *, cwd: str = "/", tool: bool = False
+        self,
+        identity: Identity,
+        profile: Profile,
+        *,
+        session: SessionId | None = None,
+        cwd: str = "/",
+        tool: bool = False,
     ) -> AsyncIterator[Link]:
-        """A sandbox for one action, ended with it: what is done there in `cwd`, and whether it is a file tool."""
-        link = await self._start(identity, profile, cwd=cwd, tool=tool)
+        """A sandbox for one action, ended with it: what is done there in `cwd`, and whether it is a file tool.
+
+        Without a `session` it is nobody's, and a try.
+        """
+        if session is None:
+            link = await self._start(identity, profile, "", cwd=cwd, tool=tool)
+        else:
+            async with self.slices.of(session) as name:
+                link = await self._start(identity, profile, name, cwd=cwd, tool=tool)
         try:
             yield link
         finally:
@@ -138,7 +153,8 @@ class Workers:
             if warm.used_at < oldest and not warm.lock.locked():
                 await self._drop(session_key)
         for key in [key for key in self._ready if self._wanted.get(key, 0.0) < oldest]:
-            await self._ready.pop(key).end()
+            await self._ready.pop(key)[0].end()
+        await self.slices.tidy()
 
     @property
     def busy(self) -> bool:
@@ -151,22 +167,28 @@ class Workers:
         for session_key in list(self._warm):
             await self._drop(session_key)
         while self._ready:
-            await self._ready.popitem()[1].end()
+            await self._ready.popitem()[1][0].end()
+        await self.slices.tidy()
 
-    async def _take(self, identity: Identity, profile: Profile) -> Link:
-        key = (identity, profile)
-        link = self._ready.pop(key, None)
-        if link is not None and not self._is_current(link):
-            await link.end()
-            link = None
+    async def _take(self, session: SessionId, identity: Identity, profile: Profile) -> Link:
+        link = await self._take_ready(session, identity, profile)
         if link is None:
-            link = await self._start(identity, profile)
+            async with self.slices.of(session) as name:
+                link = await self._start(identity, profile, name)
         self.prepare(identity, profile)
+        return link
+
+    async def _take_ready(self, session: SessionId, identity: Identity, profile: Profile) -> Link | None:
+        link, name = self._ready.pop((identity, profile), (None, ""))
+        if link is not None and not (self._is_current(link) and await self.slices.take(session, identity, name)):
+            await link.end()
+            return None
         return link
 
     async def _make_ready(self, key: tuple[Identity, Profile]) -> None:
         try:
-            link = await self._start(*key)
+            async with self.slices.ahead(key[0]) as name:
+                link = await self._start(*key, name)
         except (SandboxError, ProfileError, OSError) as exc:
             _LOG.info("no sandbox ahead of time: %s", exc)
             return
@@ -175,9 +197,11 @@ class Workers:
         if self._closing or key in self._ready:
             await link.end()
         else:
-            self._ready[key] = link
+            self._ready[key] = link, name
 
-    async def _start(self, identity: Identity, profile: Profile, *, cwd: str = "/", tool: bool = False) -> Link:
+    async def _start(
+        self, identity: Identity, profile: Profile, within: str, *, cwd: str = "/", tool: bool = False
+    ) -> Link:
         self._failed = True
         if self._host.trouble:  # it may have been mended
             found = await find_host()
@@ -187,12 +211,12 @@ class Workers:
         least = self._live.now.least_landlock
         if self._host.landlock < least:
             raise SandboxError(f"the kernel has Landlock {self._host.landlock}, guard.least_landlock asks for {least}")
-        link = await self._make(identity, profile, cwd, tool=tool)
+        link = await self._make(identity, profile, within, cwd, tool=tool)
         self._failed = False
         return link
 
-    async def _make(self, identity: Identity, profile: Profile, cwd: str, *, tool: bool) -> Link:
-        link = self._link(identity, profile, cwd, tool=tool)
+    async def _make(self, identity: Identity, profile: Profile, within: str, cwd: str, *, tool: bool) -> Link:
+        link = self._link(identity, profile, within, cwd, tool=tool)
         try:
             await link.start()
         except SandboxError as exc:
@@ -201,16 +225,16 @@ class Workers:
                 raise
             # A container that hides parts of its /proc lets nobody mount a new one: show the container's own.
             self._host = replace(self._host, fresh_proc=False)
-            link = self._link(identity, profile, cwd, tool=tool)
+            link = self._link(identity, profile, within, cwd, tool=tool)
             await link.start()
         return link
 
-    def _link(self, identity: Identity, profile: Profile, cwd: str, *, tool: bool) -> Link:
+    def _link(self, identity: Identity, profile: Profile, within: str, cwd: str, *, tool: bool) -> Link:
         return Link(
             profile,
             identity,
             self._host,
-            starter=self._starter,
+            starter=self._starter.within(within),
             masks=self._masks,
             fence=self._fence(identity, profile),
             texts=find_files(self._live.secrets, identity.user) if profile.network else (),

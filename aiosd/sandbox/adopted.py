@@ -8,13 +8,11 @@ Source: cgroups(7) `cgroup.events`, unix(7).
 
 import asyncio
 import contextlib
-import os
 import socket
-from pathlib import Path
 
-from aiosd.sandbox.cgroup import count_kills
+from aiosd.sandbox.cgroup import find_limit
 from aiosd.sandbox.link import SandboxError
-from aiosd.sandbox.start import freeze_group, kill_group
+from aiosd.sandbox.start import freeze_group, is_populated, kill_group
 
 _PAUSE_S, _TRIES = 0.02, 125
 
@@ -28,12 +26,12 @@ class Adopted:
         self._group = group
         self._action = action
         self.foreign = False
-        self.over_memory = False
+        self.over_memory = ""
 
     async def wait(self) -> int:
         """The action's exit status. SandboxError where the worker is gone or says anything else."""
         packet = await asyncio.get_running_loop().sock_recv(self._control, 4096)
-        self.over_memory = count_kills(f"{self._group}/command-{self._action}") > 0
+        self.over_memory = find_limit(f"{self._group}/command-{self._action}")
         match packet.split():
             case [b"exit", said, status, *more] if said == str(self._action).encode() and status.isdigit():
                 self.foreign = more == [b"foreign"]
@@ -50,15 +48,8 @@ class Adopted:
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
         for _ in range(_TRIES):
-            if not _is_populated(self._group):
+            if not is_populated(self._group):
                 break
             await asyncio.sleep(_PAUSE_S)
         kill_group(self._group)
         self._control.close()
-
-
-def _is_populated(group: str) -> bool:
-    try:
-        return "populated 1" in Path(group, "cgroup.events").read_text(encoding="ascii")
-    except OSError:
-        return os.path.isdir(group)

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiosd.sandbox.limits import CONTROLLERS
 from aiosd.sandbox.start import kill_group
 
+COMMAND_MEMORY, SESSION_MEMORY = "guard.command_memory_mib", "guard.session_memory_mib"
 _UCRED_BYTES = 12
 _TRIES, _PAUSE_S = 200, 0.005
 
@@ -50,13 +51,16 @@ def _write(path: str, text: str) -> bool:
     return True
 
 
-def count_kills(path: str) -> int:
-    """How many processes of a cgroup the kernel has ended for the memory that was used."""
+def find_limit(path: str) -> str:
+    """By which setting processes of a cgroup were ended for memory, its own or its session's; "" where none was."""
     try:
         lines = Path(path, "memory.events").read_text(encoding="ascii").splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+        return ""
+    counts = dict(line.split() for line in lines)
+    if counts.get("oom_kill", "0") == "0":
+        return ""
+    return COMMAND_MEMORY if counts.get("oom", "0") != "0" else SESSION_MEMORY
 
 
 class CommandGroup:
@@ -94,9 +98,9 @@ class CommandGroup:
             else:
                 return
 
-    def over_memory(self) -> bool:
-        """Whether the kernel has ended processes in it for the memory that they used."""
-        return count_kills(self._path) > 0
+    def over_memory(self) -> str:
+        """The setting over which the kernel has ended processes in it for their memory; "" where it has not."""
+        return find_limit(self._path)
 
     def _on_child(self) -> None:
         try:

@@ -30,6 +30,14 @@ class Limits:
     command_io_weight: int = 100
 
 
+@dataclass(frozen=True, kw_only=True)  # without slots: a class can have one base with them
+class SessionLimits:
+    """What all commands of one session may use together, where PID 1 is asked for its slice; keys in `[guard]` too."""
+
+    session_memory_mib: int = 8192
+    session_processes: int = 2048
+
+
 def render_resources(limits: Limits, *, counted: bool) -> tuple[tuple[int, int], ...]:
     """Resource limits by number; `counted` where a cgroup counts memory for the whole command."""
     out = [

@@ -88,7 +88,7 @@ class Link:
     ) -> None:
         self.profile = profile
         self.foreign = False  # whether the last action was given files of others
-        self.over_memory = False  # whether the last action was ended for what memory it used
+        self.over_memory = ""  # the setting over which the last action was ended for its memory
         self.limits = limits or Limits()
         self.fence = fence
         self._texts = texts
@@ -228,7 +228,7 @@ class Link:
         Cancelling kills the action and waits for its end.
         """
         self._actions += 1
-        self.over_memory = False
+        self.over_memory = ""
         if not self.group:
             return await self._run(self._actions, packet, fds)
         group = CommandGroup(self.group, f"command-{self._actions}", render_group(self.limits))

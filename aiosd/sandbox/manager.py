@@ -1,7 +1,7 @@
-"""Asking PID 1 for a transient unit, over its private socket: the one D-Bus call that the guard makes.
+"""Asking PID 1 for transient units, over its private socket: the D-Bus calls that the guard makes by itself.
 
 systemd-run would do, but stays as long as the unit does, and costs as much again as the unit itself. Speaks just enough
-D-Bus for StartTransientUnit with descriptors and its reply; root alone may connect there.
+D-Bus to start one with descriptors, to change its properties and to stop it; root alone may connect there.
 
 Source: the D-Bus specification (authentication, message format), org.freedesktop.systemd1(5).
 """
@@ -71,8 +71,27 @@ def success(number: int) -> Value:
 
 async def start_transient_unit(name: str, properties: Sequence[tuple[str, Value]]) -> None:
     """Start a unit; returns when PID 1 has taken the job. ManagerError where it has not."""
-    call = _render_call(name, properties)
-    fds = [value for _name, (kind, value) in properties if kind == "h"]
+    values: list[tuple[str, Value]] = []
+    fds: list[int] = []
+    for key, (kind, value) in properties:  # descriptors travel beside it; a property holds the index of its own
+        values.append((key, (kind, len(fds) if kind == "h" else value)))
+        fds += [value] if kind == "h" else []
+    arguments = (("s", name), ("s", "fail"), ("a(sv)", values), ("a(sa(sv))", ()))
+    await _call("StartTransientUnit", arguments, fds)
+
+
+async def set_properties(name: str, properties: Sequence[tuple[str, Value]]) -> None:
+    """Change what a unit may use, until it ends. ManagerError."""
+    await _call("SetUnitProperties", (("s", name), ("b", True), ("a(sv)", properties)))
+
+
+async def stop_unit(name: str) -> None:
+    """Stop a unit; returns when PID 1 has taken the job. ManagerError."""
+    await _call("StopUnit", (("s", name), ("s", "fail")))
+
+
+async def _call(member: str, arguments: Sequence[Value], fds: Sequence[int] = ()) -> None:
+    call = _render_call(member, arguments, len(fds))
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as connection:
         try:
@@ -133,22 +152,16 @@ def _check_reply(message: bytes) -> None:
     raise ManagerError(body[4 : 4 + size].decode("utf-8", "replace") or "PID 1 refuses without a word")
 
 
-def _render_call(name: str, properties: Sequence[tuple[str, Value]]) -> bytes:
-    """The whole message. Descriptors travel beside it; a property holds the index of its own."""
-    values: list[tuple[str, Value]] = []
-    count = 0
-    for key, (kind, value) in properties:
-        values.append((key, (kind, count if kind == "h" else value)))
-        count += kind == "h"
+def _render_call(member: str, arguments: Sequence[Value], descriptors: int) -> bytes:
     body = _Writer()
-    for kind, value in (("s", name), ("s", "fail"), ("a(sv)", values), ("a(sa(sv))", ())):
+    for kind, value in arguments:
         body.put(kind, value)
     fields = (
         (_PATH, ("o", "/org/freedesktop/systemd1")),
         (_INTERFACE, ("s", "org.freedesktop.systemd1.Manager")),
-        (_MEMBER, ("s", "StartTransientUnit")),
-        (_SIGNATURE, ("g", "ssa(sv)a(sa(sv))")),
-        (_UNIX_FDS, ("u", count)),
+        (_MEMBER, ("s", member)),
+        (_SIGNATURE, ("g", "".join(kind for kind, _value in arguments))),
+        (_UNIX_FDS, ("u", descriptors)),
     )
     head = _Writer()
     head.data += struct.pack("<cBBBII", b"l", _METHOD_CALL, 0, 1, len(body.data), 1)

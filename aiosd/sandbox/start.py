@@ -13,11 +13,24 @@ import itertools
 import os
 import secrets
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from aiosd.sandbox.manager import ManagerError, command, descriptor, flag, number, start_transient_unit, success, text
+from aiosd.sandbox.limits import SessionLimits
+from aiosd.sandbox.manager import (
+    ManagerError,
+    Value,
+    command,
+    descriptor,
+    flag,
+    number,
+    set_properties,
+    start_transient_unit,
+    stop_unit,
+    success,
+    text,
+)
 from aiosd.sandbox.process import Process
 
 _ROOT = str(Path(__file__).parents[2])
@@ -25,6 +38,7 @@ _CODE = f"import sys;sys.path.insert(0,{_ROOT!r});from aiosd.sandbox.launch impo
 _CGROUPS = "/sys/fs/cgroup"
 WORK_SLICE = "aios-work.slice"
 SLICE_PATH = f"{_CGROUPS}/aios.slice/{WORK_SLICE}"
+_OF_SESSION = f"{WORK_SLICE.removesuffix('.slice')}-"
 
 
 class Launched(Protocol):
@@ -60,6 +74,10 @@ class Starter(Protocol):
 
     async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one with these descriptors as standard input and error. OSError where that fails."""
+        ...
+
+    def within(self, name: str) -> "Starter":
+        """A starter of those in this slice."""
         ...
 
 
@@ -102,15 +120,78 @@ class DirectStarter:
         """Start one."""
         return _Child([interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE], control, errors)
 
+    def within(self, name: str) -> Starter:  # noqa: ARG002 - there are none
+        """Itself."""
+        return self
+
+
+def slice_path(name: str) -> str:
+    """The cgroup of a session's slice; for "" the one of all work."""
+    return f"{SLICE_PATH}/{name}".rstrip("/")
+
+
+def slice_of(group: str) -> str:
+    """The session's slice that the cgroup `group` lies in; "" where that is none."""
+    name = Path(group).parent.name
+    return name if name.startswith(_OF_SESSION) and name.endswith(".slice") else ""
+
+
+class SliceMaker:
+    """Asks PID 1 for the slices in which sessions run what they run. What it raises is OSError."""
+
+    async def open(self, limits: SessionLimits) -> str:
+        """A new one; its name."""
+        name = f"{_OF_SESSION}{secrets.token_hex(6)}.slice"
+        with _no_manager():
+            await start_transient_unit(name, (("Description", text("A session of aios-guard")), *_bound(limits)))
+        return name
+
+    async def limit(self, name: str, limits: SessionLimits) -> None:
+        """Hold one to other limits from now on."""
+        with _no_manager():
+            await set_properties(name, _bound(limits))
+
+    async def close_empty(self, keep: Container[str]) -> set[str]:
+        """Take those away in which nothing runs, but for `keep`; which."""
+        closed: set[str] = set()
+        for path in Path(SLICE_PATH).glob(f"{_OF_SESSION}*.slice"):
+            if path.name in keep or is_populated(str(path)):
+                continue
+            with contextlib.suppress(ManagerError):  # it has gone by itself
+                await stop_unit(path.name)
+            closed.add(path.name)
+        return closed
+
+
+@contextlib.contextmanager
+def _no_manager() -> Iterator[None]:
+    try:
+        yield
+    except ManagerError as exc:
+        raise OSError(errno.EIO, str(exc)) from exc
+
+
+def _bound(limits: SessionLimits) -> tuple[tuple[str, Value], ...]:
+    return (
+        ("MemoryMax", number(limits.session_memory_mib * 1024 * 1024)),
+        ("MemorySwapMax", number(0)),
+        ("TasksMax", number(limits.session_processes)),
+    )
+
 
 class ManagedStarter:
     """Has PID 1 start launchers, each in a unit of its own."""
 
     parent = 0
 
-    def __init__(self) -> None:
-        self._run = secrets.token_hex(3)  # tells the units of this guard from those of one before
-        self._numbers = itertools.count(1)
+    def __init__(self, name: str = "", *, run: str = "", numbers: Iterator[int] | None = None) -> None:
+        self._slice = name
+        self._run = run or secrets.token_hex(3)  # tells the units of this guard from those of one before
+        self._numbers = numbers or itertools.count(1)
+
+    def within(self, name: str) -> Starter:
+        """One that starts them in a session's slice."""
+        return ManagedStarter(name, run=self._run, numbers=self._numbers)
 
     async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one."""
@@ -121,7 +202,7 @@ class ManagedStarter:
                 unit,
                 (
                     ("Description", text("A sandbox of aios-guard")),
-                    ("Slice", text(WORK_SLICE)),
+                    ("Slice", text(self._slice or WORK_SLICE)),
                     ("CollectMode", text("inactive-or-failed")),
                     ("Delegate", flag(True)),
                     ("DelegateSubgroup", text("worker")),
@@ -139,7 +220,7 @@ class ManagedStarter:
             raise OSError(errno.EIO, str(exc)) from exc
         finally:
             os.close(null)
-        return _Unit(f"{SLICE_PATH}/{unit}")
+        return _Unit(f"{slice_path(self._slice)}/{unit}")
 
 
 class _Unit:
@@ -167,6 +248,14 @@ class _Unit:
 
     def close(self) -> None:
         return
+
+
+def is_populated(group: str) -> bool:
+    """Whether any process is in a cgroup or below; not where it is gone."""
+    try:
+        return "populated 1" in Path(group, "cgroup.events").read_text(encoding="ascii")
+    except OSError:
+        return os.path.isdir(group)
 
 
 def kill_group(path: str) -> None:

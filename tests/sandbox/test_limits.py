@@ -103,8 +103,10 @@ async def test_a_command_group_writes_its_limits_and_reads_what_was_killed(tmp_p
     made = tmp_path / "command-1"
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory"
     assert (made / "memory.max").read_text() == "5"
-    assert not group.over_memory()
+    assert group.over_memory() == ""
     (made / "memory.events").write_text("low 0\noom 1\noom_kill 2\noom_group_kill 1\n")
-    assert group.over_memory()
+    assert group.over_memory() == "guard.command_memory_mib"
+    (made / "memory.events").write_text("low 0\noom 0\noom_kill 2\noom_group_kill 1\n")
+    assert group.over_memory() == "guard.session_memory_mib"
     await group.__aexit__()
     assert (made / "cgroup.kill").read_text() == "1"

@@ -1,5 +1,6 @@
 """The installed service confines: a workspace, the network by a rule, cgroups, and nobody chooses for models."""
 
+import contextlib
 import json
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_command_is_in_a_cgroup_of_its_own_below_its_sandbox(machine: Guest) -
     assert "command-" in group
     units = machine.units("aios-sandbox-*")
     assert units
-    assert machine.unit(units[0])["Slice"] == "aios-work.slice"
+    assert {machine.unit(unit)["Slice"][:10] for unit in units} == {"aios-work-"}  # a session's, or the next one's
 
 
 def test_a_rule_gives_the_network_and_each_connection_is_recorded(machine: Guest) -> None:
@@ -95,3 +96,43 @@ def test_the_end_of_a_sandbox_is_no_failure_to_pid_1(machine: Guest) -> None:
     assert set(machine.units("aios-sandbox-*")).isdisjoint(units)
     said = [entry["MESSAGE"] for entry in machine.journal("_PID=1") if entry.get("UNIT") in units]
     assert [line for line in said if "Failed" in line or "killed" in line] == []
+
+
+def test_a_session_has_a_slice_with_its_bounds_and_another_one_another(machine: Guest) -> None:
+    small = "[guard]\nsession_memory_mib = 700\nsession_processes = 300\nworker_idle_s = 1\n"
+    machine.put("/etc/aios/config.d/50-small.toml", small)
+    machine.enter(["systemctl", "reload", "aios-guard.service"])
+
+    def varlink(method: str, **parameters: object) -> list[str]:
+        return [
+            "varlinkctl",
+            "call",
+            "--more",
+            "/run/aios/guard.sock",
+            f"io.aios.Guard.{method}",
+            json.dumps(parameters),
+        ]
+
+    def opened() -> str:
+        said = machine.run(varlink("OpenSession"), user="bob").stdout
+        return str(json.loads(said[said.index("{") :])["session"])
+
+    def slice_of(words: str) -> str:
+        pid = machine.wait_for(["pgrep", "-f", f"^{words}"]).stdout.strip()
+        group = machine.enter(["cat", f"/proc/{pid}/cgroup"]).stdout
+        return group[group.index("/aios-work.slice/") :].split("/")[2]
+
+    one, other = opened(), opened()
+    runs = [(one, "sleep 47111", "read-only"), (one, "sleep 47112", "workspace"), (other, "sleep 47113", "read-only")]
+    with contextlib.ExitStack() as stack:
+        for session, words, profile in runs:
+            asked = varlink("Execute", session=session, call="c", command=words, cwd="/", profile=profile)
+            stack.enter_context(machine.start(asked, user="bob"))
+        first, second, third = (slice_of(words) for _session, words, _profile in runs)
+        assert first == second != third
+        for name in (first, third):
+            shown = machine.unit(name)
+            assert (shown["MemoryMax"], shown["TasksMax"], shown["MemorySwapMax"]) == (str(700 << 20), "300", "0")
+        machine.enter(["aios", "stop", "--kill"])
+        machine.enter(["aios", "thaw"])
+    machine.wait_for(lambda: not {first, third} & set(machine.units("aios-work-*.slice")))

@@ -73,7 +73,7 @@ def test_a_job_of_an_earlier_guard_is_stopped_let_go_on_and_ended(machine: Guest
     machine.enter(["systemctl", "restart", "aios-guard.service"])
     assert _state(machine, job) == "running"
     machine.run(["aios", "stop"], user="bob")
-    groups = "cat /sys/fs/cgroup/aios.slice/aios-work.slice/aios-sandbox-*/cgroup.freeze"
+    groups = "cat /sys/fs/cgroup/aios.slice/aios-work.slice/*/aios-sandbox-*/cgroup.freeze"
     assert "1" in machine.enter(["sh", "-c", groups]).stdout
     machine.run(["aios", "thaw"], user="bob")
     assert "1" not in machine.enter(["sh", "-c", groups]).stdout

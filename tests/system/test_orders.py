@@ -10,7 +10,7 @@ from tests.system.guest import Guest
 
 def _frozen(guest: Guest) -> str:
     found = guest.enter(
-        ["sh", "-c", "grep -lx 1 /sys/fs/cgroup/aios.slice/aios-work.slice/*/cgroup.freeze"], check=False
+        ["sh", "-c", "grep -lx 1 /sys/fs/cgroup/aios.slice/aios-work.slice/*/*/cgroup.freeze"], check=False
     )
     return found.stdout
 

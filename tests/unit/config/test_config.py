@@ -55,6 +55,8 @@ DEFAULTS: dict[str, Any] = {
     "guard.observe_user": "aios-observe",
     "guard.output_bytes": 1024 * 1024,
     "guard.policy_dirs": ["/etc/aios/policy.d"],
+    "guard.session_memory_mib": 8192,
+    "guard.session_processes": 2048,
     "guard.spare_workers": 3,
     "guard.timeout_s": 60,
     "guard.worker_idle_s": 20,

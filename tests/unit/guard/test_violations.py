@@ -75,7 +75,10 @@ def test_what_failed_by_itself_is_blamed_on_no_wall(said: str) -> None:
         (
             READ_ONLY,
             "bash: fork: retry: Resource temporarily unavailable",
-            "it may have no more processes at once; guard.command_processes is the limit, and an administrator's",
+            (
+                "it may have no more processes at once; guard.command_processes is the limit, guard.session_processes"
+                " the one of its session, and both are an administrator's"
+            ),
         ),
         (
             READ_ONLY,
