@@ -1,13 +1,14 @@
 """`aios stop`, `aios thaw`, `aios lease`: orders to the guard itself, so that they work when the daemon does not.
 
-Where not even the guard answers, root stops the slice of all agent work by its cgroup, and anybody else is told what
-there is to do.
+Where not even the guard answers, root stops the slice of all agent work by its cgroup, and leaves the guard a mark of
+it; anybody else stops what runs as they, by signals, and is told what more there is to do.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from datetime import datetime
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SLICE = "/sys/fs/cgroup/aios.slice/aios-work.slice"
+_MARK = "/var/lib/aios-guard/stop-everything"  # which the guard heeds before anything else
 _PATIENCE_S = 3.0
 _MOST_ENDED = 1000
 
@@ -50,13 +52,13 @@ def _stop(options: dict[str, str], operands: list[str]) -> int:
     kill = "kill" in options
     try:
         said = call("Freeze", {**_scope(options, operands), "kill": kill}, patience_s=_PATIENCE_S)
-    except NoDaemonError as exc:
-        if operands or os.geteuid() != 0 or not os.path.isdir(_SLICE):
-            raise NoDaemonError(_advise(exc)) from exc
-        for name in ("cgroup.kill",) if kill else ("cgroup.freeze",):
-            with open(f"{_SLICE}/{name}", "w", encoding="ascii") as file:
-                file.write("1")
-        write_all(2, f"{say('the guard does not answer; all agent work was stopped by its cgroup')}\n".encode())
+    except (NoDaemonError, GuardError) as exc:
+        cannot = isinstance(exc, NoDaemonError) or exc.exit_status == exits.BROKEN
+        if not cannot or operands or not os.path.isdir(_SLICE):
+            raise NoDaemonError(_advise(exc)) if isinstance(exc, NoDaemonError) else exc from exc
+        if os.geteuid() != 0:
+            return _stop_own(exc, kill=kill)
+        _stop_all(kill=kill)
         return exits.OK
     ended = say("ended") if kill else say("stopped")
     text = say("{ended}: {actions} actions; denied: {approvals}; leases over: {leases}", ended=ended, **said)
@@ -64,11 +66,56 @@ def _stop(options: dict[str, str], operands: list[str]) -> int:
     return exits.OK
 
 
+def _stop_all(*, kill: bool) -> None:
+    """Stop all agent work without the guard, which takes the order when it answers again."""
+    try:
+        fd = os.open(_MARK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        write_all(fd, b"kill\n" if kill else b"stop\n")
+        os.close(fd)
+        text = say("approvals and leases are over as soon as it answers again")
+    except OSError as exc:
+        text = say("approvals and leases stay as they are: {why}", why=exc)
+    with open(f"{_SLICE}/{'cgroup.kill' if kill else 'cgroup.freeze'}", "w", encoding="ascii") as file:
+        file.write("1")
+    stopped = say("the guard does not answer; all agent work was stopped by its cgroup")
+    write_all(2, f"{stopped}\n{text}\n".encode())
+
+
+def _stop_own(trouble: Exception, *, kill: bool) -> int:
+    """Stop what runs as the caller without the guard: the processes of the agent's work are the caller's own."""
+    stopped = _signal_own(signal.SIGKILL if kill else signal.SIGSTOP)
+    if not stopped:
+        raise NoDaemonError(_advise(trouble)) if isinstance(trouble, NoDaemonError) else trouble
+    text = say("the guard does not answer; {count} processes of yours that the AI runs were stopped", count=stopped)
+    rest = say("its approvals and leases stay until aios stop is answered; root stops the rest: sudo aios stop")
+    write_all(2, f"{text}\n{rest}\n".encode())
+    return exits.OK
+
+
+def _signal_own(number: int) -> int:
+    """Send a signal to the caller's processes below the slice of all agent work; how many that were."""
+    reached = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+                ours = _SLICE.rpartition("/")[2] in file.read().split("/")
+            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+                uids = next(line.split()[1:3] for line in file if line.startswith("Uid:"))
+            if ours and set(uids) == {str(os.geteuid())}:
+                os.kill(int(pid), number)
+                reached += 1
+        except OSError:
+            continue  # it has ended
+    return reached
+
+
 def _thaw(options: dict[str, str], operands: list[str]) -> int:
     if os.geteuid() == 0 and not operands and os.path.exists(f"{_SLICE}/cgroup.freeze"):
         with open(f"{_SLICE}/cgroup.freeze", "w", encoding="ascii") as file:
             file.write("0")
     said = call("Thaw", _scope(options, operands), patience_s=_PATIENCE_S)
+    if os.geteuid() != 0 and not operands:
+        _signal_own(signal.SIGCONT)
     write_all(2, f"{say('goes on: {actions} actions', actions=said['actions'])}\n".encode())
     return exits.OK
 

@@ -35,11 +35,12 @@ from aiosd.guard.lapsing import Lapsing
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.life import Life
+from aiosd.guard.mark import StopMark
 from aiosd.guard.people import find_principal
 from aiosd.guard.refusal import Manager, refuse
 from aiosd.guard.root import RootUnits, is_possible
 from aiosd.guard.run import Runner
-from aiosd.guard.running import Running
+from aiosd.guard.running import MARK, Running
 from aiosd.guard.service import Service
 from aiosd.guard.sessions import GuardSession, Sessions
 from aiosd.guard.settings import GuardSettings, LiveSettings, load_guard_settings
@@ -221,7 +222,11 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 agent_uid=opened.agent_uid,
                 mode="standalone" if options.standalone else "system",
             )
-            server = Server(service.interface(), version=aiosd.__version__, limit=lambda: live.now.connections_per_user)
+            mark = StopMark(Path(options.state_dir) / MARK, service.orders.stop_all)
+            await mark.heed()
+            server = Server(
+                mark.before(service.interface()), version=aiosd.__version__, limit=lambda: live.now.connections_per_user
+            )
             serving = background.create_task(server.serve(listener))
             lapsing = background.create_task(Lapsing(opened.leases, ledger).watch())
             gc.freeze()  # what was loaded stays

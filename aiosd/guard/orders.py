@@ -109,20 +109,26 @@ class Orders:
                 os.close(pidfd)
 
     async def _freeze(self, call: Call) -> None:
-        scope, kill = await self._scope(call), call.flag("kill")
+        await call.reply(await self._stop(await self._scope(call), kill=call.flag("kill"), uid=call.peer.uid))
+
+    async def stop_all(self, kill: bool) -> None:
+        """Root's order that was given while this guard did not answer. AuditError."""
+        await self._stop(Scope(), kill=kill, uid=os.geteuid())
+
+    async def _stop(self, scope: Scope, *, kill: bool, uid: int) -> JsonObject:
         actions = self._running.stop(scope)
         dismissed = self._approvals.dismiss(lambda each: scope.holds(each.uid, each.session), _STOPPED)
         revoked = await self._leases.revoke(Approver(uid=0, administers=True), uid=scope.uid, session=scope.session)
         if kill:
             actions = self._running.end(scope)
         said = f"{actions} actions, {dismissed} approvals, {revoked} leases"
-        await self._record(call, "kill" if kill else "stop", scope, said)
-        await call.reply({"actions": actions, "approvals": dismissed, "leases": revoked})
+        await self._record(uid, "kill" if kill else "stop", scope, said)
+        return {"actions": actions, "approvals": dismissed, "leases": revoked}
 
     async def _thaw(self, call: Call) -> None:
         scope = await self._scope(call)
         actions = self._running.thaw(scope)
-        await self._record(call, "thaw", scope, f"{actions} actions")
+        await self._record(call.peer.uid, "thaw", scope, f"{actions} actions")
         await call.reply({"actions": actions})
 
     async def _list_leases(self, call: Call) -> None:
@@ -132,7 +138,7 @@ class Orders:
         identity = call.text("id")
         if not await self._leases.revoke(await self.find_approver(call.peer), identity=identity):
             raise VarlinkError(f"{_NAME}.NotPending", reason=f"no lease {identity} of yours is open")
-        await self._record(call, "revoke a lease", Scope(uid=call.peer.uid), identity)
+        await self._record(call.peer.uid, "revoke a lease", Scope(uid=call.peer.uid), identity)
         await call.reply({})
 
     async def _grant(self, call: Call, approval: Approval, terms: Terms) -> str:
@@ -141,7 +147,7 @@ class Orders:
         where = " ".join((*(["this session"] if terms.session else []), *([approval.cwd] if terms.cwd else [])))
         said = f"{identity}: {terms.uses} times, {terms.seconds} s, {where or 'anywhere'}: {approval.action}"
         scope = Scope(uid=approval.uid, session=approval.session if terms.session else "")
-        await self._record(call, "grant a lease", scope, said)
+        await self._record(call.peer.uid, "grant a lease", scope, said)
         return identity
 
     async def _scope(self, call: Call) -> Scope:
@@ -156,11 +162,11 @@ class Orders:
         uid = EVERYBODY if call.flag("everybody") or (rules and session) else call.peer.uid
         return Scope(uid=uid, session=session)
 
-    async def _record(self, call: Call, order: str, scope: Scope, reason: str) -> None:
-        user = find_principal(call.peer.uid, 0).user
+    async def _record(self, uid: int, order: str, scope: Scope, reason: str) -> None:
+        user = find_principal(uid, 0).user
         whose = "everybody" if scope.uid == EVERYBODY else find_principal(scope.uid, 0).user
         await self._ledger.ordered(
-            Ordered(order=order, uid=call.peer.uid, user=user, session=scope.session, reason=f"{whose}: {reason}")
+            Ordered(order=order, uid=uid, user=user, session=scope.session, reason=f"{whose}: {reason}")
         )
 
 

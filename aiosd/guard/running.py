@@ -15,6 +15,7 @@ from pathlib import Path
 from aiosd.guard.sessions import GuardSession
 
 EVERYBODY = -1
+MARK = "stop-everything"  # beside the stored stops: root's order while no guard answered (`mark`)
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Running:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._mark = path.with_name(MARK)
         self._held: dict[object, tuple[GuardSession, Callable[[bool], None]]] = {}
         self._acting: dict[asyncio.Task[object], GuardSession] = {}
         self._ended: set[asyncio.Task[object]] = set()
@@ -47,7 +49,7 @@ class Running:
 
     def why_stopped(self, session: GuardSession) -> str:
         """Why nothing of this session may run now; "" where it may."""
-        if any(scope.holds(session.principal.uid, session.id) for scope in self._stopped):
+        if any(scope.holds(session.principal.uid, session.id) for scope in self._stopped) or self._mark.exists():
             return "stopped by a person; aios thaw lets it go on"
         return ""
 

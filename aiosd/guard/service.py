@@ -69,7 +69,7 @@ class Service:
         self._approvals = approvals
         self._ledger = ledger
         self._workers = workers
-        self._orders = Orders(running=running, approvals=approvals, leases=leases, ledger=ledger, live=live)
+        self.orders = Orders(running=running, approvals=approvals, leases=leases, ledger=ledger, live=live)
         self._jobs, self._job_calls = jobs, JobCalls(jobs, agent_uid)
         self._reach_calls = ReachCalls(door.reaching, lambda: door.policy_digest, agent_uid)
         self._clients = clients
@@ -96,7 +96,7 @@ class Service:
                 "Verify": self._verify,
                 "Ping": self._ping,
                 "Diagnose": self._diagnose,
-                **self._orders.methods(),
+                **self.orders.methods(),
                 **self._job_calls.methods(),
                 **self._reach_calls.methods(),
             },
@@ -299,7 +299,7 @@ class Service:
                 "sessions": len(self._sessions),
                 "running": self._door.under_way,
                 "volatile": self._ledger.trouble,
-                "pending": len(self._approvals.pending(who=await self._orders.find_approver(peer))),
+                "pending": len(self._approvals.pending(who=await self.orders.find_approver(peer))),
             }
         )
 

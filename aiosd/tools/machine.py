@@ -52,11 +52,13 @@ class Typed:
         """Hand the line over."""
         if call.arguments.get("root") is True:
             return await Observe().run(replace(call, arguments=_find_observation(call)), context)
-        parameters: JsonObject = {
-            "command": self._render(call),
-            "cwd": context.place,
-        }
-        return await perform(call, context, "Execute", parameters)
+        return await perform(call, context, "Execute", self.propose(call, context))
+
+    def propose(self, call: ToolCall, context: ToolContext) -> JsonObject:
+        """The line. An observation is none: its table asks nobody."""
+        if call.arguments.get("root") is True:
+            raise ArgumentError("what root is asked to show is never asked about")
+        return {"command": self._render(call), "cwd": context.place}
 
 
 def typed_tools() -> tuple[Typed, ...]:

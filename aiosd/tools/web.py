@@ -26,20 +26,23 @@ class WebFetch:
 
     async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         """Hand it over. Whatever came back holds words of somebody else's."""
+        result = await perform(call, context, "Invoke", self.propose(call, context))
+        if result.outcome not in NOT_RUN:
+            context.foreign.add("web")
+        return result
+
+    def propose(self, call: ToolCall, _context: ToolContext) -> JsonObject:
+        """The page, and from where on."""
         from aiosd.policy import UrlError, parse_url  # noqa: PLC0415 - the daemon starts without the room of rules
 
         try:
             page = parse_url(text_argument(call, "url"))
         except UrlError as exc:
             raise ArgumentError(str(exc)) from exc
-        parameters: JsonObject = {
+        return {
             "tool": self.spec.name,
             "path": page.url,
             "arguments": {"offset": max(integer_argument(call, "offset", default=0), 0)},
             "claim": text_argument(call, "reason", default=""),
             "timeout_s": _TIMEOUT_S,
         }
-        result = await perform(call, context, "Invoke", parameters)
-        if result.outcome not in NOT_RUN:
-            context.foreign.add("web")
-        return result

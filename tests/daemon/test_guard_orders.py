@@ -186,6 +186,40 @@ def test_a_hung_guard_is_no_end_of_the_matter(make_daemon: MakeDaemon) -> None:
     assert daemon.aios("thaw", uid=os.geteuid()).status == 0
 
 
+def test_an_order_that_a_hung_guard_was_left_is_heeded_before_anything_else(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    place, mark = own_folder(daemon, "marked"), daemon.state / "guard" / "stop-everything"
+    card = _leased(daemon, f"touch {place}/made")
+    nap = f"sleep 7{secrets.randbelow(10**6)}"
+    with (
+        asking(daemon, f"run `{nap}`") as napping,
+        proposed(daemon, f"touch {place}/other") as (waiting, other),
+    ):
+        wait_until(lambda: bool(processes_with(nap)), "the command runs")
+        hung = guard_pid(daemon)
+        os.kill(hung, signal.SIGSTOP)
+        mark.write_text("kill\n")
+        os.kill(hung, signal.SIGCONT)
+        assert answered(daemon, other)["error"] == "io.aios.Guard.NotPending"  # a yes that comes at once is too late
+        assert waiting.until("call_done")["outcome"] in ("denied", "cancelled")
+        assert napping.until("call_done")["outcome"] == "cancelled"
+    assert (mark.exists(), (place / "other").exists()) == (False, False)
+    assert [each["state"] for each in daemon.guard("ListLeases")["leases"]] == ["revoked"]
+    assert _orders(daemon) == [("grant a lease", card["session"]), ("kill", "")]
+    assert " actions, 1 approvals, 1 leases" in daemon.records(kind="ordered")[-1]["reason"]
+    (done,) = [event for event in daemon.ask("run `id`") if event["type"] == "call_done"]
+    assert done["outcome"] == "refused"
+    assert daemon.aios("thaw", "--everybody", uid=os.geteuid()).status == 0
+    (done,) = [event for event in daemon.ask("run `id`") if event["type"] == "call_done"]
+    assert done["outcome"] == "done"
+    assert daemon.stop() == 0
+    mark.write_text("stop\n")
+    daemon.start()
+    assert (mark.exists(), _orders(daemon)[-1]) == (False, ("stop", ""))
+    (done,) = [event for event in daemon.ask("run `id`") if event["type"] == "call_done"]
+    assert done["outcome"] == "refused"
+
+
 def test_a_session_is_stopped_by_its_id_though_aiosd_hangs(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon()
     nap = f"sleep 7{secrets.randbelow(10**6)}"

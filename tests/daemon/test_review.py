@@ -134,6 +134,37 @@ def test_several_waiting_cards_are_approved_together_from_elsewhere(daemon: Daem
     assert _made(place) == ["a", "c", "d"]
 
 
+def test_every_tool_whose_call_may_be_asked_about_stands_in_the_list(
+    make_daemon: MakeDaemon, provider: ScriptedProvider
+) -> None:
+    rules = '[[rule]]\npattern = ["systemctl", "journalctl"]\ntier = "require_approval"\nreason = "Asked."\n'
+    model = f'[agent]\nmodel = "m"\n[models.m]\nmodel = "m-1"\nbase_url = "{provider.url}"\n'
+    daemon = make_daemon(config=model, policy=rules)
+    place = own_folder(daemon, "all")
+    asked: dict[str, dict[str, Any]] = {
+        "bash": {"command": f"touch {place}/a"},
+        "write_file": {"path": f"{place}/b", "content": "b"},
+        "services": {"unit": "x.service"},
+        "journal": {"unit": "x.service"},
+        "web_fetch": {"url": "https://example.org/"},
+    }
+    unasked: dict[str, dict[str, Any]] = {
+        "observe": {"what": "approvals"},
+        "journal": {"unit": "x.service", "root": True},
+    }
+    each = [*asked.items(), *unasked.items()]
+    calls = tuple(Call(id=f"c{n}", tool=tool, arguments=given) for n, (tool, given) in enumerate(each))
+    provider.says(Say(calls=calls), Say(text="That is it."))
+    with asking(daemon, "do all of it") as stream:
+        needed = stream.until("review_needed")["approvals"]
+        assert [card["call"] for card in needed] == [f"c{n}" for n in range(len(asked))]
+        assert daemon.aios("deny", needed[0]["approval"]).status == 0
+        outcomes = {event["call"]: event["outcome"] for event in stream if event["type"] == "call_done"}
+    assert [outcomes[f"c{n}"] for n in range(len(asked))] == ["denied"] * len(asked)
+    assert outcomes["c5"] == "done"
+    assert list(place.iterdir()) == []
+
+
 @pytest.mark.parametrize(("said", "made"), [("y", ["a", "b", "c"]), ("", [])])
 def test_a_plan_is_carried_out_at_a_word_and_each_step_is_shown_first(
     planned: tuple[Daemon, Path], provider: ScriptedProvider, said: str, made: list[str]

@@ -33,23 +33,30 @@ def test_root_stops_everybody_by_the_cgroup_and_lets_them_go_on(installed: Guest
         installed.enter(["aios", "thaw"])
 
 
-def test_a_hung_guard_is_passed_by_by_root_and_told_of_to_others(installed: Guest) -> None:
+def test_a_hung_guard_is_passed_by_and_takes_the_order_when_it_is_back(installed: Guest) -> None:
     naps = ["pgrep", "-x", "sleep"]
     slice_of_all = ["grep", "-x", "1", "/sys/fs/cgroup/aios.slice/aios-work.slice/cgroup.freeze"]
     with installed.start(["sh", "-c", "aios ask 'run: sleep 1000' </dev/null"], user="bob"):
         installed.wait_for(naps, deadline_s=60)
         installed.enter(["systemctl", "kill", "--signal=STOP", "aios-guard.service"])
-        told = installed.run(["aios", "stop"], user="bob", check=False)
-        assert told.status == 69
-        assert "root stops all agent work by its cgroup: sudo aios stop" in told.stderr
+        told = installed.run(["aios", "stop"], user="bob")
+        assert "of yours that the AI runs were stopped" in told.stderr
+        assert "sudo aios stop" in told.stderr
+        installed.wait_for(lambda: installed.enter(["ps", "-C", "sleep", "-o", "stat="]).stdout.strip().startswith("T"))
+        assert installed.run(["aios", "stop"], user="alice", check=False).status == 69  # nothing of hers runs
         assert installed.enter(slice_of_all, check=False).status != 0
         stopped = installed.enter(["aios", "stop"])
         assert "all agent work was stopped by its cgroup" in stopped.stderr
+        assert "approvals and leases are over as soon as it answers again" in stopped.stderr
         assert installed.enter(slice_of_all).status == 0
         installed.wait_for(["grep", "-q", "frozen 1", "/sys/fs/cgroup/aios.slice/aios-work.slice/cgroup.events"])
         installed.enter(["aios", "stop", "--kill"])
         installed.wait_for(lambda: installed.enter(naps, check=False).status != 0)
         installed.enter(["systemctl", "kill", "--signal=CONT", "aios-guard.service"])
+    refused = installed.run(["aios", "ask", "run: id"], user="alice", check=False)
+    assert "stopped by a person" in refused.stdout + refused.stderr
+    assert installed.enter(["test", "-e", "/var/lib/aios-guard/stop-everything"], check=False).status != 0
+    assert "-- root: kill (everybody: " in installed.enter(["aios", "log"]).stdout
     installed.enter(["aios", "thaw"])
     assert installed.enter(slice_of_all, check=False).status != 0
     assert installed.run(["aios", "ask", "run: id"], user="alice").status == 0
