@@ -3,7 +3,7 @@
 One kind is the journal's alone: what a transaction of the package manager changed.
 
 What cannot be shown (control and format characters, bytes that are no UTF-8) is spelled out in an action, and its exact
-bytes stand beside it.
+bytes stand beside it, as far as it is shown.
 
 A record is flat: names to text, numbers and lists of text, so that it reads the same as a line of the log and as fields
 of the journal. Text that came from a model or a command is redacted and cut here, on the way in: an entry has ≤ 4 KiB.
@@ -29,8 +29,9 @@ _MAX_BYTES = {
     "digest": 64,
     "host": 256,
 }
-_MAX_SPELLED_BYTES = 1024  # of an action beside which its bytes stand
-_MAX_RAW_BYTES = 384
+# Of an action beside which its bytes stand: those of all that is shown, so that both together have the room of one.
+_MAX_SPELLED_BYTES = 656
+_MAX_RAW_BYTES = 654
 _MAX_NAME_BYTES = 80
 _MAX_RULES_BYTES = 480
 _MARK_BYTES = 32

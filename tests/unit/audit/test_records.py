@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from aiosd.audit.journal import render_entry
-from aiosd.audit.records import Decided, Decision, Done, Kind, Outcome, Packages, digest_text, render_record
+from aiosd.audit.records import Decided, Decision, Done, Kind, Lapsed, Outcome, Packages, digest_text, render_record
 from aiosd.types import JsonObject, RunAs, Tier
 
 _LIMIT = 4096
@@ -38,7 +38,7 @@ _DECIDED = Decided(
 _TEXTS = ("session", "call", "user", "tool", "action", "cwd", "confinement", "reason", "approval")
 
 
-def _entry_bytes(record: Decided | Done | Packages) -> int:
+def _entry_bytes(record: Decided | Done | Lapsed | Packages) -> int:
     """What of an entry is ours in the journal: names and values."""
     entry = {**render_record(record), **_CHAIN}
     values = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in entry.values())
@@ -56,6 +56,11 @@ def test_an_entry_has_at_most_4_kib_whatever_is_in_it(letter: str) -> None:
         status=-1, duration_ms=10**9, output_bytes=10**12, truncated=True, reason=text,
     )  # fmt: skip
     assert _entry_bytes(done) <= _LIMIT
+    lapsed = Lapsed(
+        lease=text, uid=2**32, user=text, session=text, cwd=text, action=text, how=text, used=1000, uses=1000,
+        approver=2**32,
+    )  # fmt: skip
+    assert _entry_bytes(lapsed) <= _LIMIT
     assert _entry_bytes(Packages(count=10_000, packages=text)) <= _LIMIT
 
 
@@ -84,6 +89,16 @@ def test_what_cannot_be_seen_is_spelled_out_and_its_bytes_stand_beside_it(
     assert rendered["action"] == spelled
     found = rendered.get("raw")
     assert (None if found is None else base64.b64decode(str(found))) == raw
+
+
+@pytest.mark.parametrize("line", ["ls \x1b" + "語x" * 5_000, "\u202e" * 5_000, "ls \x1b" + "x" * 644])
+def test_all_that_is_shown_spelled_out_has_its_bytes_beside_it(line: str) -> None:
+    rendered = render_record(replace(_DECIDED, action=line))
+    shown = str(rendered["action"]).partition("… [")[0]
+    raw = base64.b64decode(str(rendered["raw"])).decode("utf-8", "ignore")
+    assert line.startswith(raw)
+    spelled = "".join(char if char.isprintable() else rf"\u{{{ord(char):x}}}" for char in raw)
+    assert spelled.startswith(shown)
 
 
 def test_what_is_cut_keeps_its_beginning_says_so_and_keeps_the_digest_of_all() -> None:
