@@ -50,7 +50,7 @@ from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy
 from aiosd.sandbox.link import SandboxError
-from aiosd.sandbox.start import DirectStarter, ManagedStarter, slice_of
+from aiosd.sandbox.units import ManagedStarter, find_starter, slice_of
 from aiosd.types import SessionId
 
 _LOG = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
     try:
         async with asyncio.TaskGroup() as background:
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
-            starter = DirectStarter() if options.standalone else ManagedStarter()
+            starter = await find_starter(os.environ) if options.standalone else ManagedStarter()
             host = await find_host()
             root = RootUnits(host.interpreter) if not options.standalone and is_possible() else None
             workers = Workers(live, host, background, starter=starter, masks=(*masks, "/run/aios"))

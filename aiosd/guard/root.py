@@ -18,7 +18,8 @@ from typing import Any
 
 from aiosd.sandbox.link import SandboxError, WorkingDirectoryError
 from aiosd.sandbox.process import Process
-from aiosd.sandbox.start import WORK_SLICE, freeze_group, kill_group, slice_path
+from aiosd.sandbox.start import freeze_group, kill_group
+from aiosd.sandbox.units import WORK_SLICE, slice_path
 
 _ROOT = str(Path(__file__).parents[2])
 _TOOL = (

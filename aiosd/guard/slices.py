@@ -1,8 +1,8 @@
-"""What all commands of one session may use together: a slice of PID 1's for each session that runs something.
+"""What all commands of one session may use together: a slice for each session that runs something.
 
 A sandbox is made ready before it is known whose it will be, and no unit can leave its slice. So it is made in a slice
 that is nobody's yet, and the session that takes it takes the slice with it. One in which nothing runs is taken away.
-Standalone there is no PID 1 to ask: every name is "", and each command is bounded by itself.
+Without a service manager to ask every name is "", and each process is bounded by itself.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class Slices:
                     self._bounds[name] = limits
                 await self._bound(name)
             except OSError as exc:
-                raise SandboxError(f"PID 1 gives the session no cgroup: {exc.strerror}") from exc
+                raise SandboxError(f"the service manager gives the session no cgroup: {exc.strerror}") from exc
             self._held[name] += 1
         try:
             yield name

@@ -19,7 +19,8 @@ from aiosd.policy.folders import NO_FOLDERS, Folders
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
-from aiosd.sandbox.start import ManagedStarter, SliceMaker, Starter
+from aiosd.sandbox.start import Starter
+from aiosd.sandbox.units import ManagedStarter, SliceMaker
 from aiosd.types import Facet, SessionId
 
 _LOG = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Workers:
         self._closing = False
         self._folders = NO_FOLDERS
         self._failed = bool(host.trouble)
-        self.slices = Slices(live, SliceMaker() if isinstance(starter, ManagedStarter) else None)
+        self.slices = Slices(live, SliceMaker(starter.manager) if isinstance(starter, ManagedStarter) else None)
 
     @property
     def host(self) -> HostFacts:

@@ -1,7 +1,7 @@
-"""Asking PID 1 for transient units, over its private socket: the D-Bus calls that the guard makes by itself.
+"""Asking PID 1, or a user's manager, for transient units by its private socket: the D-Bus calls of the guard's own.
 
 systemd-run would do, but stays as long as the unit does, and costs as much again as the unit itself. Speaks just enough
-D-Bus to start one with descriptors, to change its properties and to stop it; root alone may connect there.
+D-Bus to start one with descriptors, to change its properties and to stop it; its user alone may connect there.
 
 Source: the D-Bus specification (authentication, message format), org.freedesktop.systemd1(5).
 """
@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-_PRIVATE = "/run/systemd/private"
+PRIVATE = "/run/systemd/private"
 _DEADLINE_S = 10.0
 _MAX_REPLY = 1 << 20
 _METHOD_CALL, _METHOD_RETURN, _ERROR = 1, 2, 3
@@ -22,7 +22,7 @@ _ALIGNMENT = {"y": 1, "g": 1, "v": 1, "b": 4, "u": 4, "i": 4, "h": 4, "s": 4, "o
 
 
 class ManagerError(Exception):
-    """PID 1 does not answer or refuses; its own words are in the message."""
+    """the service manager does not answer or refuses; its own words are in the message."""
 
 
 # A property's value with its D-Bus type: text, flag, 64 and 32 bit numbers, list of texts, descriptor, commands.
@@ -69,7 +69,7 @@ def success(number: int) -> Value:
     return "(aiai)", ((), (number,))
 
 
-async def start_transient_unit(name: str, properties: Sequence[tuple[str, Value]]) -> None:
+async def start_transient_unit(name: str, properties: Sequence[tuple[str, Value]], *, at: str = PRIVATE) -> None:
     """Start a unit; returns when PID 1 has taken the job. ManagerError where it has not."""
     values: list[tuple[str, Value]] = []
     fds: list[int] = []
@@ -77,26 +77,26 @@ async def start_transient_unit(name: str, properties: Sequence[tuple[str, Value]
         values.append((key, (kind, len(fds) if kind == "h" else value)))
         fds += [value] if kind == "h" else []
     arguments = (("s", name), ("s", "fail"), ("a(sv)", values), ("a(sa(sv))", ()))
-    await _call("StartTransientUnit", arguments, fds)
+    await _call(at, "StartTransientUnit", arguments, fds)
 
 
-async def set_properties(name: str, properties: Sequence[tuple[str, Value]]) -> None:
+async def set_properties(name: str, properties: Sequence[tuple[str, Value]], *, at: str = PRIVATE) -> None:
     """Change what a unit may use, until it ends. ManagerError."""
-    await _call("SetUnitProperties", (("s", name), ("b", True), ("a(sv)", properties)))
+    await _call(at, "SetUnitProperties", (("s", name), ("b", True), ("a(sv)", properties)))
 
 
-async def stop_unit(name: str) -> None:
+async def stop_unit(name: str, *, at: str = PRIVATE) -> None:
     """Stop a unit; returns when PID 1 has taken the job. ManagerError."""
-    await _call("StopUnit", (("s", name), ("s", "fail")))
+    await _call(at, "StopUnit", (("s", name), ("s", "fail")))
 
 
-async def _call(member: str, arguments: Sequence[Value], fds: Sequence[int] = ()) -> None:
+async def _call(at: str, member: str, arguments: Sequence[Value], fds: Sequence[int] = ()) -> None:
     call = _render_call(member, arguments, len(fds))
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as connection:
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                await loop.sock_connect(connection, _PRIVATE)
+                await loop.sock_connect(connection, at)
                 # BEGIN with the rest: were it read together with the call, its descriptors would count as an attack.
                 uid = str(os.geteuid()).encode().hex()
                 begin = f"\0AUTH EXTERNAL {uid}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"
@@ -105,20 +105,20 @@ async def _call(member: str, arguments: Sequence[Value], fds: Sequence[int] = ()
                 while answer.count(b"\r\n") < 2:
                     answer += await _receive(connection)
                 if not answer.startswith(b"OK ") or b"AGREE_UNIX_FD" not in answer:
-                    raise ManagerError(f"PID 1 does not let us in: {answer!r}")
+                    raise ManagerError(f"the service manager does not let us in: {answer!r}")
                 sent = socket.send_fds(connection, [call], fds)
                 await loop.sock_sendall(connection, call[sent:])
                 _check_reply(await _read_reply(connection))
         except TimeoutError as exc:
-            raise ManagerError("PID 1 does not answer") from exc
+            raise ManagerError("the service manager does not answer") from exc
         except OSError as exc:
-            raise ManagerError(f"{_PRIVATE}: {exc.strerror}") from exc
+            raise ManagerError(f"{at}: {exc.strerror}") from exc
 
 
 async def _receive(connection: socket.socket) -> bytes:
     data = await asyncio.get_running_loop().sock_recv(connection, 65536)
     if not data:
-        raise ManagerError("PID 1 closed the connection")
+        raise ManagerError("the service manager closed the connection")
     return data
 
 
@@ -129,7 +129,7 @@ async def _read_reply(connection: socket.socket) -> bytes:
         while len(data) < 16 or len(data) < _length(data):
             data += await _receive(connection)
             if len(data) > _MAX_REPLY:
-                raise ManagerError("PID 1 sent more than it may")
+                raise ManagerError("the service manager sent more than it may")
         size = _length(data)
         message, data = data[:size], data[size:]
         if message[1] in {_METHOD_RETURN, _ERROR}:
@@ -138,7 +138,7 @@ async def _read_reply(connection: socket.socket) -> bytes:
 
 def _length(data: bytes) -> int:
     if data[0:1] != b"l":
-        raise ManagerError("PID 1 does not speak little-endian D-Bus")
+        raise ManagerError("the service manager does not speak little-endian D-Bus")
     body, _serial, fields = struct.unpack_from("<III", data, 4)
     return 16 + (int(fields) + 7) // 8 * 8 + int(body)
 
@@ -149,7 +149,7 @@ def _check_reply(message: bytes) -> None:
     body_size = struct.unpack_from("<I", message, 4)[0]
     body = message[len(message) - body_size :]
     size = struct.unpack_from("<I", body)[0] if len(body) >= 4 else 0
-    raise ManagerError(body[4 : 4 + size].decode("utf-8", "replace") or "PID 1 refuses without a word")
+    raise ManagerError(body[4 : 4 + size].decode("utf-8", "replace") or "the service manager refuses without a word")
 
 
 def _render_call(member: str, arguments: Sequence[Value], descriptors: int) -> bytes:

@@ -1,44 +1,22 @@
-"""Starting the launcher: as the guard's own child (direct), or as a unit of its own asked of PID 1 (managed).
+"""Starting the launcher as the guard's own child (`units`: as a unit), and what is done to a cgroup as a whole.
 
-Direct is standalone: the sandbox dies with the guard by the parent-death signal. Managed is the installed service: the
-guard has no capability, so PID 1 starts the launcher with full rights in a transient unit below the work slice, whose
-cgroup stays root's; the sandbox dies with the guard because the worker's socket does, and by `cgroup.kill`.
+A child is what there is without a service manager: the sandbox dies with the guard by the parent-death signal.
 
-Source: prctl(2) PR_SET_PDEATHSIG, systemd.resource-control(5) Delegate=, cgroups(7).
+Source: prctl(2) PR_SET_PDEATHSIG, cgroups(7).
 """
 
 import contextlib
 import errno
-import itertools
 import os
-import secrets
 import signal
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from aiosd.sandbox.limits import SessionLimits
-from aiosd.sandbox.manager import (
-    ManagerError,
-    Value,
-    command,
-    descriptor,
-    flag,
-    number,
-    set_properties,
-    start_transient_unit,
-    stop_unit,
-    success,
-    text,
-)
 from aiosd.sandbox.process import Process
 
 _ROOT = str(Path(__file__).parents[2])
 _CODE = f"import sys;sys.path.insert(0,{_ROOT!r});from aiosd.sandbox.launch import main;main()"
-_CGROUPS = "/sys/fs/cgroup"
-WORK_SLICE = "aios-work.slice"
-SLICE_PATH = f"{_CGROUPS}/aios.slice/{WORK_SLICE}"
-_OF_SESSION = f"{WORK_SLICE.removesuffix('.slice')}-"
 
 
 class Launched(Protocol):
@@ -86,7 +64,7 @@ class _Child:
 
     group = ""
 
-    def __init__(self, argv: list[str], control: int, errors: int) -> None:
+    def __init__(self, argv: tuple[str, ...], control: int, errors: int) -> None:
         # bubblewrap is two processes, and the second waits for a word of the first, for ever if that one is dead.
         self._process = Process(argv, fds={0: control, 2: errors}, group=True)
         self._stopped = False
@@ -110,6 +88,11 @@ class _Child:
         self._process.close()
 
 
+def render_launcher(interpreter: str) -> tuple[str, ...]:
+    """The argv of a launcher."""
+    return (interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE)
+
+
 class DirectStarter:
     """Starts launchers as children of this process."""
 
@@ -118,136 +101,11 @@ class DirectStarter:
 
     async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one."""
-        return _Child([interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE], control, errors)
+        return _Child(render_launcher(interpreter), control, errors)
 
     def within(self, name: str) -> Starter:  # noqa: ARG002 - there are none
         """Itself."""
         return self
-
-
-def slice_path(name: str) -> str:
-    """The cgroup of a session's slice; for "" the one of all work."""
-    return f"{SLICE_PATH}/{name}".rstrip("/")
-
-
-def slice_of(group: str) -> str:
-    """The session's slice that the cgroup `group` lies in; "" where that is none."""
-    name = Path(group).parent.name
-    return name if name.startswith(_OF_SESSION) and name.endswith(".slice") else ""
-
-
-class SliceMaker:
-    """Asks PID 1 for the slices in which sessions run what they run. What it raises is OSError."""
-
-    async def open(self, limits: SessionLimits) -> str:
-        """A new one; its name."""
-        name = f"{_OF_SESSION}{secrets.token_hex(6)}.slice"
-        with _no_manager():
-            await start_transient_unit(name, (("Description", text("A session of aios-guard")), *_bound(limits)))
-        return name
-
-    async def limit(self, name: str, limits: SessionLimits) -> None:
-        """Hold one to other limits from now on."""
-        with _no_manager():
-            await set_properties(name, _bound(limits))
-
-    async def close_empty(self, keep: Container[str]) -> set[str]:
-        """Take those away in which nothing runs, but for `keep`; which."""
-        closed: set[str] = set()
-        for path in Path(SLICE_PATH).glob(f"{_OF_SESSION}*.slice"):
-            if path.name in keep or is_populated(str(path)):
-                continue
-            with contextlib.suppress(ManagerError):  # it has gone by itself
-                await stop_unit(path.name)
-            closed.add(path.name)
-        return closed
-
-
-@contextlib.contextmanager
-def _no_manager() -> Iterator[None]:
-    try:
-        yield
-    except ManagerError as exc:
-        raise OSError(errno.EIO, str(exc)) from exc
-
-
-def _bound(limits: SessionLimits) -> tuple[tuple[str, Value], ...]:
-    return (
-        ("MemoryMax", number(limits.session_memory_mib * 1024 * 1024)),
-        ("MemorySwapMax", number(0)),
-        ("TasksMax", number(limits.session_processes)),
-    )
-
-
-class ManagedStarter:
-    """Has PID 1 start launchers, each in a unit of its own."""
-
-    parent = 0
-
-    def __init__(self, name: str = "", *, run: str = "", numbers: Iterator[int] | None = None) -> None:
-        self._slice = name
-        self._run = run or secrets.token_hex(3)  # tells the units of this guard from those of one before
-        self._numbers = numbers or itertools.count(1)
-
-    def within(self, name: str) -> Starter:
-        """One that starts them in a session's slice."""
-        return ManagedStarter(name, run=self._run, numbers=self._numbers)
-
-    async def start(self, interpreter: str, control: int, errors: int) -> Launched:
-        """Start one."""
-        unit = f"aios-sandbox-{self._run}-{next(self._numbers)}.service"
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            await start_transient_unit(
-                unit,
-                (
-                    ("Description", text("A sandbox of aios-guard")),
-                    ("Slice", text(self._slice or WORK_SLICE)),
-                    ("CollectMode", text("inactive-or-failed")),
-                    ("Delegate", flag(True)),
-                    ("DelegateSubgroup", text("worker")),
-                    ("TasksMax", number(1024)),
-                    ("OOMPolicy", text("continue")),
-                    ("SuccessExitStatus", success(signal.SIGKILL)),  # how each is ended
-                    ("TimeoutStopUSec", number(5_000_000)),
-                    ("StandardInputFileDescriptor", descriptor(control)),
-                    ("StandardOutputFileDescriptor", descriptor(null)),
-                    ("StandardErrorFileDescriptor", descriptor(errors)),
-                    ("ExecStartEx", command((interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE))),
-                ),
-            )
-        except ManagerError as exc:
-            raise OSError(errno.EIO, str(exc)) from exc
-        finally:
-            os.close(null)
-        return _Unit(f"{slice_path(self._slice)}/{unit}")
-
-
-class _Unit:
-    """A transient unit. What becomes of it shows at its socket; it needs no waiting for."""
-
-    def __init__(self, group: str) -> None:
-        self.group = group
-        self._stopped = False
-
-    def kill(self) -> None:
-        kill_group(self.group)
-
-    def freeze(self, *, on: bool) -> None:
-        self._stopped = on
-        freeze_group(self.group, on=on)
-
-    def kill_stopped(self, worker: int) -> None:  # noqa: ARG002 - its cgroups know
-        if self._stopped:
-            for command in Path(self.group).glob("command-*"):
-                kill_group(str(command))
-            self.freeze(on=False)
-
-    async def wait(self) -> None:
-        return
-
-    def close(self) -> None:
-        return
 
 
 def is_populated(group: str) -> bool:

@@ -136,3 +136,23 @@ def test_a_session_has_a_slice_with_its_bounds_and_another_one_another(machine: 
         machine.enter(["aios", "stop", "--kill"])
         machine.enter(["aios", "thaw"])
     machine.wait_for(lambda: not {first, third} & set(machine.units("aios-work-*.slice")))
+
+
+def test_a_standalone_guard_asks_its_persons_own_manager_and_what_it_runs_ends_with_it(machine: Guest) -> None:
+    uid = machine.enter(["id", "-u", "carol"]).stdout.strip()
+    socket = {"AIOS_SOCKET": f"/run/user/{uid}/aios/aiosd.sock"}
+    nap = ["pgrep", "-f", "^sleep 47121"]
+    with machine.start(["aiosd", "--standalone"], user="carol") as daemon:
+        machine.wait_for(["test", "-S", socket["AIOS_SOCKET"]])
+        doctor = machine.run(["aios", "doctor"], user="carol", env=socket, check=False).stdout
+        assert "all closed; limits: " in doctor
+        assert ("limits: of each process by itself" in doctor) is ("its cgroup has no controllers" in doctor)
+        with machine.start(["aios", "run", "-p", "read-only", "--", "sleep", "47121"], user="carol", env=socket):
+            pid = machine.wait_for(nap).stdout.strip()
+            group = machine.enter(["cat", f"/proc/{pid}/cgroup"]).stdout.splitlines()[-1]
+            below = f"0::/user.slice/user-{uid}.slice/user@{uid}.service/aios.slice/aios-work.slice/aios-work-"
+            assert group.startswith(below), group
+            assert "/aios-sandbox-" in group
+            assert group.endswith("/command-1")
+            daemon.kill()
+            machine.wait_for(lambda: machine.enter(nap, check=False).status != 0)

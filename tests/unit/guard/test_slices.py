@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from aiosd.guard.settings import GuardSettings, LiveSettings
 from aiosd.guard.slices import Slices
 from aiosd.sandbox.limits import SessionLimits
 from aiosd.sandbox.link import Identity, SandboxError
-from aiosd.sandbox.start import slice_of, slice_path
+from aiosd.sandbox.units import find_user_manager, slice_of, slice_path
 from aiosd.types import SessionId
 
 _ANN = Identity(uid=1000, gid=1000, groups=(1000,), user="ann", home="/home/ann", drop=False)
@@ -93,7 +94,7 @@ async def test_new_limits_hold_for_a_session_that_goes_on_and_none_is_unbounded(
         live.now = GuardSettings(session_memory_mib=7)
         await slices.tidy()
         assert made.there[one] == SessionLimits(session_memory_mib=7)
-    with pytest.raises(SandboxError, match="PID 1 gives the session no cgroup: no more"):
+    with pytest.raises(SandboxError, match="the service manager gives the session no cgroup: no more"):
         async with slices.of(_OTHER):
             raise AssertionError("nothing may begin")
 
@@ -104,3 +105,8 @@ def test_a_cgroup_tells_its_sessions_slice() -> None:
     assert slice_of(unit) == "aios-work-0f.slice"
     assert slice_of("/sys/fs/cgroup/aios.slice/aios-work.slice/aios-sandbox-1-2.service") == ""
     assert slice_path("") == "/sys/fs/cgroup/aios.slice/aios-work.slice"
+
+
+def test_where_no_manager_of_the_user_serves_there_is_none(tmp_path: Path) -> None:
+    assert find_user_manager({}) is None
+    assert find_user_manager({"XDG_RUNTIME_DIR": str(tmp_path)}) is None
