@@ -68,7 +68,7 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
         async with asyncio.TaskGroup() as group:
             supervising = group.create_task(supervise(guard)) if guard else None
             try:
-                await _serve(listener, rooms, logins, Manager(), guard)
+                await _serve(listener, rooms, logins, manager, guard)
             finally:
                 await models.close()
                 transcripts.close()
@@ -77,6 +77,7 @@ async def run_daemon(places: Places, listener: socket.socket, guard: GuardProces
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors
     finally:
+        manager.close()
         listener.close()
         if guard:
             await end(guard)

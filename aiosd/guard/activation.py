@@ -3,10 +3,13 @@
 Source: sd_listen_fds(3), sd_notify(3).
 """
 
+import logging
 import os
 import socket
 
+_LOG = logging.getLogger(__name__)
 _NAMELESS = ("", "unknown")
+_PATIENCE_S = 1.0  # with a service manager that does not read: nothing else goes on here meanwhile
 
 
 class ActivationError(Exception):
@@ -44,13 +47,20 @@ def take_passed(prefix: str) -> list[tuple[str, int]]:
 
 
 def notify(state: str, *descriptors: int) -> None:
-    """Tell the service manager, and hand it descriptors to keep; nothing where there is none."""
+    """Tell the service manager, and hand it descriptors to keep; nothing where there is none.
+
+    One that cannot be told is a line in the log: what it will do about the silence is its own affair.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        socket.send_fds(channel, [state.encode()], list(descriptors))
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(_PATIENCE_S)
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            socket.send_fds(channel, [state.encode()], list(descriptors))
+    except OSError as exc:
+        _LOG.warning("the service manager was not told %r: %s", state, exc.strerror or exc)
 
 
 def _find_passed(name: str) -> int:

@@ -5,9 +5,12 @@ Without a manager (no NOTIFY_SOCKET) every call does nothing. Source: sd_notify(
 
 import asyncio
 import os
+import socket
 import time
 
 from sdnotify import SystemdNotifier
+
+_PATIENCE_S = 1.0  # with a manager that does not read: nothing else goes on here meanwhile
 
 
 class Manager:
@@ -15,6 +18,9 @@ class Manager:
 
     def __init__(self) -> None:
         self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        self._socket: socket.socket | None = self._notifier and self._notifier.socket
+        if self._socket is not None:
+            self._socket.settimeout(_PATIENCE_S)
 
     def ready(self, status: str) -> None:
         """Start-up, or a reload, is over."""
@@ -40,6 +46,11 @@ class Manager:
         while True:
             self._tell("WATCHDOG=1")
             await asyncio.sleep(interval_s)
+
+    def close(self) -> None:
+        """Nothing more is told."""
+        if self._socket is not None:
+            self._socket.close()
 
     def _tell(self, state: str) -> None:
         if self._notifier is not None:
