@@ -264,7 +264,13 @@ def test_a_missing_tool_is_named(shop: Guest) -> None:
         shop.enter(["mv", "/usr/bin/findmnt.away", "/usr/bin/findmnt"])
     assert said == "This needs the command `findmnt`, which is not on this machine.\n"
     assert "/srv/full" not in said
-    assert " mounted." in ask(shop, "what is mounted?", "bob")
+    outside = _said(shop, "findmnt", "--real", "-rno", "TARGET,FS-OPTIONS").splitlines()
+    mounted = {line.split()[0]: line.split()[1].split(",") for line in outside}
+    said = ask(shop, "what is mounted?", "bob")
+    first, *rows = said.splitlines()
+    assert first.startswith(f"{len(mounted)} file system")
+    assert ("Read-only" in first) is any("ro" in options for options in mounted.values())
+    assert [path for path in mounted if not any(row.startswith(f"{path} ") for row in rows)] == []
 
 
 def test_when_the_configured_model_does_not_answer_the_built_in_one_does(shop: Guest) -> None:

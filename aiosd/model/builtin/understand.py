@@ -83,6 +83,7 @@ def understand_all(text: str, knowledge: Knowledge, subject: Subject = {}) -> tu
         return (whole,)
     first = text.strip().split("\n\n", 1)[0][:_LONGEST_QUESTION]
     sentences = [part for sentence in _split(first, _ENDS) for part in _split(sentence, _between(knowledge.starts))]
+    sentences = [_without_join(sentence, knowledge.joins) for sentence in sentences]
     if len(sentences) > 1 and (found := _each(sentences, knowledge, subject)):
         return found
     if isinstance(whole, Understood) or (isinstance(whole, NotUnderstood) and whole.hint):
@@ -103,6 +104,14 @@ def _each(parts: Sequence[str], knowledge: Knowledge, subject: Subject) -> tuple
             found.append(replace(understood, language=language))
         subject = next_subject(subject, understood)
     return tuple(found) if len(parts) <= _MOST_PARTS else ()
+
+
+def _without_join(sentence: str, joins: Sequence[str]) -> str:
+    """A question without the word that joins it to the one before; in English such a word says nothing anyway."""
+    for join in joins:
+        if len(join) > 1 and not join.isascii() and sentence.startswith(join) and sentence != join:
+            return sentence.removeprefix(join).lstrip(_BLANK)
+    return sentence
 
 
 def _split(text: str, between: re.Pattern[str]) -> list[str]:

@@ -1090,7 +1090,36 @@ LATER_JAPANESE: dict[str, tuple[str, ...]] = {
     "enabled_services": ("どのサービスが起動時に有効ですか",),
 }
 
+# What an administrator asked of a machine in use, and was not understood or understood wrongly at first.
+FRESH_ENGLISH: dict[str, tuple[Asked, ...]] = {
+    "service_logs": (
+        ("show me the last 50 lines of the nginx log", {"service": "nginx.service", "when": "ever", "lines": "50"}),
+        ("journal of sshd from this morning", {"service": "sshd.service", "when": "today", "lines": "20"}),
+        ("nginx log since last night", {"service": "nginx.service", "when": "since_yesterday", "lines": "20"}),
+    ),
+    "network_check": ("is dns working?",),
+    "failed_logins": ("did someone try to break in?", "was this server attacked?"),
+    "find_file": (
+        ("show me files over 500MB in /opt", {"name": "*", "size": "500MB", "age": "ever", "folder": "/opt"}),
+    ),
+    "hardware": ("how many cpus does this box have",),
+}
+
+FRESH_JAPANESE: dict[str, tuple[Asked, ...]] = {
+    "service_logs": (
+        ("nginx のログを50行見せて", {"service": "nginx.service", "when": "ever", "lines": "50"}),
+        ("今朝からの sshd のログ", {"service": "sshd.service", "when": "today", "lines": "20"}),
+    ),
+    "recent_errors": (("昨日の夜からのエラーを教えて", {"when": "since_yesterday"}),),
+    "find_file": (("10GB 以上のファイルある?", {"name": "*", "size": "10GB", "age": "ever", "folder": "/"}),),
+    "hardware": ("CPU が何個ある?",),
+    "failed_logins": ("攻撃された形跡はある？",),
+}
+
 MORE_NOT_UNDERSTOOD = (
+    "show zombie processes",
+    "how many processes are running?",
+    "プロセスの数は？",
     "restart the server",
     "please turn off bluetooth",
     "who are you",

@@ -107,6 +107,13 @@ CASES: tuple[tuple[str, Mapping[str, Printed | str]], ...] = (
         "which jobs are scheduled?",
         {"grep": tools.CRONTAB, "find": "/etc/cron.daily/man-db\n", "systemctl": tools.LIST_TIMERS},
     ),
+    (
+        "which jobs are scheduled?",
+        {"grep": tools.CRONTAB, "find": "", "systemctl": Printed(text=samples.NO_SYSTEMD, outcome="failed")},
+    ),
+    ("find files named passwd", {"find": tools.FOUND}),
+    ("what is PID 900?", {"ps": "  900 alice 1.0 2.0 300000 firefox\n"}),
+    ("show me the last 2 lines of the nginx log", {"journalctl": tools.JOURNAL_ERRORS, "systemctl": ""}),
     ("what slowed down the boot?", {"systemd-analyze time": tools.ANALYZE, "systemd-analyze blame": tools.BLAME}),
     ("any errors in the journal?", {"journalctl": tools.JOURNAL_ERRORS}),
     (
@@ -286,6 +293,13 @@ CASES: tuple[tuple[str, Mapping[str, Printed | str]], ...] = (
         {
             "sudo fuser": Printed(text="[denied: a person said no]", outcome="denied"),
             "ps": "  900 alice vim /srv/data/notes\n  901 bob cat /srv/database\n",
+        },
+    ),
+    (
+        "/srv/data を使っているプロセスは？",
+        {
+            "sudo fuser": Printed(text="[denied: a person said no]", outcome="denied"),
+            "ps": "  902 bob /usr/bin/python3 -IS /usr/bin/aios ask /srv/data を使っているプロセスは？\n  903 bob vim /srv/data/x\n",
         },
     ),
     (

@@ -77,6 +77,7 @@ async def test_several_questions_are_answered_one_by_one() -> None:
         ("temperature of the cpu and the disk", ["temperature"]),
         ("list users and groups", ["users", "groups"]),
         ("ディスクの空きと稼働時間", ["disk_space", "uptime"]),
+        ("ログイン失敗した人いる? あと今ログインしてるのは誰?", ["failed_logins", "logged_in"]),
         ("ホスト名は？IPアドレスは？", ["hostname", "addresses"]),
     ],
 )

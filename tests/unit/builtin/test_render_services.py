@@ -45,13 +45,13 @@ async def test_failed_units_are_counted_and_listed() -> None:
     [
         (
             Printed(text=samples.NO_SYSTEMD, outcome="failed"),
-            "This machine does not run systemd, so I cannot ask it about services.\n",
-            "このマシンでは systemd が動いていないため、サービスについてはお答えできません。\n",
+            "This machine does not run systemd, so it cannot tell me this.\n",
+            "このマシンでは systemd が動いていないため、この点はお答えできません。\n",
         ),
         (
             Printed(text="this machine does not run systemd", outcome="refused"),
-            "This machine does not run systemd, so I cannot ask it about services.\n",
-            "このマシンでは systemd が動いていないため、サービスについてはお答えできません。\n",
+            "This machine does not run systemd, so it cannot tell me this.\n",
+            "このマシンでは systemd が動いていないため、この点はお答えできません。\n",
         ),
         (
             Printed(text=samples.NO_BUS, outcome="failed"),

@@ -10,8 +10,8 @@ KNOWLEDGE = load_knowledge()
 ASKED = [
     (intent, question, language)
     for language, tables in (
-        ("en", (phrasings.ENGLISH, phrasings.MORE_ENGLISH, phrasings.LATER_ENGLISH)),
-        ("ja", (phrasings.JAPANESE, phrasings.MORE_JAPANESE, phrasings.LATER_JAPANESE)),
+        ("en", (phrasings.ENGLISH, phrasings.MORE_ENGLISH, phrasings.LATER_ENGLISH, phrasings.FRESH_ENGLISH)),
+        ("ja", (phrasings.JAPANESE, phrasings.MORE_JAPANESE, phrasings.LATER_JAPANESE, phrasings.FRESH_JAPANESE)),
     )
     for table in tables
     for intent, questions in table.items()

@@ -107,7 +107,7 @@ SESSIONS = "  1 1000 alice seat0 812  user    tty1 no -\n 12 1001 bob   -     91
 LAST = "bob      pts/0        203.0.113.7      Sat Nov 21 16:00:12 2026   still logged in\nreboot   system boot  6.12.57          Sat Nov 21 09:00:01 2026   still running\n"
 LSCPU = '{"lscpu":[{"field":"Architecture:","data":"x86_64"},{"field":"CPU(s):","data":"8"},{"field":"Vendor ID:","data":"AuthenticAMD","children":[{"field":"Model name:","data":"AMD Ryzen 7 5700U"}]}]}'
 LSBLK = '{"blockdevices":[{"name":"nvme0n1","size":512110190592,"type":"disk","model":"Samsung 980","fstype":null,"mountpoint":null,"children":[{"name":"nvme0n1p2","size":502392610816,"type":"part","fstype":"ext4","mountpoint":"/","model":null}]},{"name":"zram0","size":0,"type":"disk","model":null,"fstype":null,"mountpoint":null}]}'
-FINDMNT = '{"filesystems":[{"target":"/","source":"/dev/nvme0n1p2","fstype":"ext4","options":"rw,relatime"},{"target":"/boot","source":"/dev/nvme0n1p1","fstype":"vfat","options":"ro,relatime"}]}'
+FINDMNT = '{"filesystems":[{"target":"/","source":"/dev/nvme0n1p2","fstype":"ext4","fs-options":"rw,errors=remount-ro"},{"target":"/boot","source":"/dev/nvme0n1p1","fstype":"vfat","fs-options":"ro,fmask=0077"}]}'
 LINK_DOWN = '[{"ifname":"lo","flags":["LOOPBACK","UP"],"operstate":"UNKNOWN"},{"ifname":"eth0","flags":["BROADCAST","UP"],"operstate":"DOWN"}]'
 LINK_UP = '[{"ifname":"lo","flags":["LOOPBACK","UP"],"operstate":"UNKNOWN"},{"ifname":"eth0","flags":["BROADCAST","UP","LOWER_UP"],"operstate":"UP"}]'
 ADDRESS_NONE = '[{"ifname":"eth0","flags":["UP"],"addr_info":[]}]'
@@ -118,4 +118,12 @@ RECORDS = """\
 {"kind":"done","at":"2026-11-21T16:50:37.200Z","tier":"auto_allow","outcome":"done"}
 {"kind":"decided","at":"2026-11-21T16:51:00.000Z","tier":"require_approval","decision":"approved","action":"sudo systemctl restart nginx"}
 {"kind":"decided","at":"2026-11-20T16:51:00.000Z","tier":"deny","decision":"denied","action":"rm -rf /"}
+{"kind":"decided","at":"2026-11-20T16:52:00.000Z","tier":"notify","decision":"allowed","action":"kubectl get pods"}
+{"kind":"decided","at":"2026-11-20T16:53:00.000Z","tier":"notify","tool":"observe","decision":"allowed","action":"observe sshd"}
+{"kind":"decided","at":"2026-11-20T16:54:00.000Z","tier":"notify","tool":"observe","decision":"refused","action":"observe listeners"}
+"""
+FOUND = """\
+92\t2025-04-07 10:38\t/etc/pam.d/chpasswd
+1217\t2026-05-20 16:27\t/etc/passwd-
+1217\t2026-05-20 16:27\t/etc/passwd
 """

@@ -146,7 +146,10 @@ def find_process(seen: Seen) -> Answer:
     if not matching:
         return Answer(sentences=(_none(seen),))
     name = clip(seen.slot("process"), _NAME_COLUMNS)
-    return Answer(sentences=(say.count("process_some", len(matching), name=name),), table=_table(seen, matching))
+    told = say.count("process_some", len(matching), name=name)
+    if name.isdigit():
+        told = say("process_of_pid", pid=name, name=clip(matching[0].name, _NAME_COLUMNS))
+    return Answer(sentences=(told,), table=_table(seen, matching))
 
 
 def kill_process(seen: Seen) -> Answer | More:

@@ -46,7 +46,10 @@ def _text(entry: dict[str, Any], key: str, columns: int = _NAME_COLUMNS) -> str:
 
 
 def mounts(seen: Seen) -> Answer:
-    """From `findmnt`: what is mounted where, and what only for reading."""
+    """From `findmnt`: what is mounted where, and which file system only for reading.
+
+    The sandbox mounts all of them for reading alone, so it is the file system's own options that count.
+    """
     say, found = seen.say, _load(seen["mounts"], "filesystems")
     if not found:
         return no_answer(seen, seen["mounts"])
@@ -54,7 +57,7 @@ def mounts(seen: Seen) -> Answer:
         dict.fromkeys(
             clip_path(str(entry.get("target")))
             for entry in found
-            if "ro" in str(entry.get("options")).split(",") and entry.get("fstype") not in {"squashfs", "iso9660"}
+            if "ro" in str(entry.get("fs-options")).split(",") and entry.get("fstype") not in {"squashfs", "iso9660"}
         )
     )
     rows = tuple(

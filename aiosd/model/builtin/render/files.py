@@ -11,13 +11,16 @@ _MOST_ROWS = 30
 _FOUND = re.compile(r"(\d+)\t(\d{4}-\d\d-\d\d \d\d:\d\d)\t(.+)")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d):\d\d (\S+) ([+-]\d{4})")
 _PID_LINE = re.compile(r"\s*(\d+)\s+(\S+)\s+(\S.*)")
+_ASKING = re.compile(r"/aios (?:ask|chat) |^aios (?:ask|chat) ")  # whoever asks about a path has it among its words
 _SECRET = re.compile(r"key|token|secret|passw|auth|credential", re.IGNORECASE)
 
 
 def find_file(seen: Seen) -> Answer:
-    """From `find`: how many, then which, with size and date."""
+    """From `find`: how many, then which, with size and date; those that are called just so come first."""
     reading, say, folder = seen["find"], seen.say, clip_path(seen.slot("folder"))
     found = [match for line in reading.lines if (match := _FOUND.fullmatch(line))]
+    name = seen.slot("name").strip("*").lower()
+    found.sort(key=lambda match: match[3].lower().rpartition("/")[2] != name)
     unread = [line for line in reading.complaints if not line.endswith("Permission denied")]
     if not found and (reading.lines or unread or reading.result.outcome not in {"done", "failed"}):
         return no_answer(seen, reading)
@@ -107,6 +110,8 @@ def _named(seen: Seen, failure: Answer) -> Answer:
 
 def _is_named(path: str, line: str) -> bool:
     below = f"{path.rstrip('/')}/"
+    if _ASKING.search(line):
+        return False
     return any(word == path or word.startswith(below) or word.endswith(f"={path}") for word in line.split())
 
 

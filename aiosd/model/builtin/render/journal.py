@@ -11,6 +11,7 @@ from aiosd.model.builtin.render.when import read_span, render_when
 from aiosd.model.builtin.text import Answer, Table, clip
 
 _SHOWN = 20
+_MOST_ASKED = 200  # lines of a log, where their number is named
 _ASKED_FOR = 200  # entries that `recent_errors` reads; as many and more there may be
 _TEXT_COLUMNS = 110
 _NAME_COLUMNS = 60
@@ -67,7 +68,10 @@ def service_logs(seen: Seen) -> Answer | More:
         notes = (f"{say('log_partial')} {withheld(seen, seen['root'])}",)
     if not entries:
         return Answer(sentences=(say("log_none", unit=unit),), notes=notes)
-    return Answer(sentences=(say.count("log_of", len(entries), unit=unit),), table=_table(entries), notes=notes)
+    shown = entries[-min(max(int(seen.slot("lines")), 1), _MOST_ASKED) :]
+    return Answer(
+        sentences=(say.count("log_of", len(shown), unit=unit),), table=_table(shown, _MOST_ASKED), notes=notes
+    )
 
 
 def _known_units(reading: Reading) -> list[str]:
@@ -139,6 +143,6 @@ def boot_time(seen: Seen) -> Answer:
     )
 
 
-def _table(entries: list[tuple[str, str]]) -> Table:
-    rows = tuple((moment, clip(text, _TEXT_COLUMNS)) for moment, text in entries[-_SHOWN:])
+def _table(entries: list[tuple[str, str]], most: int = _SHOWN) -> Table:
+    rows = tuple((moment, clip(text, _TEXT_COLUMNS)) for moment, text in entries[-most:])
     return Table(headings=("", ""), rows=rows)

@@ -34,7 +34,9 @@ def record(seen: Seen) -> Answer:
     if not found:
         named = bool(seen.slot("when"))
         return Answer(sentences=(say("record_none_then", when=render_when(seen)) if named else say("record_none"),))
-    looked = [entry for entry in found if entry.get("decision") == "allowed" or entry.get("tool") == "observe"]
+    ran = [entry for entry in found if entry.get("decision") == "allowed"]
+    looked = [entry for entry in ran if entry.get("tier") == "auto_allow" or entry.get("tool") == "observe"]
+    told = [entry for entry in ran if entry not in looked]
     approved = [entry for entry in found if entry.get("decision") == "approved"]
     others = [entry for entry in found if entry not in looked]
     rows = tuple(
@@ -42,10 +44,12 @@ def record(seen: Seen) -> Answer:
         for entry in (*reversed(others), *reversed(looked))
         if f"decision_{_text(entry, 'decision')}" in say.sentences
     )
-    counts = {"approved": len(approved), "refused": len(others) - len(approved), "looked": len(looked)}
-    sentence = say.count("record_some", len(found), **{name: str(count) for name, count in counts.items()})
+    refused = len(found) - len(ran) - len(approved)
+    counts = {"approved": len(approved), "refused": refused, "looked": len(looked)}
+    sentences = [say.count("record_some", len(found), **{name: str(count) for name, count in counts.items()})]
+    sentences += [say.count("record_told", len(told))] if told else []
     headings = (f"{say('col_when')} (UTC)", say("col_decision"), say("col_user_action"))
-    return Answer(sentences=(sentence,), table=Table(headings=headings, rows=rows[:_SHOWN]))
+    return Answer(sentences=tuple(sentences), table=Table(headings=headings, rows=rows[:_SHOWN]))
 
 
 def _at(entry: dict[str, Any]) -> str:

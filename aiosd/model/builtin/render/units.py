@@ -81,7 +81,7 @@ def scheduled_jobs(seen: Seen) -> Answer:
     notes = () if readable else (trouble(seen, seen["timers"]),)
     jobs = tuple(rows) + tuple((moment or "-", name) for name, moment, _ in found)
     return Answer(
-        sentences=(say.count("jobs_some", len(rows), timers=str(len(found))),),
+        sentences=(say.count("jobs_some" if readable else "jobs_cron", len(rows), timers=str(len(found))),),
         table=Table(headings=(say("col_when"), say("col_job")), rows=jobs[:_MOST_ROWS]) if jobs else None,
         notes=notes,
     )
