@@ -4,6 +4,8 @@ Written from the intents' meaning. Every other line is held out: the data is mad
 fifth of each list, and the test counts how many of the rest it understands.
 """
 
+from tests.unit.builtin.fresh import FRESH
+
 SERVICES = {
     "service_logs": (
         """
@@ -1152,7 +1154,7 @@ MACHINE = {
     ),
 }
 
-EVERYDAY = {**SERVICES, **NETWORK, **PACKAGES, **MACHINE}
+EVERYDAY = {**SERVICES, **NETWORK, **PACKAGES, **MACHINE, **FRESH}
 LANGUAGES = ("en", "ja")
 
 

@@ -47,11 +47,10 @@ def test_what_is_none_of_the_questions_is_not_understood(question: str) -> None:
 
 def test_every_intent_is_asked_in_six_ways_and_more_in_each_language() -> None:
     assert len(KNOWLEDGE.intents) >= 45
+    assert set(everyday.EVERYDAY) == set(KNOWLEDGE.intents)
     for language, table in (("en", phrasings.ENGLISH), ("ja", phrasings.JAPANESE)):
-        asked = {intent: len(questions) for intent, questions in table.items()}
-        asked |= {intent: len(everyday.phrasings(intent, language)) for intent in everyday.EVERYDAY}
-        assert set(asked) == set(KNOWLEDGE.intents)
-        assert min(asked.values()) >= 6
+        assert min(map(len, table.values())) >= 6
+        assert min(len(everyday.phrasings(intent, language)) for intent in everyday.EVERYDAY) >= 6
 
 
 def test_a_hundred_near_misses_and_more_are_tried() -> None:
