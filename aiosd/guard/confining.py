@@ -1,6 +1,7 @@
 """In what an action runs: the verdict picks it, and nothing in a request can."""
 
 import os
+from dataclasses import replace
 
 from aiosd.guard.request import Proposed, find_folder
 from aiosd.policy import Verdict
@@ -14,10 +15,27 @@ ROOT_IN_STANDALONE = (
 )
 
 
+ROOT_AND_PROGRAMS = (
+    "the policy's only_programs holds in a sandbox, and what runs as root has none: nothing runs as root under it"
+)
+
+
 def confine(
     principal: Principal, action: Proposed, verdict: Verdict, *, root: bool
 ) -> tuple[RunAs, tuple[Profile, ...]]:
-    """As whom it would run, and the profile of each pipeline. ProfileError where there can be none.
+    """As whom it would run, and the profile of each pipeline. ProfileError where there can be none."""
+    run_as, profiles = _confine(principal, action, verdict, root=root)
+    if verdict.programs is None:
+        return run_as, profiles
+    if profiles[0].name is ProfileName.ROOT:
+        raise ProfileError(ROOT_AND_PROGRAMS)
+    return run_as, tuple(replace(profile, programs=verdict.programs) for profile in profiles)
+
+
+def _confine(
+    principal: Principal, action: Proposed, verdict: Verdict, *, root: bool
+) -> tuple[RunAs, tuple[Profile, ...]]:
+    """The same, whatever programs may be started.
 
     A session of root observes without rights, so whatever it changes it changes as root. `root`: whether anything can
     run as root here.

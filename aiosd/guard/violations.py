@@ -25,6 +25,9 @@ _SOCKET: Final = re.compile(
     r"|connect\w* to agent|connection to your authentication agent"
 )
 _FORKING: Final = re.compile(r"[Ff]ork\b.*Resource temporarily unavailable|Cannot fork|can't start new thread")
+_STARTING: Final = re.compile(
+    r"(?m)^(?:aios|\S*\b(?:ba|da)?sh|env|xargs):.*?(?P<name>[^\s:'\"‘]+)['\"’]?: Permission denied"
+)
 _WHO: Final = "an administrator can change that in /etc/aios/policy.d"
 
 
@@ -58,6 +61,8 @@ def explain_violation(
     profile: Profile, folders: Folders, home: str, cwd: str, said: str, *, served: bool = True
 ) -> str:
     """The sentence about the last wall that a failed command ran into, by what it `said`; "" where it names none."""
+    if profile.programs is not None and (found := _last(_STARTING, said)):
+        return f"the policy's only_programs does not let it start {found['name']}; {_WHO}"
     if profile.name not in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
         return ""
     if found := _last(_READ_ONLY, said):

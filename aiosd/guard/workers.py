@@ -212,6 +212,8 @@ class Workers:
         least = self._live.now.least_landlock
         if self._host.landlock < least:
             raise SandboxError(f"the kernel has Landlock {self._host.landlock}, guard.least_landlock asks for {least}")
+        if profile.programs is not None and not self._host.landlock:
+            raise SandboxError("the policy's only_programs needs Landlock, which this kernel has not")
         link = await self._make(identity, profile, within, cwd, tool=tool)
         self._failed = False
         return link

@@ -33,6 +33,8 @@ def render_rules(policy: Policy, rules: Iterable[JsonObject], escape: Callable[[
     out = f"unmatched    {choice.value}{escape(where)}\n"
     out += f"least        {manner.least.value}\nonly_simple  {str(manner.only_simple).lower()}\n"
     out += f"questions    {str(manner.questions).lower()}\ndigest       {policy.digest}\n"
+    if manner.programs is not None:
+        out += f"only_programs  {escape(', '.join(manner.programs) or 'none')}\n"
     file = None
     for rule in rules:
         if rule["file"] != file:

@@ -58,12 +58,14 @@ _WRITING: Final = frozenset((Effect.WRITES, Effect.CHANGES, Effect.DESTRUCTIVE))
 class Manner:
     """What holds for every action: the least strict tier there is, whether a line must be one plain command, and
 
-    whether rules marked as a default count at all.
+    whether rules marked as a default count at all. `programs` are the only files (or folders of them) that a command
+    may start; None where it may start any.
     """
 
     least: Tier = Tier.AUTO_ALLOW
     only_simple: bool = False
     questions: bool = True
+    programs: tuple[str, ...] | None = None
 
 
 class Policy:
@@ -96,7 +98,8 @@ class Policy:
         """The verdict on `action` if `principal` asks for it. Never raises for any text of an action."""
         match action:
             case CommandAction():
-                return _Evaluation(self._book, action, principal).verdict()
+                verdict = _Evaluation(self._book, action, principal).verdict()
+                return replace(verdict, programs=self.manner.programs)
             case FileAction():
                 verdict = _evaluate_file(self._book, action, principal)
                 part = part_fenced_off(verdict.parts[0], self.folders, action, principal)

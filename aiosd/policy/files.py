@@ -31,7 +31,8 @@ from aiosd.types import Tier, strictest
 
 _MAX_FILE_BYTES: Final = 1024 * 1024
 _KEYS: Final = (
-    "preset", "unmatched", "least", "only_simple", "questions", "permissions", "rule", "folder", "folders",
+    "preset", "unmatched", "least", "only_simple", "only_programs", "questions", "permissions", "rule", "folder",
+    "folders",
 )  # fmt: skip
 _AT_LINE: Final = re.compile(r"\(at line (\d+)")
 _HERE: Final = Path(__file__).parent
@@ -162,7 +163,13 @@ def _join(manners: Sequence[Manner]) -> Manner:
         least=strictest(*(each.least for each in manners), Tier.AUTO_ALLOW),
         only_simple=any(each.only_simple for each in manners),
         questions=all(each.questions for each in manners),
+        programs=_common([each.programs for each in manners if each.programs is not None]),
     )
+
+
+def _common(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """What stands in every list that there is."""
+    return tuple(path for path in lists[0] if all(path in each for each in lists)) if lists else None
 
 
 def _read_dir(directory: Path, owner_uids: frozenset[int]) -> list[tuple[str, bytes]]:
@@ -256,6 +263,7 @@ def _parse_file(path: str, content: bytes, knowledge: Knowledge, *, others: Set[
             least=Tier(_choice(path, table, "least", tuple(Tier), lines) or Tier.AUTO_ALLOW),
             only_simple=_flag(path, table, "only_simple", lines, default=False),
             questions=_flag(path, table, "questions", lines, default=True),
+            programs=_programs(path, table, lines),
         ),
     )
 
@@ -274,6 +282,16 @@ def _choice(
             path, lines[(key,)], f"{key} is {value!r}", f"{nearest(value, choices)}write one of {', '.join(choices)}"
         )
     return str(value)
+
+
+def _programs(path: str, table: Mapping[str, object], lines: Mapping[Place, int]) -> tuple[str, ...] | None:
+    value = table.get("only_programs")
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) and each[:1] == "/" for each in value):
+        hint = "write a list of absolute paths: programs, or folders of them"
+        raise PolicyError(path, lines[("only_programs",)], f"only_programs is {value!r}", hint)
+    return tuple(value)
 
 
 def _flag(path: str, table: Mapping[str, object], key: str, lines: Mapping[Place, int], *, default: bool) -> bool:

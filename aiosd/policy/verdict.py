@@ -94,6 +94,7 @@ class Verdict:
     `program` is what `auto_allow` and `notify` execute; None for an opaque line and for file tools. `opaque` says why
     a line is outside the language. `run_as` is root when any part asked for root (`sudo` stripped, or the request).
     `facets` holds one set for each pipeline of `program`, in order. `line` is the line without such a leading `sudo`.
+    `programs` are the only ones that may be started, None for any.
     """
 
     tier: Tier
@@ -104,6 +105,7 @@ class Verdict:
     opaque: Opaque | None = None
     run_as: RunAs = RunAs.USER
     facets: tuple[frozenset[Facet], ...] = ()
+    programs: tuple[str, ...] | None = None
 
     @property
     def writes(self) -> tuple[str, ...]:

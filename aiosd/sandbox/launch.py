@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aiosd.sandbox.fence import Plan
 
-RECORD_VERSION = 4
+RECORD_VERSION = 5
 _MSG_CMSG_CLOEXEC = 0x40000000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
@@ -56,6 +56,7 @@ _FIELDS = {
     "sockets": tuple,
     "shown": tuple,
     "open_base": bool,
+    "scoped": bool,
     "tool": bool,
     "cwd": str,
     "protect": str,
@@ -77,7 +78,7 @@ end = places.index("--")
 writable = codes["writable"] + tuple(places[:end]) * bool(codes["writable"])
 sockets = codes["sockets"] + tuple(places[end + 1:])
 port = codes["port"] * (network == "open")
-made.main(codes["aiosd.sandbox.file_tools"], writable, sockets, codes["resources"], port)
+made.main(codes["aiosd.sandbox.file_tools"], writable, sockets, codes["resources"], port, programs=codes["programs"])
 """
 _START = "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes[''])"
 
@@ -116,7 +117,7 @@ def _launch() -> None:
     _limit(_RLIMIT_CORE, 0)
     os.umask(0o022)
     os.chdir("/")
-    if record["open_base"]:  # elsewhere the worker's own domain does; two would keep every file in its folder
+    if record["scoped"]:  # elsewhere the worker's own domain does; two would keep every file in its folder
         restrict_scope()
     masks, rebuilt = plan_masks(record["masks"], direct=record["direct_masks"], rebuild=record["rebuild"])
     if fenced is not None:

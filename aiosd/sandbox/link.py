@@ -22,7 +22,6 @@ from aiosd.sandbox.launch import RECORD_VERSION
 from aiosd.sandbox.limits import Limits, render_group, render_resources
 from aiosd.sandbox.parts import await_eof, changed_at, give_away, put_in_memory, read_pid, take_descriptors, worker_code
 from aiosd.sandbox.profile import (
-    BUS_SOCKET,
     HOME_SECRETS,
     PROXY_PORT,
     SHOWN_FOLDERS,
@@ -36,7 +35,6 @@ from aiosd.sandbox.profile import (
 )
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
-from aiosd.types import Facet
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
@@ -119,8 +117,8 @@ class Link:
             await self._start_launcher()
             resources = render_resources(self.limits, counted=bool(self.group))
             port = PROXY_PORT if self.profile.network else 0
-            bus = (BUS_SOCKET,) if Facet.BUS in self.profile.facets else ()
-            parts.append(put_in_memory(worker_code(self.profile.writable, bus, resources, port)))
+            writable, bus, programs = self.profile.writable, self.profile.bus, self.profile.programs
+            parts.append(put_in_memory(worker_code(writable, bus, resources, port, programs)))
             socket.send_fds(self._control, [marshal.dumps(record)], parts)
             # Not before: who sends with this set gets a name for all to see.
             self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -172,6 +170,7 @@ class Link:
             "sockets": tuple(expand_home(path, home) for _, path in self.profile.named),
             "shown": SHOWN_FOLDERS if self.sees_white_list else (),
             "open_base": name is ProfileName.USER,
+            "scoped": name is ProfileName.USER and self.profile.programs is None,
             "tool": self._tool,
             "cwd": self._cwd,
             "texts": tuple((expand_home(path, home), text) for path, text in self._texts),

@@ -26,10 +26,15 @@ _MODULES = (
 
 @functools.cache
 def worker_code(
-    writable: tuple[str, ...], sockets: tuple[str, ...], resources: tuple[tuple[int, int], ...], port: int
+    writable: tuple[str, ...],
+    sockets: tuple[str, ...],
+    resources: tuple[tuple[int, int], ...],
+    port: int,
+    programs: tuple[str, ...] | None,
 ) -> bytes:
-    """The byte-code of the worker's modules, as `launch` hands it over; what it may let write and reach, its limits."""
-    codes: dict[str, CodeType | tuple[Any, ...] | int] = {"": compile(BOOT, "<boot>", "exec"), "modules": _MODULES}
+    """The byte-code of the worker's modules, as `launch` hands it over; what it lets write, reach and start; limits."""
+    codes: dict[str, CodeType | tuple[Any, ...] | int | None] = {"": compile(BOOT, "<boot>", "exec")}
+    codes |= {"modules": _MODULES, "programs": programs}
     codes |= {"writable": writable, "sockets": sockets, "resources": resources, "port": port}
     for name in (f"aiosd.sandbox.{each}" for each in (*_MODULES, "file_tools")):
         spec = importlib.util.find_spec(name)

@@ -123,6 +123,7 @@ class Profile:
     """One kind of sandbox. `writes` are the paths of a workspace, absolute or below `~/`; `network` whom it reaches.
 
     `named` are the Unix sockets that it reaches, by path, each with the variable that names it inside ("" for none).
+    `programs` are the only files, or folders of them, that it may start; None for any.
     """
 
     name: ProfileName
@@ -130,6 +131,12 @@ class Profile:
     writes: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
+    programs: tuple[str, ...] | None = None
+
+    @property
+    def bus(self) -> tuple[str, ...]:
+        """The socket of the bus, where it is in view."""
+        return (BUS_SOCKET,) if Facet.BUS in self.facets else ()
 
     @property
     def sockets(self) -> SocketPolicy:
@@ -149,6 +156,9 @@ class Profile:
 
     def describe(self) -> str:
         """In words, for a card and the record."""
+        return self._describe() + ("" if self.programs is None else ", starts listed programs only")
+
+    def _describe(self) -> str:
         if self.name is ProfileName.ROOT:
             return "no sandbox: as root in a systemd unit of its own, ended as a whole"
         box, walls = (

@@ -49,11 +49,14 @@ def main(
     sockets: tuple[str, ...],
     resources: tuple[tuple[int, int], ...],
     port: int,
+    *,
+    programs: tuple[str, ...] | None,
 ) -> None:
     """Serve packets until the guard closes the socket; the kernel then ends the whole namespace.
 
     Nothing is written but below `writable`, where there is such a place, and no Unix socket of the host is reached but
-    `sockets`, as far as the kernel tells them apart. `resources` are limits by number (getrlimit(2)), for this process
+    `sockets`, as far as the kernel tells them apart; no file is started but `programs`, where that is not None.
+    `resources` are limits by number (getrlimit(2)), for this process
     and so for each that it starts. Where there is a `port`, the sandbox's network is its own: a listener there is
     handed to the guard, who gives it to the proxy.
     """
@@ -72,8 +75,8 @@ def main(
     worker = _Worker(control, woken, tools, own_pids)
     if port:
         _hand_over_listener(control, port)
-    if writable:
-        restrict(writable, sockets, (port,) if port else ())
+    if writable or programs is not None:
+        restrict(writable, sockets, (port,) if port else (), programs)
     control.send(b"ready")
     while worker.serve_one():
         pass

@@ -351,3 +351,20 @@ def test_the_guards_keys_are_the_limits_of_a_command(make_daemon: MakeDaemon) ->
     ran = daemon.aios("run", "-p", "read-only", "--", "ulimit -d; ulimit -u; ulimit -t; ulimit -f; ulimit -n")
     assert ran.out.split() == [str(200 * 1024), "99", "33", str(3 * 1024), "77"]
     assert ran.out.split() != make_daemon().aios("run", "-p", "read-only", "--", "ulimit -d; ulimit -u").out.split()
+
+
+def test_of_programs_a_listed_one_runs_and_of_another_it_is_told_who_may_list_it(
+    make_daemon: MakeDaemon, work: Path
+) -> None:
+    if not read_abi():
+        pytest.skip("this kernel has no Landlock")
+    daemon = make_daemon(policy='only_programs = ["/usr/bin/id"]\n')
+    assert run(daemon, work, "--", "id", "-u") == (0, f"{default_person()}\n", "")
+    status, out, err = run(daemon, work, "--", "uname")
+    assert (status, out) == (126, "")
+    told = (
+        "the policy's only_programs does not let it start uname; an administrator can change that in /etc/aios/policy.d"
+    )
+    assert told in err
+    (done,) = [record for record in daemon.records() if record["kind"] == "done" and record["status"] == 126]
+    assert done["reason"] == told

@@ -10,6 +10,7 @@ READ_ONLY = Profile(name=ProfileName.READ_ONLY)
 WORKSPACE = Profile(name=ProfileName.WORKSPACE, writes=("~/src",))
 REACHING = Profile(name=ProfileName.WORKSPACE, network=("example.org",))
 NAMED = Profile(name=ProfileName.WORKSPACE, named=(("", "/run/db"),))
+LISTED = Profile(name=ProfileName.READ_ONLY, programs=("/usr/bin/env",))
 DOCKER = 'sockets = ["/var/run/docker.sock"]'
 USER = Profile(name=ProfileName.USER)
 WHO = "an administrator can change that in /etc/aios/policy.d"
@@ -80,6 +81,22 @@ def test_what_failed_by_itself_is_blamed_on_no_wall(said: str) -> None:
                 " the one of its session, and both are an administrator's"
             ),
         ),
+        (
+            LISTED,
+            "aios: uname: Permission denied",
+            f"the policy's only_programs does not let it start uname; {WHO}",
+        ),
+        (
+            LISTED,
+            "env: 'uname': Permission denied",
+            f"the policy's only_programs does not let it start uname; {WHO}",
+        ),
+        (
+            LISTED,
+            "bash: line 1: /usr/bin/uname: Permission denied",
+            f"the policy's only_programs does not let it start /usr/bin/uname; {WHO}",
+        ),
+        (LISTED, "ls: cannot open directory '/root': Permission denied", ""),
         (
             READ_ONLY,
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",

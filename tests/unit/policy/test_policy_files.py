@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from aiosd.policy import Policy, PolicyError, Unmatched, load_policy
+from aiosd.policy import CommandAction, Policy, PolicyError, Unmatched, load_policy, tighten_policy
 from aiosd.types import Tier
-from tests.unit.policy.samples import DEFAULTS, OWNERS, shipped_policy, verdict, write_policy
+from tests.unit.policy.samples import ALICE, DEFAULTS, OWNERS, shipped_policy, verdict, write_policy
 
 _GOOD = '[permissions]\nauto_allow = ["ls"]\n'
 
@@ -83,6 +83,8 @@ def folder(tmp_path: Path) -> Path:
         ("preset = 'paranoi'", 1, "preset is 'paranoi'", "did you mean `paranoid`?"),
         ("least = 'ask'", 1, "least is 'ask'", "auto_allow, notify"),
         ("only_simple = 1", 1, "only_simple is 1", "true or false"),
+        ("only_programs = '/bin/ls'", 1, "only_programs is '/bin/ls'", "a list of absolute paths"),
+        ("\nonly_programs = ['ls']", 2, "only_programs is ['ls']", "a list of absolute paths"),
         ("[[rule]]\ntier = 'auto_allow'\ntool = 'write_file'", 2, "write_file cannot be auto_allow", "use notify"),
         ("[[rule]]\ntier = 'notify'\nuser = 'bob'", 1, "a rule that allows must say what", "add pattern"),
         ("[[rule]]\ntier = 'deny'\ncommand = 'rm'\nuser = 1", 4, "user is 1", "list of texts"),
@@ -354,3 +356,24 @@ def _find_group(name: str) -> int:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         return -1
+
+
+def test_what_several_files_list_is_what_all_of_them_name(tmp_path: Path) -> None:
+    def programs(*lists: str) -> tuple[str, ...] | None:
+        for number, each in enumerate(lists):
+            (tmp_path / f"{number}.toml").write_text(f"only_programs = {each}\n")
+        policy = load_policy([tmp_path], owner_uids=OWNERS)
+        return policy.evaluate(CommandAction(line="id", cwd="/"), ALICE).programs
+
+    assert programs() is None
+    assert programs("['/bin/id', '/opt']") == ("/bin/id", "/opt")
+    assert programs("['/bin/id', '/opt']", "['/opt', '/srv']") == ("/opt",)
+    assert programs("['/bin/id', '/opt']", "[]") == ()
+
+
+def test_a_persons_own_file_can_make_the_list_shorter_and_not_longer() -> None:
+    def programs(vendor: bytes, own: bytes) -> tuple[str, ...] | None:
+        return tighten_policy(tighten_policy(shipped_policy(), "a.toml", vendor), "own.toml", own).manner.programs
+
+    assert programs(b"", b"only_programs = ['/bin/id']") == ("/bin/id",)
+    assert programs(b"only_programs = ['/bin/id', '/opt']", b"only_programs = ['/opt', '/srv']") == ("/opt",)

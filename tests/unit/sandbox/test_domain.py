@@ -37,6 +37,15 @@ def test_every_right_that_a_version_knows_is_taken_away(abi: int, files: int, mo
     assert render_domain(abi) == b"".join(word.to_bytes(8, "little") for word in words)
 
 
+def test_what_may_be_started_is_taken_away_with_writing_or_by_itself() -> None:
+    def words(*values: int) -> bytes:
+        return b"".join(value.to_bytes(8, "little") for value in values)
+
+    assert render_domain(7, starts=True) == words(1 | _WRITING | _REFER | _TRUNCATE, 3, 3)
+    assert render_domain(7, writes=False, starts=True) == words(1 | _REFER, 0, 3)
+    assert render_domain(1, writes=False, starts=True) == words(1)
+
+
 @pytest.mark.parametrize(
     ("abi", "folder", "is_socket", "rights"),
     [

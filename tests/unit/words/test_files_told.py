@@ -132,7 +132,7 @@ def test_a_policy_is_tested_in_the_language_of_whoever_asks(tmp_path: Path, lang
     file = tmp_path / "50-x.toml"
     file.write_text('unmatchd = "deny"\n', encoding="utf-8")
     ran = _run([*client_command(), "policy", "test", str(file)], {"LC_MESSAGES": language})
-    keys = "preset, unmatched, least, only_simple, questions, permissions, rule, folder, folders"
+    keys = "preset, unmatched, least, only_simple, only_programs, questions, permissions, rule, folder, folders"
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, f"{file}:1: {told}{keys}\n", "")
 
 
