@@ -56,6 +56,8 @@ def measure(rounds: int) -> str:
     lines = [judged.line for name in ("benign", "harmful", "evasions") for judged in read_corpus(name)]
     one = [_time(policy, line) for _ in range(max(rounds // 10, 1)) for line in lines]
     costly = {text: min(_time(policy, (text * _SIZE)[:_SIZE]) for _ in range(3)) for text in _COSTLY}
+    many = f"rm -rf {' '.join(f'./{number}*' for number in range(_SIZE))}"[:_SIZE]
+    costly["rm -rf ./0* ./1* …"] = min(_time(policy, many) for _ in range(3))
     slowest = max(costly, key=lambda text: costly[text])
     batch, floor = (_batch([line for line in lines if "\0" not in line], code) for code in (_AIOS, _ECHO))
     rows = (

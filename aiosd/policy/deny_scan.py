@@ -21,6 +21,7 @@ from aiosd.policy.rough import (
     redirected_paths,
     see_through,
     segments,
+    with_constants,
     without_quoted,
 )
 from aiosd.policy.rules import Rule
@@ -71,7 +72,7 @@ class Searched:
 
     def matter(self, word: str) -> bool:
         """Whether `word`, if it were a command, could meet a rule: by its own name or by running another."""
-        base = posixpath.basename(word)
+        base = word.rpartition("/")[2]
         if base in self._by_name or base in ("cd", "pushd", "find") or not _GLOB.isdisjoint(base):
             return True
         if base.startswith(self._prefix_names):
@@ -202,6 +203,10 @@ class Scan:
         rules = {word: found for word in distinct if (found := self._rules_of(posixpath.basename(word)))}
         for word in distinct:
             self._text_in_word(word, depth)
+            if word[:1] == "-":  # `env -S'TEXT'`, `-vSTEXT`, `--split-string=TEXT`
+                joined = word.partition("=")[2] if word[:2] == "--" else ""
+                for text in (joined,) if joined else (word[2:], word[3:]):
+                    self._text_in_word(text, depth)
         for word in reversed(words):
             if word in rules:
                 self._count()
@@ -257,7 +262,11 @@ class Scan:
     # Text outside the language.
 
     def opaque(self, text: str, depth: int = 0) -> None:
-        """Search text that is known to be outside the language."""
+        """Search text that is known to be outside the language, as it stands and with its own constants put in."""
+        for each in dict.fromkeys((text, with_constants(text, self._home))):
+            self._opaque(each, depth)
+
+    def _opaque(self, text: str, depth: int) -> None:
         squeezed = "".join(text.split())
         bomb = reads_as_fork_bomb(squeezed)
         for wanted, rule in self._searched.texts:

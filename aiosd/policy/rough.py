@@ -20,6 +20,14 @@ _REDIRECT: Final = re.compile(r"(?<!<)(>[>|&]?|<<?(?!<)-?|<[&>])[ \t]*([^\s;&|()
 _DESCRIPTOR: Final = re.compile(r"[0-9]*-?")
 _QUOTED: Final = re.compile(r"""\\.|'[^']*'?|"(?:[^"\\]|\\.)*"?""", re.DOTALL)
 _BOUNDARY: Final = re.compile(r"(\|\||&&|\|&?|<<<|[;&\n()`<>])")
+_USED: Final = r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))"
+_CONSTANT: Final = re.compile(
+    r"(?<![^\s;&|({])(?:for\s+([A-Za-z_][A-Za-z0-9_]*)\s+in\s+([^;&|\n]*)"
+    r"""|([A-Za-z_][A-Za-z0-9_]*)=('[^']*'|"[^"]*"|[^\s;&|()<>`'"]*))|""" + _USED
+)
+_VARIABLE: Final = re.compile(_USED)
+_MAX_CONSTANT: Final = 256  # characters of a value
+_MAX_WITH_CONSTANTS: Final = 8192
 _NOT_TEXT: Final = str.maketrans("", "", "'\"\\")
 _AS_BLANKS: Final = str.maketrans(dict.fromkeys(";|&()<>`{},=", " "))
 _UNKNOWN: Final = "\0"  # stands for an expansion whose value nobody knows
@@ -59,6 +67,27 @@ def reads_as_fork_bomb(squeezed: str) -> bool:
             return True
         at = squeezed.find("(){", at + 1)
     return False
+
+
+def with_constants(text: str, home: str) -> str:
+    """The text with what it sets variables to, in this line, put in where they stand; what is long as it is."""
+    if "$" not in text or len(text) > _MAX_WITH_CONSTANTS:
+        return text
+    values = {"HOME": home}
+
+    def find(used: re.Match[str]) -> str:
+        return values.get(used[1] or used[2], used[0])
+
+    def replace(found: re.Match[str]) -> str:
+        looped, items, name, value, *used = found.groups()
+        if looped or name:
+            said = _VARIABLE.sub(find, (items if looped else value).strip("\"'"))
+            values[looped or name] = said[:_MAX_CONSTANT]
+            return found[0]
+        return values.get(used[0] or used[1], found[0])
+
+    out = _CONSTANT.sub(replace, text)
+    return out if len(out) <= 2 * _MAX_WITH_CONSTANTS else text
 
 
 def see_through(text: str) -> str:

@@ -1,10 +1,11 @@
 """The wide reading of a pattern, for rules that ask or deny: whatever a command of that kind could be written as.
 
 The directory of the command is dropped; flags count in any order, spelling, abbreviation and clustering; operands in
-any place; paths by what they mean (`//`, `/./`, `..`, `~`, a component that is only a glob). Nothing here can allow
+any place; paths by what they mean (`//`, `/./`, `..`, `~`, a pattern by what it may be). Nothing here can allow
 anything. Pure; where the commands to compare with come from is `deny_scan`'s part.
 """
 
+import fnmatch
 import posixpath
 import re
 from collections.abc import Sequence, Set
@@ -16,6 +17,7 @@ from aiosd.policy.rules import Pattern, Rule
 from aiosd.types import Tier
 
 _CANONICAL: Final = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")  # already; but not below /proc
+_MAX_GLOBS: Final = 16  # operands with a pattern in them; each costs a match per rule
 _GLOB_CHARACTERS: Final = frozenset("*?[")
 _PATH_CHARACTERS: Final = frozenset("/*?[")
 _GLOB_ONLY: Final = re.compile(r"(?<=/)\.*(?:[*?]|\[[^\]/]*\])(?:[*?.]|\[[^\]/]*\])*(?=/|$)")
@@ -24,14 +26,16 @@ _PROC_ROOT: Final = re.compile(r"^/proc/(?:self|thread-self|[0-9]+)/root(?=/|$)"
 
 def canonical_path(text: str, cwd: str, home: str) -> str:
     """`text` as an absolute path without `.`, `..`, doubled slashes; a component that is only a glob becomes `*`."""
-    if _CANONICAL.fullmatch(text) and not text.startswith("/proc/"):
+    first = text[:1]
+    if first == "/" and _CANONICAL.fullmatch(text) and not text.startswith("/proc/"):
         return text
-    if text == "~" or text.startswith("~/"):
+    if first == "~" and text[1:2] in ("", "/"):
         text = home + text[1:]
-    path = "/" + posixpath.normpath(text if text[:1] == "/" else f"{cwd}/{text}").lstrip("/")
+        first = text[:1]
+    path = "/" + posixpath.normpath(text if first == "/" else f"{cwd}/{text}").lstrip("/")
     if path.startswith("/proc/"):
         path = _PROC_ROOT.sub("", path) or "/"
-    return path if _GLOB_CHARACTERS.isdisjoint(path) else _GLOB_ONLY.sub("*", path)
+    return _GLOB_ONLY.sub("*", path) if "/*" in path or "/?" in path or "/[" in path or "/." in path else path
 
 
 class Arguments:
@@ -40,7 +44,7 @@ class Arguments:
     `places` are the directories that a relative path may be relative to.
     """
 
-    __slots__ = ("_home", "_places", "_spec", "flags", "operands")
+    __slots__ = ("_globs", "_home", "_places", "_spec", "flags", "operands")
 
     def __init__(self, spec: Spec | None, places: Sequence[str], home: str) -> None:
         self._spec = spec
@@ -48,19 +52,33 @@ class Arguments:
         self._home = home
         self.flags: set[str] = set()
         self.operands: set[str] = set()
+        self._globs: list[str] = []
+
+    def has(self, operand: str) -> bool:
+        """Whether `operand` is among the operands: itself, all that is in it, or by a pattern that it matches."""
+        if operand in self.operands:
+            return True
+        if operand[:1] != "/" or not self._globs:
+            return False
+        return any(
+            glob == f"{operand.rstrip('/')}/*" or (operand != "/" and fnmatch.fnmatchcase(operand, glob))
+            for glob in self._globs
+        )
 
     def add(self, word: str) -> None:
         """Take in one word, wherever it stands."""
-        if word.startswith("--"):
-            self.flags.add(word.partition("=")[0])
-        elif word.startswith("-") and len(word) > 1:
-            self._add_cluster(word)
+        first = word[:1]
+        if first == "-" and len(word) > 1:
+            if word[1] == "-":
+                self.flags.add(word.partition("=")[0])
+            else:
+                self._add_cluster(word)
         elif word not in self.operands:
             self.operands.add(word)
-            key, equals, value = word.partition("=")
+            key, equals, value = word.partition("=") if "=" in word else (word, "", "")
             if equals and value:
                 self.operands.update([f"{key}={path}" for path in self._paths(value)])
-            elif word[:1] in (".", "~") or not _PATH_CHARACTERS.isdisjoint(word):
+            elif first == "/" or first in (".", "~") or not _PATH_CHARACTERS.isdisjoint(word):
                 self.operands.update(self._paths(word))
 
     def _add_cluster(self, word: str) -> None:
@@ -74,7 +92,10 @@ class Arguments:
                 return
 
     def _paths(self, word: str) -> list[str]:
-        return [canonical_path(word, place, self._home) for place in self._places]
+        paths = [canonical_path(word, place, self._home) for place in self._places]
+        if len(self._globs) < _MAX_GLOBS and not _GLOB_CHARACTERS.isdisjoint(word):
+            self._globs += paths
+        return paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +132,7 @@ class Wide:
     def operands_match(self, given: Arguments) -> bool:
         """Whether all operands asked for are there."""
         for operand in self.operands:
-            if operand not in given.operands and not _all_of(operand, given.operands):
+            if not given.has(operand) and not _all_of(operand, given.operands):
                 return False
         return not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands)
 

@@ -28,6 +28,20 @@ _TWINS: list[tuple[str, str]] = [
     ("rm --no-preserve-root -rf /srv", "rm -rf /srv/x"),
     ("rm --no-preserve -rf x", "rm --preserve-root -rf x"),
     ("rm -rf -- /", "rm -rf -- -"),
+    # what the line itself sets, and the home
+    ("X=/; rm -rf $X", "X=build; rm -rf $X"),
+    ("T=/usr; rm -rf \"${T}\"", "T=/usr; du -s \"${T}\"; rm -rf build"),
+    ("for d in / /tmp; do rm -rf $d; done", "for d in / /tmp; do ls $d; done; rm -rf build"),
+    ("A=/; B=$A; rm -rf $B", "A=/; B=/srv/x; ls $A; rm -rf $B"),
+    ("rm -rf $HOME/../..", "rm -rf $HOME/build"),
+    # a text in the word of its option
+    ("env -S'rm -rf /'", "env -S'rm -rf build'"),
+    ("env --split-string='rm -rf /'", "env --split-string='rm -rf build'"),
+    # a pattern that takes in what may not go
+    ("rm -rf /u*", "rm -rf /srv/u*"),
+    ("rm -rf /home/*", "rm -rf /home/alice/build/*"),
+    ("rm -rf /var/*", "rm -rf /var/tmp/*"),
+    ("chmod -R 777 /*", "chmod -R 755 /srv/*"),
     # spelling of paths
     ("rm -rf //", "rm -rf //srv//x"),
     ("rm -rf /.", "rm -rf /srv/."),
