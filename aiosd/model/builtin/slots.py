@@ -169,6 +169,8 @@ def fill_slot(spec: SlotSpec, value: str, knowledge: Knowledge) -> Slot:
                 return Slot(value=value, quoted=shlex.quote(value[:_LONGEST_COMM]))
         case "file_name":
             pattern = value if "*" in value or "?" in value or "." in value else f"*{value}*"
+            if re.fullmatch(r"\.\w+", value):
+                pattern = f"*{value}"  # an ending, or a name that is all ending
             return Slot(value=value, quoted=shlex.quote(pattern))
         case "size" if found := _SIZE.fullmatch(value):
             unit = {"k": "k", "m": "M", "g": "G", "t": "G"}[(found[2] or "k").lower()]

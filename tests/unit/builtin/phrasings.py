@@ -1095,14 +1095,23 @@ FRESH_ENGLISH: dict[str, tuple[Asked, ...]] = {
     "service_logs": (
         ("show me the last 50 lines of the nginx log", {"service": "nginx.service", "when": "ever", "lines": "50"}),
         ("journal of sshd from this morning", {"service": "sshd.service", "when": "today", "lines": "20"}),
+        ("show me sshd errors from the last 2 hours", {"service": "sshd.service", "when": "-2h", "lines": "20"}),
         ("nginx log since last night", {"service": "nginx.service", "when": "since_yesterday", "lines": "20"}),
     ),
-    "network_check": ("is dns working?",),
+    "network_check": ("is dns working?", "can I reach the internet?"),
     "failed_logins": ("did someone try to break in?", "was this server attacked?"),
     "find_file": (
         ("show me files over 500MB in /opt", {"name": "*", "size": "500MB", "age": "ever", "folder": "/opt"}),
     ),
     "hardware": ("how many cpus does this box have",),
+    "pending_updates": (
+        ("is there an update for openssl?", {"package": "openssl"}),
+        ("are there updates?", {"package": ""}),
+    ),
+    "install_package": ("update openssl",),
+    "users": ("which users can log in?",),
+    "pending_approvals": ("is anything waiting for me?",),
+    "disk_space": ("which partition is the fullest?",),
 }
 
 FRESH_JAPANESE: dict[str, tuple[Asked, ...]] = {
@@ -1113,6 +1122,8 @@ FRESH_JAPANESE: dict[str, tuple[Asked, ...]] = {
     "recent_errors": (("昨日の夜からのエラーを教えて", {"when": "since_yesterday"}),),
     "find_file": (("10GB 以上のファイルある?", {"name": "*", "size": "10GB", "age": "ever", "folder": "/"}),),
     "hardware": ("CPU が何個ある?",),
+    "pending_updates": (("openssl の更新はある？", {"package": "openssl"}),),
+    "listening_ports": ("外部からアクセスできるポートは？",),
     "failed_logins": ("攻撃された形跡はある？",),
 }
 

@@ -24,6 +24,12 @@ _PACKAGE_LOGS: dict[str, Printed | str] = {
     "grep -hE '] ": tools.PACMAN_LOG,
     "zcat": tools.DPKG_LOG,
 }
+_UPDATES: dict[str, Printed | str] = {
+    "date": "1795086400",
+    "pacman": tools.PACMAN_QU,
+    "apt": NO_COMMAND,
+    "find": tools.AGES,
+}
 _CHECKED: dict[str, Printed | str] = {
     "ss": tools.SS,
     "cat": "ID=arch\n",
@@ -71,7 +77,7 @@ CASES: tuple[tuple[str, Mapping[str, Printed | str]], ...] = (
     ("what was installed yesterday?", _PACKAGE_LOGS),
     ("what was installed since yesterday?", _PACKAGE_LOGS),
     ("今日更新されたパッケージは？", _PACKAGE_LOGS),
-    ("are there updates?", {"date": "1795086400", "pacman": tools.PACMAN_QU, "apt": NO_COMMAND, "find": tools.AGES}),
+    ("are there updates?", _UPDATES),
     ("アップデートはある？", {"date": "1795086400", "pacman": NO_COMMAND, "apt": tools.APT_UPGRADABLE, "find": ""}),
     ("which packages are no longer needed?", {"pacman": "libfoo 1-1\nlibbar 2-1\n", "apt": NO_COMMAND}),
     (
@@ -112,6 +118,8 @@ CASES: tuple[tuple[str, Mapping[str, Printed | str]], ...] = (
         {"grep": tools.CRONTAB, "find": "", "systemctl": Printed(text=samples.NO_SYSTEMD, outcome="failed")},
     ),
     ("find files named passwd", {"find": tools.FOUND}),
+    ("is there an update for openssl?", _UPDATES),
+    ("nginx の更新はある？", _UPDATES),
     ("what is PID 900?", {"ps": "  900 alice 1.0 2.0 300000 firefox\n"}),
     ("show me the last 2 lines of the nginx log", {"journalctl": tools.JOURNAL_ERRORS, "systemctl": ""}),
     ("what slowed down the boot?", {"systemd-analyze time": tools.ANALYZE, "systemd-analyze blame": tools.BLAME}),

@@ -228,6 +228,14 @@ def pending_updates(seen: Seen) -> Answer:
         notes: tuple[str, ...] = (say("updates_never", refresh=refresh),)
     else:
         notes = (say("updates_age", span=say.duration(age), refresh=refresh),)
+    if wanted := seen.slot("package"):
+        package = clip(wanted, 50)
+        told = [
+            say("update_of", package=package, old=clip(old, 40), new=clip(new, 40))
+            for name, old, new in found
+            if name == wanted
+        ]
+        return Answer(sentences=(*(told or [say("update_of_none", package=package)]), *notes))
     if not found:
         return Answer(sentences=(say("updates_none"), *notes))
     rows = tuple((clip(name, 50), clip(old, 40), clip(new, 40)) for name, old, new in found[:_MOST_ROWS])
