@@ -67,6 +67,15 @@ class SessionBusyError(AiosError):
     title = "Session busy"
 
 
+class NameTakenError(AiosError):
+    """Another session has that name."""
+
+    code = "name_taken"
+    http_status = 409
+    exit_status = exits.BAD_INPUT
+    title = "Name taken"
+
+
 class TooLargeError(AiosError):
     """The body is over the limit."""
 

@@ -31,6 +31,7 @@ TIMEOUT = "o"  # seconds for the turn
 BUDGET = "b"  # money for the turn
 SCHEMA = "j"  # the JSON Schema of the answer
 IMAGE = "g"  # a picture: media type, blank, base64; may come several times
+FILE = "z"  # a file: its name, a zero byte, what it holds; may come several times
 MODEL = "m"  # the model to ask
 
 # The arguments of a call that say what it is about, in this order.

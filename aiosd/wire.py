@@ -64,11 +64,23 @@ class TurnInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """A file that a session keeps: `uploads/NAME` came with a question, `outputs/NAME` was made by its commands."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDetail:
-    """A session with its turns, oldest first. `last_seq` is its newest event's cursor, `turn_seq` its newest turn's."""
+    """A session with its turns, oldest first, and the files it keeps.
+
+    `last_seq` is its newest event's cursor, `turn_seq` its newest turn's.
+    """
 
     session: SessionInfo
     turns: tuple[TurnInfo, ...]
+    files: tuple[FileInfo, ...] = ()
     last_seq: int
     turn_seq: int
 

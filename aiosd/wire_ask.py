@@ -13,6 +13,14 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that goes with a question, in base64. It is kept in the session's `uploads`, by the end of its name."""
+
+    name: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
     """One turn in the session that the path names.
 
@@ -22,7 +30,8 @@ class TurnRequest:
 
     With `plan` nothing that changes something is run, only proposed. `yes_to` is the strictest tier that may run: what
     is above it asks nobody and does not run. `timeout_s` and `max_cost` bound the turn below what is configured, 0
-    leaves that. `schema` is a JSON Schema: the answer is one JSON value that fits it.
+    leaves that. `schema` is a JSON Schema: the answer is one JSON value that fits it. Of `files` pictures are shown to
+    the model and short texts told, like `input`; the session's commands find all of them in its `uploads`.
     """
 
     prompt: str
@@ -36,6 +45,7 @@ class TurnRequest:
     max_cost: float = 0.0
     schema: str = ""
     images: tuple[Image, ...] = ()
+    files: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from aiosd.wire import Argument, SessionInfo, TurnState
+from aiosd.wire import Argument, FileInfo, SessionInfo, TurnState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +54,4 @@ class SessionExport:
     v: Literal[1] = 1
     session: SessionInfo
     turns: tuple[ExportTurn, ...]
+    files: tuple[FileInfo, ...] = ()

@@ -46,9 +46,7 @@ class Task:
 
     spec = ToolSpec(
         name="task",
-        description=(
-            "Give work that reads much to a helper; it knows only what you say, and only its answer comes back."
-        ),
+        description=("Give work that reads much to a helper: it knows only what you say; its answer comes back."),
         parameters={"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
     )
 

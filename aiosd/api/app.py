@@ -17,6 +17,7 @@ from aiohttp import web
 
 from aiosd import __version__, exits
 from aiosd.api import text
+from aiosd.api.attached import make_ask
 from aiosd.api.export import make_export, render_markdown, render_script
 from aiosd.api.gate import read_uid
 from aiosd.api.problems import map_exception, problem_response
@@ -33,7 +34,6 @@ from aiosd.errors import (
 )
 from aiosd.guard.client import GuardClient
 from aiosd.memory.sent import SentRequests
-from aiosd.model.base import Picture
 from aiosd.model.catalog import Models
 from aiosd.session.logins import Logins
 from aiosd.session.manager import SessionManager
@@ -89,6 +89,7 @@ def make_app(door: Door) -> web.Application:
             web.delete("/v1/sessions/{id}", resources.delete_session),
             web.post("/v1/sessions/{id}/rename", resources.rename_session),
             web.get("/v1/sessions/{id}/export", resources.export_session),
+            web.get("/v1/sessions/{id}/files", resources.read_file),
             web.post("/v1/sessions/{id}/turns", resources.ask_in_session),
             web.get("/v1/sessions/{id}/events", resources.read_events),
             web.post("/v1/sessions/{id}/cancel", resources.cancel),
@@ -144,13 +145,13 @@ class _Resources:
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         ask = read_ask(request)
-        turn = _turn(ask, name=ask.name, fork=ask.fork)
+        turn = make_ask(ask, name=ask.name, fork=ask.fork)
         return await self._start(request, turn, session=ask.session, newest=ask.continue_newest)
 
     async def ask_in_session(self, request: web.Request) -> web.StreamResponse:
         ask = read_json(request, TurnRequest)
         check_turn(ask)
-        turn = _turn(ask)
+        turn = make_ask(ask)
         return await self._start(request, turn, session=request.match_info["id"], newest=False)
 
     async def list_sessions(self, request: web.Request) -> web.Response:
@@ -178,6 +179,11 @@ class _Resources:
         render = render_script if script == "true" else render_markdown
         export = make_export(*await self._door.sessions.read(_uid(request), request.match_info["id"]))
         return _answer(request, export, render)
+
+    async def read_file(self, request: web.Request) -> web.Response:
+        path = request.query.get("path", "")
+        content = await self._door.sessions.read_file(_uid(request), request.match_info["id"], path)
+        return web.Response(body=content, content_type="application/octet-stream")
 
     async def read_events(self, request: web.Request) -> web.StreamResponse:
         after = request.query.get("after", "0")
@@ -331,24 +337,6 @@ def _answer(request: web.Request, value: _T, render_text: Callable[[_T], str] | 
     if render_text is not None and request.headers.get("Accept", "").startswith("text/plain"):
         return web.Response(text=render_text(value))
     return web.json_response(asdict(cast("Any", value)))
-
-
-def _turn(ask: TurnRequest, *, name: str = "", fork: bool = False) -> Ask:
-    return Ask(
-        prompt=ask.prompt,
-        input=ask.input,
-        cwd=ask.cwd,
-        wait_s=ask.wait_s,
-        model=ask.model,
-        name=name,
-        fork=fork,
-        plan=ask.plan,
-        yes_to=ask.yes_to,
-        timeout_s=ask.timeout_s,
-        max_cost=ask.max_cost,
-        schema=ask.schema,
-        pictures=tuple(Picture(media_type=each.media_type, data=each.data) for each in ask.images),
-    )
 
 
 def _parse_check(given: JsonObject) -> CheckInfo:

@@ -38,7 +38,7 @@ def make_export(
         )
         for turn in detail.turns
     )
-    return SessionExport(session=detail.session, turns=turns)
+    return SessionExport(session=detail.session, turns=turns, files=detail.files)
 
 
 def _read_step(call: JsonObject, result: JsonObject, tier: str) -> ExportStep:
@@ -78,6 +78,8 @@ def render_markdown(export: SessionExport) -> str:
             out += f"({tier}{ended.replace('_', ' ')})\n"
         out += f"\n{escape_prose(turn.answer).strip()}\n" if turn.answer.strip() else ""
         out += "" if turn.state == "done" else f"\n*{turn.state}*\n"
+    if export.files:
+        out += "\n## Files\n\n" + "".join(f"- {escape(each.path)} ({each.bytes} bytes)\n" for each in export.files)
     return out
 
 

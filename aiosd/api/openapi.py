@@ -29,10 +29,15 @@ _ASKS: dict[str, Any] = {
 _BOUNDS: dict[str, dict[str, Any]] = {
     "AskRequest": {**_ASKS, "name": {"pattern": f"^$|{NAME_PATTERN}"}},
     "TurnRequest": _ASKS,
+    "Attachment": {"data": {"pattern": r"^([A-Za-z0-9+/]{4})*$"}},
     "RenameRequest": {"name": {"pattern": NAME_PATTERN}},
     "PolicyCheckRequest": {"command": {"pattern": r"^[^\u0000]*$"}, "cwd": _CWD},
 }
-_NOT_EMPTY = [{"properties": {"prompt": _WORDS}}, {"properties": {"input": _WORDS}, "required": ["input"]}]
+_NOT_EMPTY = [
+    {"properties": {"prompt": _WORDS}},
+    {"properties": {"input": _WORDS}, "required": ["input"]},
+    {"properties": {"files": {"minItems": 1}}, "required": ["files"]},
+]
 _REF = "#/components/schemas/{model}"
 
 
@@ -89,7 +94,7 @@ OPERATIONS = (
         summary="Name a session.",
         answer=wire.SessionInfo,
         body=wire_export.RenameRequest,
-        errors=(*_SESSION_ERRORS, 415),
+        errors=(*_SESSION_ERRORS, 409, 415),
         text=False,
     ),
     Operation(
@@ -99,6 +104,15 @@ OPERATIONS = (
         answer=wire_export.SessionExport,
         query=(("script", "boolean"),),
         errors=_SESSION_ERRORS,
+    ),
+    Operation(
+        method="get",
+        path="/v1/sessions/{id}/files",
+        summary="A file that the session keeps, by its `path`, as it is.",
+        answer=bytes,
+        query=(("path", "string"),),
+        errors=_SESSION_ERRORS,
+        text=False,
     ),
     Operation(
         method="post",
@@ -177,7 +191,8 @@ def render_openapi() -> JsonObject:
     kinds: dict[str, Any] = {"Problem": wire.Problem, "Event": event_type()}
     for operation in OPERATIONS:
         for kind in (operation.answer, operation.body):
-            if kind is not None:
+            if kind not in (None, bytes):
+                assert kind is not None
                 kinds[kind.__name__] = kind
     adapters = [(name, "serialization", TypeAdapter(kind)) for name, kind in kinds.items()]
     refs, schemas = TypeAdapter.json_schemas(adapters, ref_template=_REF)  # type: ignore[arg-type] # keys are text
@@ -248,6 +263,9 @@ def _render_answer(operation: Operation) -> dict[str, Any]:
             frames.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
         }
         return {"description": "The events, as they come: one of these each.", "content": content}
+    if operation.answer is bytes:
+        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        return {"description": "The file.", "content": content}
     content = {"application/json": {"schema": _ref(operation.answer.__name__)}}
     if operation.text:
         content["text/plain"] = {"schema": {"type": "string"}}

@@ -3,6 +3,7 @@
 Source: RFC 9110 (media types); `aiosd.frames` for ours.
 """
 
+import base64
 import json
 import math
 from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
@@ -12,7 +13,7 @@ from aiohttp import web
 from aiosd import frames
 from aiosd.agent.structured import parse_schema
 from aiosd.errors import InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
-from aiosd.wire_ask import AskRequest, Image, TurnRequest
+from aiosd.wire_ask import AskRequest, Attachment, Image, TurnRequest
 
 _T = TypeVar("_T")
 _BODY = "body"
@@ -84,7 +85,7 @@ def read_ask(request: web.Request) -> AskRequest:
 
 def check_turn(ask: TurnRequest) -> None:
     """What the types do not say: a question is not empty, a working directory is absolute, bounds are bounds."""
-    if not ask.prompt.strip() and not ask.input.strip():
+    if not ask.prompt.strip() and not ask.input.strip() and not ask.files:
         raise InvalidRequestError("the question is empty", hint="say what you want to know")
     if len(ask.prompt) > MAX_PROMPT:
         raise InvalidRequestError("the question is over 64 KiB", hint="send long text as input")
@@ -106,20 +107,24 @@ def check_cwd(cwd: str) -> None:
 
 
 def parse_frames(body: bytes) -> AskRequest:
-    """A question in frames. A picture is its media type, a blank, and base64; there may be several."""
+    """A question in frames. A picture is its media type, a blank, and base64; there may be several, and files."""
     fields: dict[str, str] = {}
     images: list[str] = []
+    files: list[Attachment] = []
     rest = body
     while rest:
         head, newline, rest = rest.partition(b"\n")
         tag, length = head[:1].decode("ascii", "replace"), head[1:]
         if not newline or not length.isdigit() or len(length) > 9 or int(length) > len(rest):
             raise InvalidRequestError("the body is not made of whole frames")
-        content = _decode(rest[: int(length)])
+        content = rest[: int(length)]
         if tag == frames.IMAGE:
-            images.append(content)
+            images.append(_decode(content))
+        elif tag == frames.FILE:
+            name, _, data = content.partition(b"\0")
+            files.append(Attachment(name=_decode(name), data=base64.b64encode(data).decode()))
         else:
-            fields[tag] = content
+            fields[tag] = _decode(content)
         rest = rest[int(length) :]
     wait, timeout = fields.pop(frames.WAIT, "0"), fields.pop(frames.TIMEOUT, "0")
     unknown = [tag for tag in fields if tag not in _FIELDS]
@@ -145,6 +150,7 @@ def parse_frames(body: bytes) -> AskRequest:
         max_cost=_parse_cost(fields.get(frames.BUDGET, "0")),
         schema=fields.get(frames.SCHEMA, ""),
         images=tuple(map(_parse_image, images)),
+        files=tuple(files),
     )
 
 

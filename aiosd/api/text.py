@@ -39,6 +39,8 @@ def render_session(detail: SessionDetail) -> str:
         ended = "" if turn.state == "done" else f" [{turn.state}]"
         out += f"\n{turn.number}. {turn.started_at[:16].replace('T', ' ')}  {escape(turn.prompt)}{ended}\n"
         out += "".join(f"   {escape(line)}\n" for line in turn.answer.splitlines())
+    if detail.files:
+        out += "\nFiles:\n" + "".join(f"   {escape(each.path)}  {each.bytes} bytes\n" for each in detail.files)
     return out
 
 

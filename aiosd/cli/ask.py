@@ -65,9 +65,8 @@ def _wants_it_done(count: int) -> bool:
 def _render_question(options: dict[str, str], words: list[str]) -> bytes:
     prompt = " ".join(words)
     given = b"" if posix.isatty(0) else _read_input()
-    attached, pictures = _read_attached(options)
-    given += attached
-    if not prompt.strip() and not given.strip():
+    attached = _read_attached(options)
+    if not prompt.strip() and not given.strip() and not attached:
         raise UsageError("ask what? Put the question behind it, or on standard input", "ask")
     for name in ("wait", "timeout"):
         if not (options.get(name, "0").isascii() and options.get(name, "0").isdecimal()):
@@ -96,7 +95,7 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
         from aiosd.cli.attach import read_schema
 
         out += frames.render(frames.SCHEMA, read_schema(options["schema"]))
-    return out + pictures
+    return out + attached
 
 
 _VALUES = {
@@ -108,9 +107,9 @@ _VALUES = {
 }
 
 
-def _read_attached(options: dict[str, str]) -> tuple[bytes, bytes]:
+def _read_attached(options: dict[str, str]) -> bytes:
     if "attach" not in options:
-        return b"", b""
+        return b""
     from aiosd.cli.attach import read_attachments
 
     return read_attachments(options["attach"].split("\0"))

@@ -135,14 +135,13 @@ class Chat:
 
         named = [word[1:] for word in text.split() if word.startswith("@")]
         paths = [path for path in named if os.path.isfile(os.path.expanduser(path))]
-        attached, body = read_attachments([os.path.expanduser(path) for path in paths])
+        body = read_attachments([os.path.expanduser(path) for path in paths])
         for path in paths:
             text = text.replace(f"@{path}", path)
         try:
             body += frames.render(frames.CWD, os.getcwdb())
         except OSError:
             body += frames.render(frames.CWD, b"/")
-        body += frames.render(frames.INPUT, attached) if attached else b""
         tags = {"session": frames.WANTED, "name": frames.NAME, "model": frames.MODEL}
         for name, tag in tags.items():
             if name in self._options:

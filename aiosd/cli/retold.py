@@ -39,6 +39,9 @@ def render_session(detail: dict[str, Any]) -> str:
         ended = "" if turn["state"] == "done" else f" [{_tell_state(turn['state'])}]"
         out += f"\n{turn['number']}. {_minute(turn)}  {_escape(turn['prompt'])}{ended}\n"
         out += "".join(f"   {_escape(line)}\n" for line in turn["answer"].splitlines())
+    if detail["files"]:
+        out += f"\n{say('Files')}:\n"
+        out += "".join(f"   {_escape(each['path'])}  {each['bytes']} bytes\n" for each in detail["files"])
     return out
 
 
@@ -57,6 +60,9 @@ def render_markdown(export: dict[str, Any]) -> str:
         answer = _escape_prose(turn["answer"]).strip()
         out += f"\n{answer}\n" if answer else ""
         out += "" if turn["state"] == "done" else f"\n*{_tell_state(turn['state'])}*\n"
+    if export["files"]:
+        out += f"\n## {say('Files')}\n\n"
+        out += "".join(f"- {_escape(each['path'])} ({each['bytes']} bytes)\n" for each in export["files"])
     return out
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import posix
 
 from aiosd import exits, frames
 from aiosd.cli.parse import UsageError
-from aiosd.cli.show import escape
+from aiosd.cli.show import escape, show_output
 from aiosd.cli.transport import Answer, complain, fetch, request, tell, write_all
 from aiosd.words import is_japanese, say
 
@@ -49,6 +50,8 @@ def run(verb: str, options: dict[str, str], operands: list[str]) -> int:
             return _tell(request("DELETE", path, accept=_JSON), say("deleted"))
         case "export":
             return _export(options, path)
+        case "file":
+            return _read_file(options, f"{path}/files?path={quote(operands[1])}")
         case _:
             return _attach(path)
 
@@ -65,6 +68,24 @@ def _export(options: dict[str, str], path: str) -> int:
     if answer.status != 200:
         return complain(answer)
     write_all(1, answer.whole() + b"\n")
+    return exits.OK
+
+
+def _read_file(options: dict[str, str], path: str) -> int:
+    """A file that a session keeps, as it is; at a terminal without what would move its cursor."""
+    answer = request("GET", path, accept="application/octet-stream")
+    if answer.status != 200:
+        return complain(answer)
+    content = answer.whole()
+    if "output" in options:
+        from aiosd.cli.attach import write_answer
+
+        write_answer(options["output"], content)
+    elif posix.isatty(1):
+        lines = content.decode("utf-8", "replace").split("\n")
+        write_all(1, "\n".join(map(show_output, lines)).encode())
+    else:
+        write_all(1, content)
     return exits.OK
 
 

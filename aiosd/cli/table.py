@@ -12,7 +12,7 @@ ASK_OPTIONS = (
     ("", "--fork", "", "go on in a copy of it; it stays as it is"),
     ("", "--name", "NAME", "what the new session is called"),
     ("-m", "--model", "NAME", "ask this model from now on in the session; aios models lists them"),
-    ("-a", "--attach", "FILE...", "send this file along: text, or a picture; may be said several times"),
+    ("-a", "--attach", "FILE...", "send this file along; commands find it in uploads; may be said several times"),
     ("-o", "--output", "FILE", "write the answer to this file too"),
     ("", "--schema", "FILE", "the answer is JSON that fits this JSON Schema"),
     ("", "--plan", "", "only read: say what would be changed, change nothing"),
@@ -73,6 +73,12 @@ VERBS = (
         (("", "--search", "TEXT", "those in whose name, questions or answers this stands"),),
     ),
     ("session rename", "NAME NEW", "Name a session.", ()),
+    (
+        "session file",
+        "NAME PATH",
+        "Print a file that a session keeps, such as outputs/report.txt; aios sessions NAME lists them.",
+        (("-o", "--output", "FILE", "write it to this file instead"),),
+    ),
     ("session attach", "NAME", "Watch the turn that runs in a session; its cards and questions come here too.", ()),
     (
         "session export",

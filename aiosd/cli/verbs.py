@@ -44,7 +44,7 @@ def _run(name: str, options: dict[str, str], operands: list[str]) -> int:
             from aiosd.cli import sessions
 
             return sessions.show(options, operands)
-        case "session rename" | "session attach" | "session export" | "session delete":
+        case "session rename" | "session attach" | "session export" | "session delete" | "session file":
             from aiosd.cli import sessions
 
             return sessions.run(name.removeprefix("session "), options, operands)

@@ -42,13 +42,17 @@ class GuardClient:
         parameters: JsonObject | None = None,
         *,
         client_fd: int = -1,
+        files_fd: int = -1,
         deadline_s: float = _CALL_DEADLINE_S,
     ) -> JsonObject:
-        """One call, one answer. With `client_fd`, about the person at the other end of that socket."""
+        """One call, one answer. With `client_fd`, about the person at the other end of that socket.
+
+        By `files_fd` a session's files go to the guard.
+        """
         message: JsonObject = {"method": f"{_INTERFACE}.{method}", "parameters": dict(parameters or {})}
         if client_fd >= 0:
             message["parameters"] = {**(parameters or {}), "client": True}
-        async with self._send(message, client_fd) as connection:
+        async with self._send(message, max(client_fd, files_fd)) as connection:
             try:
                 async with asyncio.timeout(deadline_s):
                     return await connection.receive()

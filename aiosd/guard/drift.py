@@ -12,9 +12,12 @@ from typing import Final
 from aiosd.policy import CommandAction, Pipeline, Program, Simple, Verdict, Word
 from aiosd.policy.judge import judge
 from aiosd.policy.knowledge import Effect, load_knowledge
+from aiosd.sandbox.bundle import PLACE
+from aiosd.sandbox.folders import is_within
 
 _MOST_FILES: Final = 32
 _APART: Final = re.compile(r"[\s;&|<>(){}'\"]+")
+_FILES_OF_DEV: Final = (PLACE, "/dev/shm")
 _EXPANDS: Final = frozenset("$`*?[~")
 
 
@@ -48,7 +51,9 @@ def _files(verdict: Verdict, cwd: str, path: list[str]) -> Iterator[str]:
 
 
 def _places(word: str, cwd: str, path: list[str]) -> Iterator[str]:
-    yield posixpath.normpath(posixpath.join(cwd, word))
+    place = posixpath.normpath(posixpath.join(cwd, word))
+    if not is_within(place, "/dev") or any(is_within(place, folder) for folder in _FILES_OF_DEV):
+        yield place  # a device has no end, and nothing in it is a program
     if "/" not in word:
         yield from (f"{folder}/{word}" for folder in path)
 

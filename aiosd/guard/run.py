@@ -195,9 +195,8 @@ class Runner:
                 why.over_memory, why.foreign = link.over_memory, link.foreign
                 return status
 
-        content = content or answers
         return await self._perform(
-            act, timeout_s=timeout_s, tell=tell, content=content, why=why, alone=alone, keep=keep
+            act, timeout_s=timeout_s, tell=tell, content=content or answers, why=why, alone=alone, keep=keep
         )
 
     async def run_tool(
@@ -300,7 +299,9 @@ class Runner:
             if profile.network:
                 link.hand_over(egress, json.dumps({"granted": profile.network}).encode())
             with self._running.holding(session, link.freeze):
+                await session.files.bring(link)
                 yield link
+                await session.files.fetch(link, self._live.now.session_files_mib * 1024 * 1024)
 
     async def _perform(
         self,
@@ -378,8 +379,7 @@ class Runner:
 
 def render_trouble(error: SandboxError | ProfileError) -> str:
     """Why there is no sandbox, and what to do."""
-    remedy = find_remedy(str(error))
-    return f"no sandbox: {error}{f'; {remedy}' if remedy else ''}"
+    return "; ".join(filter(None, (f"no sandbox: {error}", find_remedy(str(error)))))
 
 
 def render_done(request: Request, verdict: Verdict, ended: Ended) -> Done:

@@ -41,6 +41,8 @@ from aiosd.types import CallId, JsonObject, Principal, SessionId, Tier
 
 _NAME = "io.aios.Guard"
 _MAX_CONTENT = 768 * 1024
+_MOST_HELD = 256 * 1024 * 1024  # of all sessions
+_MAX_HEADS = 2 * 1024 * 1024  # of the files of a session, beside the files
 _MOST_OWN = 200  # records
 _MOST_REVIEWED = 32
 
@@ -85,6 +87,7 @@ class Service:
             methods={
                 "OpenSession": self._open_session,
                 "CloseSession": self._close_session,
+                "PutFiles": self._put_files,
                 "Evaluate": self._evaluate,
                 "Execute": self._execute,
                 "Invoke": self._invoke,
@@ -119,6 +122,19 @@ class Service:
                 "unmatched": self._door.unmatched,
             }
         )  # fmt: skip
+
+    async def _put_files(self, call: Call) -> None:
+        """What aiosd has stored of a session's files: in the file that comes along, the uploads before the rest."""
+        if call.peer.uid != self._agent_uid or len(call.descriptors) != 1:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd, which stores them, puts the files there")
+        most = self._live.now.session_files_mib * 1024 * 1024 * 2 + _MAX_HEADS
+        size = call.optional_integer("uploads", default=0, least=0, most=most)
+        data = os.pread(call.descriptors[0], most + 1, 0)
+        if len(data) > most:
+            raise invalid_parameter("uploads")
+        if self._sessions.held_bytes + len(data) > _MOST_HELD:
+            raise VarlinkError(f"{_NAME}.NotEntitled", reason="the files of other sessions take all the room there is")
+        self._session(call).files.put(data[:size], data[size:])
 
     async def _close_session(self, call: Call) -> None:
         session = self._session(call)
@@ -205,7 +221,11 @@ class Service:
             result = await self._door.execute(request, tell)
         except AuditError as exc:
             raise VarlinkError(f"{_NAME}.CannotRecord", reason=f"nothing was run: {exc}") from exc
-        await call.reply(render_result(replace(result, volatile=self._ledger.trouble)))
+        files = request.session.files
+        for event in files.take_events():
+            await call.reply(event, continues=True)
+        reason, files.trouble = "; ".join(filter(None, (result.reason, files.trouble))), ""
+        await call.reply(render_result(replace(result, reason=reason, volatile=self._ledger.trouble)))
 
     async def _begin_job(self, call: Call, request: Request, tell: Tell) -> None:
         longest = self._live.now.job_s

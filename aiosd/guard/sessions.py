@@ -6,8 +6,9 @@ taken from a stored one: who asks is read from a socket each time.
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from aiosd.guard.session_files import SessionFiles
 from aiosd.sandbox.link import Identity
 from aiosd.types import Principal, SessionId
 
@@ -21,11 +22,12 @@ class SessionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSession:
-    """One open session."""
+    """One open session, and what it keeps."""
 
     id: SessionId
     principal: Principal
     identity: Identity
+    files: SessionFiles = field(default_factory=SessionFiles, compare=False)
 
 
 class Sessions:
@@ -45,7 +47,9 @@ class Sessions:
             raise SessionError(f"there is no session {session_id} of yours")
         if len(self._open) >= _MAX_SESSIONS:
             del self._open[next(iter(self._open))]
-        session = self._open[session_id] = GuardSession(id=session_id, principal=principal, identity=identity)
+        files = known.files if known is not None else SessionFiles()
+        session = GuardSession(id=session_id, principal=principal, identity=identity, files=files)
+        self._open[session_id] = session
         return session
 
     def get(self, session_id: str) -> GuardSession:
@@ -58,6 +62,11 @@ class Sessions:
     def close(self, session_id: str) -> None:
         """Forget a session."""
         self._open.pop(SessionId(session_id), None)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much the files of all sessions take."""
+        return sum(len(each.files.uploads) + len(each.files.outputs) for each in self._open.values())
 
     def __len__(self) -> int:
         return len(self._open)

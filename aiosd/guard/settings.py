@@ -27,7 +27,8 @@ class GuardSettings(Limits, SessionLimits):
     the system ends after so long without a connection, action or question (its socket starts it again); members of
     `admin_groups` approve what runs as root, by authenticating each time, and see the observations.
     What `Limits` names bounds one command, what `SessionLimits` names all of a session. Below `least_landlock` of the
-    kernel nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take.
+    kernel nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take;
+    `session_files_mib` how much a session keeps in `uploads`, and how much in `outputs`.
     """
 
     timeout_s: int = 60
@@ -44,6 +45,7 @@ class GuardSettings(Limits, SessionLimits):
     admin_groups: tuple[str, ...] = ("wheel", "sudo")
     least_landlock: int = 0
     job_s: int = 28_800
+    session_files_mib: int = 16
 
     @property
     def limits(self) -> Limits:
@@ -65,6 +67,7 @@ class LiveSettings:
 
 
 _MINIMUM = {"worker_idle_s": 0, "spare_workers": 0, "least_landlock": 0}
+_MOST = {"session_files_mib": 24}  # both have to fit into the place of a session
 _MOST_WEIGHT = 10_000
 _PATHS = frozenset({"policy_dirs"})
 
@@ -100,8 +103,9 @@ def parse_guard_value(name: str, value: JsonValue) -> JsonValue | tuple[str, ...
         least = _MINIMUM.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"must be a whole number of at least {least}")
-        if name.endswith("_weight") and value > _MOST_WEIGHT:
-            raise ValueError(f"must be at most {_MOST_WEIGHT}")
+        most = _MOST_WEIGHT if name.endswith("_weight") else _MOST.get(name, value)
+        if value > most:
+            raise ValueError(f"must be at most {most}")
         return value
     if not isinstance(value, str) or not value:
         raise ValueError("must be text")

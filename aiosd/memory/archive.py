@@ -76,6 +76,9 @@ class Archive:
                 " SELECT ?, number, turn, body FROM messages WHERE session = ?",
                 (copy, session),
             )
+            database.execute(
+                "INSERT INTO files SELECT ?, uploads, outputs FROM files WHERE session = ?", (copy, session)
+            )
             return name
 
         return await self._store.run(uid, work)

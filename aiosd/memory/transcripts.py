@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiosd import exits
 from aiosd.memory.archive import Archive
+from aiosd.memory.files import SessionFiles
 from aiosd.memory.rows import SELECT_SESSIONS, read_session
 from aiosd.memory.sent import SentRequests
 from aiosd.memory.store import Store
@@ -29,6 +30,7 @@ class Transcripts:
         self._store = Store(folder, on_open=self._recover)
         self.sent = SentRequests(self._store)
         self.archive = Archive(self._store)
+        self.files = SessionFiles(self._store)
         self._spared: frozenset[SessionId] = frozenset()
 
     def spare(self, sessions: frozenset[SessionId]) -> None:

@@ -26,6 +26,8 @@ from aiosd.policy.rough import (
 )
 from aiosd.policy.rules import Rule
 from aiosd.policy.wide import Arguments, Wide, canonical_path, widen
+from aiosd.sandbox.bundle import PLACE
+from aiosd.sandbox.folders import is_within
 from aiosd.types import Tier
 
 MAX_DEPTH: Final = 32
@@ -294,10 +296,13 @@ class Scan:
         """Note the rules of `tier` about redirecting to any of `paths`."""
         for path in paths:
             canonical = [canonical_path(path, place, self._home) for place in self._places]
+            own = all(is_within(each, PLACE) for each in canonical)  # of the session, where nothing of the host is
             self.found.update(
                 (rule, None)
                 for prefix, rule in self._searched.redirects
-                if rule.ref.tier is tier and any(p.startswith(prefix) and p not in _WRITES_NOTHING for p in canonical)
+                if rule.ref.tier is tier
+                and not (own and rule.default)
+                and any(p.startswith(prefix) and p not in _WRITES_NOTHING for p in canonical)
             )
 
     def _worth(self, word: str) -> bool:

@@ -39,6 +39,8 @@ from aiosd.policy.rules import Rule, uncovered
 from aiosd.policy.tools import FILE_TOOLS, MCP, WEB
 from aiosd.policy.verdict import Action, CommandAction, FetchAction, FileAction, Part, RuleRef, ToolAction, Verdict
 from aiosd.policy.wide import canonical_path
+from aiosd.sandbox.bundle import PLACE
+from aiosd.sandbox.folders import is_within
 from aiosd.types import Facet, Principal, RunAs, Tier, strictest
 
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -145,12 +147,17 @@ def _evaluate_file(book: _Rulebook, action: FileAction, principal: Principal) ->
     about = [rule for rule in book.tools if rule.tool is not None and rule.tool.covers(action.tool, path)]
     folder = posixpath.dirname(path)
     rules = [rule for rule in (*about, *book.everything) if rule.applies(principal, RunAs.USER, folder, action.machine)]
-    if rules:
+    unasked = (Tier.AUTO_ALLOW, Tier.NOTIFY)
+    own = is_within(path, PLACE) and all(rule.default or rule.ref.tier in unasked for rule in rules)
+    if own:
+        ref = RuleRef(name=f"{PLACE}/*", tier=Tier.AUTO_ALLOW)
+        part = Part(text=text, tier=Tier.AUTO_ALLOW, reason="It is the session's own.", rules=(ref,))
+    elif rules:
         part = _grant(part_of_rules(text, _speaking(rules)), rules, _WRITING if action.writes else _NO_EFFECTS)
     else:
         unmatched = book.unmatched if action.tool in FILE_TOOLS else book.unmatched_of_others
         part = part_of_unmatched(text, f"No rule speaks of `{action.tool}`.", unmatched, book.unmatched_ref)
-    if action.writes and part.tier is Tier.AUTO_ALLOW:
+    if action.writes and part.tier is Tier.AUTO_ALLOW and not own:
         part = part_asked(part, "writes", f"`{action.tool}` writes, and what runs unasked only reads.")
     return _of_part(book, part)
 

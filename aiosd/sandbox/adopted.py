@@ -34,7 +34,7 @@ class Adopted:
         self.over_memory = find_limit(f"{self._group}/command-{self._action}")
         match packet.split():
             case [b"exit", said, status, *more] if said == str(self._action).encode() and status.isdigit():
-                self.foreign = more == [b"foreign"]
+                self.foreign = b"foreign" in more
                 return int(status)
             case _:
                 raise SandboxError("the worker was lost" if not packet else "the worker spoke out of turn")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import posix
 
+from aiosd.sandbox.bundle import BundleError, pack, unpack
 from aiosd.sandbox.folders import find_hold, make_fence
 from aiosd.sandbox.foreign import look_at, look_at_words, take_seen
 
@@ -49,10 +50,11 @@ def run(name: str, arguments: dict[str, Any], environment: dict[str, str]) -> in
     del environment  # the tools take nothing from it
     tools: dict[str, Callable[..., None]] = {
         "read_file": _read_file, "write_file": _write_file, "edit_file": _edit_file, "glob": _glob, "grep": _grep,
+        "pack": _pack, "unpack": _unpack,
     }  # fmt: skip
     try:
         tools[name](**arguments)
-    except _NotPossibleError as exc:
+    except (_NotPossibleError, BundleError) as exc:
         _write(2, f"{exc}\n")
         return 1
     except OSError as exc:
@@ -104,8 +106,21 @@ def _explain(path: str, number: int | None) -> str:
     return ""
 
 
+def _pack(most: int) -> None:
+    """Ours: what the session keeps, to standard output."""
+    _write_bytes(1, pack(most))
+
+
+def _unpack() -> None:
+    """Ours: what the session keeps, from standard input."""
+    unpack(_read_all(0, 1 << 40))
+
+
 def _write(fd: int, text: str) -> None:
-    data = text.encode("utf-8", "surrogateescape")
+    _write_bytes(fd, text.encode("utf-8", "surrogateescape"))
+
+
+def _write_bytes(fd: int, data: bytes) -> None:
     while data:
         data = data[posix.write(fd, data) :]
 

@@ -87,6 +87,8 @@ class Link:
         self.profile = profile
         self.foreign = False  # whether the last action was given files of others
         self.over_memory = ""  # the setting over which the last action was ended for its memory
+        self.changed = False  # whether what the session keeps was changed here since it was last fetched
+        self.holds = ""  # the digest of what was put there of the session's files
         self.limits = limits or Limits()
         self.fence = fence
         self._texts = texts
@@ -148,10 +150,8 @@ class Link:
         )
         fence = self.fence
         if name is ProfileName.WORKSPACE:  # it stays writable, so what is hidden in it is mounted upon
-            fence, masks = (
-                make_fence((*fence, *((mask, False, False, False, None, None, (), (), 0) for mask in masks))),
-                (),
-            )
+            hidden = ((mask, False, False, False, None, None, (), (), 0) for mask in masks)
+            fence, masks = make_fence((*fence, *hidden)), ()
         return {
             "version": RECORD_VERSION,
             "parent": self._starter.parent,
@@ -346,18 +346,17 @@ class Link:
             self._watched[name] = changed_at(name)
 
     async def _await_exit(self, identity: int) -> int:
-        while True:
-            packet = await self._receive()
-            words = packet.split() if packet is not None else []
-            match words:
-                case [b"exit", said, status, *more] if said == str(identity).encode() and status.isdigit():
-                    self.foreign = more == [b"foreign"]
-                    return int(status)
-                case [b"cwd", said, number] if said == str(identity).encode() and number.isdigit():
-                    raise WorkingDirectoryError(os.strerror(int(number)))
-                case _:
-                    await self.end()
-                    raise SandboxError("the worker was lost" if packet is None else "the worker spoke out of turn")
+        packet = await self._receive()
+        match packet.split() if packet is not None else []:
+            case [b"exit", said, status, *more] if said == str(identity).encode() and status.isdigit():
+                self.foreign = b"foreign" in more
+                self.changed = self.changed or b"files" in more
+                return int(status)
+            case [b"cwd", said, number] if said == str(identity).encode() and number.isdigit():
+                raise WorkingDirectoryError(os.strerror(int(number)))
+            case _:
+                await self.end()
+                raise SandboxError("the worker was lost" if packet is None else "the worker spoke out of turn")
 
     async def _receive(self) -> bytes | None:
         """The next packet; None when no process of the sandbox holds the other end any more."""

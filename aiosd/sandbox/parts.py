@@ -20,6 +20,7 @@ _MODULES = (
     "command",
     "domain",
     "folders",
+    "bundle",
     "worker",
 )  # in this order; the file tools are made where they are used
 

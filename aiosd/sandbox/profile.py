@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from aiosd.sandbox.bundle import PLACE
 from aiosd.sandbox.folders import expand_home
 from aiosd.sandbox.landlock import RESOLVE_ABI, SCOPE_ABI
 from aiosd.sandbox.launch import SOCKETS_HERE
@@ -24,6 +25,8 @@ from aiosd.types import Facet
 _TMPFS_BYTES = 256 * 1024 * 1024
 # Where a confined command may write: its own scratch. /tmp is the host's, read-only, as answers are about the host.
 _SCRATCH = "/run/tmp"
+# What a session keeps there in all, by the kernel's word; what is carried on is less (`guard.session_files_mib`).
+_PLACE_BYTES = 64 * 1024 * 1024
 
 # What of /run the read-only profile shows; nothing else of it, sockets least of all.
 _RUN_ALWAYS = ("/run/udev/data", "/run/systemd/resolve/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
@@ -230,7 +233,7 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
     ]
     # fmt: on
     if profile.name is ProfileName.USER:
-        return (*shared, "--bind", "/", "/", "--dev", "/dev", *_proc(fresh=host.fresh_proc))
+        return (*shared, "--bind", "/", "/", "--dev", "/dev", *_PLACED, *_proc(fresh=host.fresh_proc))
     if Facet.BUS in profile.facets:
         if Facet.SOCKETS in profile.facets:
             raise ProfileError("the system bus and the host's sockets cannot be seen from one sandbox; ask separately")
@@ -244,7 +247,7 @@ def render_bwrap(profile: Profile, host: HostFacts) -> tuple[str, ...]:
         return (*shared, "--unshare-net", *view)
     out = [*shared, *(() if Facet.SOCKETS in profile.facets else ("--unshare-net",))]
     bind = "--bind" if profile.name is ProfileName.WORKSPACE else "--ro-bind"  # its mounts are read-only already
-    out += [bind, "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev"]
+    out += [bind, "/", "/", "--dev", "/dev", *_tmpfs("/dev/shm"), *_PLACED, "--remount-ro", "/dev"]
     out += _proc(fresh=host.fresh_proc and Facet.PROCESSES not in profile.facets)
     out += [*_tmpfs("/run"), *_tmpfs(_SCRATCH)]
     for path in (*_RUN_ALWAYS, *(path for facet in sorted(profile.facets) for path in _RUN_OF_FACET.get(facet, ()))):
@@ -269,7 +272,7 @@ def _render_white_list(host: HostFacts, run: tuple[str, ...], bound: tuple[str, 
         out += ["--ro-bind", folder, folder]
     for target, link in _LINKS:
         out += ["--symlink", target, link]
-    out += ["--dev", "/dev", *_tmpfs("/dev/shm"), "--remount-ro", "/dev", *proc]
+    out += ["--dev", "/dev", *_tmpfs("/dev/shm"), *_PLACED, "--remount-ro", "/dev", *proc]
     for folder in ("/run", "/var", "/tmp", _SCRATCH):
         out += _tmpfs(folder)
     out += ["--symlink", "/run", "/var/run"]
@@ -277,6 +280,9 @@ def _render_white_list(host: HostFacts, run: tuple[str, ...], bound: tuple[str, 
         out += ["--ro-bind-try", path, path]
     out += bound
     return [*out, *(word for folder in ("/run", "/var", "/tmp", "/") for word in ("--remount-ro", folder))]
+
+
+_PLACED = ("--perms", "0700", "--size", str(_PLACE_BYTES), "--tmpfs", PLACE)
 
 
 def _proc(*, fresh: bool) -> list[str]:

@@ -14,7 +14,8 @@ Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin
 descriptor is the gate: what is started says a byte there, and goes on when the guard has placed it in its cgroup.
 `("large", id)` says that the packet itself is in the first descriptor, a file in memory.
 Packets to the guard (ASCII): `listener` (and its descriptor), `ready`, `exit ID STATUS` (with `foreign` behind it where
-the command was given files of others), `cwd ID ERRNO`, `lost ID` (the packet could not be served).
+the command was given files of others, `files` where what the session keeps has changed), `cwd ID ERRNO`, `lost ID` (the
+packet could not be served).
 
 Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
 """
@@ -27,6 +28,7 @@ import marshal
 import posix
 import select
 
+from aiosd.sandbox.bundle import look, make_place
 from aiosd.sandbox.command import pass_gate, shut_in, spawn
 from aiosd.sandbox.domain import restrict
 from aiosd.sandbox.foreign import take_seen
@@ -100,6 +102,8 @@ class _Worker:
         self._own_pids = own_pids
         self._woken = woken
         self._tools = tools
+        make_place()
+        self._kept = look()
         self._poll = select.poll()
         self._poll.register(_CONTROL, select.POLLIN)
         self._poll.register(woken, select.POLLIN)
@@ -132,7 +136,9 @@ class _Worker:
                 return False
             self.end_everything()
             foreign = " foreign" if take_seen() else ""
-            self._control.send(f"exit {identity} {_pipefail(statuses)}{foreign}".encode())
+            kept, self._kept = self._kept, look()
+            files = " files" if kept != self._kept and packet[2] != "unpack" else ""
+            self._control.send(f"exit {identity} {_pipefail(statuses)}{foreign}{files}".encode())
             return True
         finally:
             for fd in fds:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from aiosd.errors import (
     AiosError,
-    InvalidRequestError,
+    NameTakenError,
     NotFoundError,
     SessionBusyError,
     StoppingError,
@@ -111,7 +111,8 @@ class SessionManager:
         assert info is not None
         turns = await self._rooms.transcripts.turns(uid, found.id)
         turn_seq = await self._rooms.transcripts.archive.turn_seq(uid, found.id)
-        return SessionDetail(session=info, turns=turns, last_seq=found.log.last_seq, turn_seq=turn_seq)
+        files = await self._rooms.transcripts.files.list(uid, found.id)
+        return SessionDetail(session=info, turns=turns, files=files, last_seq=found.log.last_seq, turn_seq=turn_seq)
 
     async def list(self, uid: int, *, search: str = "") -> SessionList:
         """The newest sessions of `uid`, those in which `search` stands where it is not ""."""
@@ -128,12 +129,17 @@ class SessionManager:
         messages, tiers = await self._rooms.transcripts.archive.read(uid, SessionId(detail.session.id))
         return detail, messages, tiers
 
+    async def read_file(self, uid: int, wanted: str, path: str) -> bytes:
+        """A file that a session keeps. NotFoundError."""
+        session = await self.find(uid, wanted)
+        return await self._rooms.transcripts.files.get(uid, session.id, path)
+
     async def rename(self, uid: int, wanted: str, name: str) -> None:
-        """Name a session. InvalidRequestError where that is no name, or another one's."""
+        """Name a session. InvalidRequestError where that is no name, NameTakenError where it is another one's."""
         check_name(name)
         session = await self.find(uid, wanted)
         if not await self._rooms.transcripts.archive.rename(uid, session.id, name):
-            raise InvalidRequestError(f"there is a session {name} already", hint="choose another name")
+            raise NameTakenError(f"there is a session {name} already", hint="choose another name")
         session.name = name
 
     async def delete(self, uid: int, wanted: str) -> tuple[str, str]:
@@ -211,7 +217,7 @@ class SessionManager:
             await asyncio.wait(turns, timeout=_END_S)
 
     async def _create(self, uid: int, session: SessionId, ask: Ask, source: Session | None) -> Session:
-        """A new session, or where there is a `source` a copy of it. InvalidRequestError for a name that is taken."""
+        """A new session, or where there is a `source` a copy of it. NameTakenError."""
         transcripts = self._rooms.transcripts
         title = " ".join(ask.about.split())[:_TITLE]
         names = [ask.name] if ask.name else list(propose_names())
@@ -221,8 +227,9 @@ class SessionManager:
             name = await transcripts.create(uid, session, names, title)
         if ask.name and name != ask.name:
             await transcripts.archive.delete(uid, session)
-            raise InvalidRequestError(f"there is a session {ask.name} already", hint="go on with it: --session NAME")
+            raise NameTakenError(f"there is a session {ask.name} already", hint="go on with it: --session NAME")
         made = self._open[uid, session] = Session(self._rooms, uid, session, name, last_seq=0)
+        made.new = source is None
         return made
 
     async def _load(self, uid: int, session: SessionId, name: str) -> Session:

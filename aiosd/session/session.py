@@ -22,6 +22,8 @@ from aiosd.guard.client import GuardClient
 from aiosd.memory.transcripts import Transcripts, complete_calls
 from aiosd.model.base import Model, UserMessage
 from aiosd.model.catalog import Models
+from aiosd.sandbox.bundle import PLACE
+from aiosd.session.belongings import Belongings
 from aiosd.session.events import EventLog
 from aiosd.session.turn import Ask, Turn
 from aiosd.session.waiting import Waiting, WaitingTurn
@@ -77,6 +79,7 @@ class Session:
         self._waits = False
         self._questions: dict[str, asyncio.Future[str]] = {}
         self._told = ""  # why what this turn says is in memory alone, once that was told
+        self.new = False  # it was made by this daemon, of nothing
         self.unmatched = ""  # what the policy does with what no rule knows
 
     @property
@@ -93,7 +96,7 @@ class Session:
             raise SessionBusyError(f"a turn runs in {self.name}", hint="wait for it, or cancel it")
         self._state = "starting"
         try:
-            message = UserMessage(text=ask.text, pictures=ask.pictures)
+            message = UserMessage(text=await self._attach(ask), pictures=ask.pictures)
             after = self.log.last_seq
             model, gone = await self._choose_model(ask.model)
             turn = await self._rooms.transcripts.begin_turn(
@@ -109,6 +112,15 @@ class Session:
         self._tell_trouble()
         self.task = group.create_task(self._run(ask, turn))
         return after
+
+    async def _attach(self, ask: Ask) -> str:
+        """Keep what came along; the question's text, with where that is. TooLargeError."""
+        if not ask.files:
+            return ask.text
+        most = self._rooms.live.loaded.guard.session_files_mib * 1024 * 1024
+        added = await self._rooms.transcripts.files.add(self.uid, self.id, ask.files, most=most)
+        listed = "; ".join(f"{PLACE}/{each.path} ({each.bytes} bytes)" for each in added)
+        return f"{ask.text}\n\n[attached: {listed}]".strip()
 
     def _tell_trouble(self) -> None:
         """Say that what is said is in memory alone, once in a turn."""
@@ -202,6 +214,7 @@ class Session:
         seconds = min(limits.max_seconds, ask.timeout_s or limits.max_seconds)
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=seconds)
         model, _gone = await self._choose_model("")
+        belongings = Belongings(rooms.guard, rooms.transcripts.files, self.uid, self.id, self._emit)
         turn = Turn(
             uid=self.uid,
             session=self.id,
@@ -215,11 +228,14 @@ class Session:
             emit=self._emit,
             wait=lambda call, tell: self._ask_person(call, tell, ask.wait_s),
             reveal=rooms.reveal,
+            keep=belongings.keep,
         )
         history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 draining = group.create_task(self.log.drain_forever())
+                if not (self.new and number == 1 and not ask.files):
+                    await belongings.begin()
                 answered = await turn.make_loop(budget).run(history)
                 draining.cancel()
         except TimeoutError as exc:
@@ -228,6 +244,8 @@ class Session:
             raise budget.out_of_time() from exc
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
+        finally:
+            await belongings.end()
         return answered
 
     async def _ask_person(self, call: CallId, tell: Callable[[], None], wait_s: int) -> str | None:

@@ -46,11 +46,14 @@ class Ask:
     max_cost: float = 0.0
     schema: str = ""
     pictures: tuple[Picture, ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def about(self) -> str:
-        """What was asked, for lists of it: the words, or where there are none what came on standard input."""
-        return self.prompt if self.prompt.strip() else self.input[:_MAX_ABOUT].strip()
+        """What was asked, for lists of it: the words, or where there are none what came along."""
+        if self.prompt.strip():
+            return self.prompt
+        return self.input[:_MAX_ABOUT].strip() or ", ".join(name for name, _content in self.files)[:_MAX_ABOUT]
 
     @property
     def text(self) -> str:
@@ -67,7 +70,7 @@ class Ask:
 class Turn:
     """A turn of `session` of `uid`: by `number`, of `model`, with whoever hears of it and is asked.
 
-    `reveal` reads a credential.
+    `reveal` reads a credential; `keep` takes what commands made for the session.
     """
 
     uid: int
@@ -82,6 +85,7 @@ class Turn:
     emit: Callable[[Event], None]
     wait: Wait
     reveal: Callable[[str], str]
+    keep: Callable[[bytes], Awaitable[None]]
 
     def make_loop(self, budget: Budget) -> Loop:
         """The loop, which may use `budget`."""
@@ -100,6 +104,7 @@ class Turn:
             downloads=limits.downloads,
             home=self.facts.home,
             egress=Desk(self._lists, self.reveal),
+            keep=self.keep,
         )
         outlet = Outlet(
             requests=self.transcripts.sent,

@@ -5,7 +5,7 @@ argument are results that go back to the model.
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, get_args, runtime_checkable
@@ -46,7 +46,7 @@ class ToolContext:
     whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
     What lies below `downloads` (`~` is `home`) is of others, too.
     `egress` serves what a command may reach of the network; without it there is none. `moved` is where commands
-    have gone in this turn. `told` is what the person was told once.
+    have gone in this turn. `told` is what the person was told once. `keep` takes what commands made for the session.
     """
 
     guard: GuardClient
@@ -64,6 +64,7 @@ class ToolContext:
     egress: Desk | None = None
     moved: dict[Literal["cwd"], str] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+    keep: Callable[[bytes], Awaitable[None]] | None = None
 
     @property
     def place(self) -> str:
@@ -207,6 +208,7 @@ async def _follow(
 ) -> JsonObject:
     """The last event of an action, the others passed on."""
     done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
+    made = b""
     async with context.guard.stream(*asked, egress_fd=channel) as events:
         async for event in events:
             match event.get("event"):
@@ -219,6 +221,10 @@ async def _follow(
                     context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
                 case "output":
                     _collect(call, context, collected, event["stream"], base64.b64decode(str(event["data"])))
+                case "files":
+                    made += base64.b64decode(str(event["data"]))
+                    if not event.get("more") and context.keep:
+                        await context.keep(made)
                 case "done":
                     done = event
                     if why := str(event.get("volatile") or ""):

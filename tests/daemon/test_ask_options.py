@@ -50,15 +50,18 @@ def test_words_standard_input_and_files_go_together(make_daemon: MakeDaemon, pro
     for model in ("mine", "claude"):
         ran = daemon.aios("ask", *files, "-m", model, "what is wrong?", stdin=b"third\n")
         assert (ran.status, ran.out) == (0, "Seen.\n")
-    wanted = f"what is wrong?\n\nthird\n--- {place}/a.log\nfirst\n--- {place}/b.log\nsecond"
+    wanted = f"what is wrong?\n\nthird\n--- {place}/a.log\nfirst\n--- {place}/b.log\nsecond\n\n[attached: " + "; ".join(
+        f"/dev/session/uploads/{name} ({size} bytes)"
+        for name, size in (("a.log", 5), ("b.log", 7), ("c.png", len(PNG)))
+    )
     for asked in provider.asked:
         content = asked.body["messages"][-1]["content"]
-        assert [block["text"] for block in content if block["type"] == "text"] == [wanted]
+        assert [block["text"] for block in content if block["type"] == "text"] == [f"{wanted}]"]
         (picture,) = [block for block in content if block["type"] != "text"]
         assert "iVBORw0KGgo" in json.dumps(picture)
     assert [asked.path for asked in provider.asked] == [COMPLETIONS, MESSAGES]
     assert daemon.api("GET", "/v1/sent").json["requests"][0]["sources"] == ["prompt", "person", "pictures"]
-    for name in ("d.bin", "none"):
+    for name in ("none", ""):
         refused = daemon.aios("ask", "-a", f"{place}/{name}", "x")
         assert (refused.status, refused.out) == (64, "")
     assert len(provider.asked) == 2

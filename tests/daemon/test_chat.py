@@ -110,7 +110,7 @@ def test_words_go_to_the_model_and_session_that_were_chosen_with_the_files_named
         assert chat.end() == 0
     assert [asked.body["model"] for asked in provider.asked] == ["one", "two", "two", "two"]
     said = [[what for kind, what in asked.turns if kind == "user"] for asked in provider.asked]
-    notes = f"look at {place}/notes\n\n--- {place}/notes\nremember"
+    notes = f"look at {place}/notes\n\n--- {place}/notes\nremember\n\n[attached: /dev/session/uploads/notes (9 bytes)]"
     assert said == [["hello"], ["hello", notes], ["again"], ["hello", notes, "back"]]
 
 

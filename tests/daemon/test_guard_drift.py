@@ -74,3 +74,12 @@ def test_b4_twin_what_has_not_changed_runs(daemon: Daemon, place: Path) -> None:
         assert stream.until("call_done")["outcome"] == "done"
         stream.until("turn_done")
     assert (place / "made").read_text() == "good\n"
+
+
+def test_a_command_about_a_device_is_asked_about_and_not_read_to_its_end(daemon: Daemon, place: Path) -> None:
+    line = f"head -c 3 /dev/zero > {place}/zeros"
+    with proposed(daemon, line) as (stream, card):
+        assert not any("/dev/zero" in each for each in card["files"])
+        assert answered(daemon, card) == {}
+        assert stream.until("call_done")["outcome"] == "done"
+    assert (place / "zeros").read_bytes() == b"\0\0\0"

@@ -68,7 +68,7 @@ def test_what_is_left_out_has_its_default() -> None:
         (b"q9999999999\nabc", "the body is not made of whole frames"),
         (b"\n", "the body is not made of whole frames"),
         (b"q1\na\n", "the body is not made of whole frames"),
-        (b"z1\na", "a frame is not known here: z"),
+        (b"Z1\na", "a frame is not known here: Z"),
         (b"\xff1\na", "a frame is not known here: �"),
         (b"p1\na", "a frame is not known here: p"),
         (b"p0\n", "a frame is not known here: p"),

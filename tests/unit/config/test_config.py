@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "guard.connections_per_user": 64,
     "guard.idle_exit_s": 600,
     "guard.job_s": 28_800,
+    "guard.session_files_mib": 16,
     "guard.least_landlock": 0,
     "guard.max_timeout_s": 600,
     "guard.observe_user": "aios-observe",

@@ -1,6 +1,8 @@
 """The shipped policy and the engine: what runs unasked and observes what, what is asked, root, limits, file tools."""
 
+import pathlib
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from aiosd.policy.knowledge import load_knowledge
 from aiosd.policy.rule_tables import read_permissions
 from aiosd.policy.toml_lines import Path
 from aiosd.types import Facet, RunAs, Tier
-from tests.unit.policy.samples import ALICE, asking_policy, shipped_policy, tiers, verdict
+from tests.unit.policy.samples import ALICE, asking_policy, policy_of, shipped_policy, tiers, verdict
 
 _SHOW_NGINX = (
     "systemctl show nginx.service --no-pager -p Id,LoadState,ActiveState,SubState,Result,UnitFileState,Description,"
@@ -244,6 +246,27 @@ def test_file_tools_have_their_tiers(tool: str, path: str, writes: bool, tier: T
     assert said.tier is tier
     assert (said.program, said.opaque, said.facets) == (None, None, ())
     assert said.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "tier"),
+    [
+        ("/dev/session/outputs/x", Tier.AUTO_ALLOW),
+        ("/dev/session/x", Tier.AUTO_ALLOW),
+        ("/dev/session/../sda", Tier.REQUIRE_APPROVAL),
+        ("/dev/sessions/x", Tier.REQUIRE_APPROVAL),
+    ],
+)
+def test_what_a_session_keeps_is_its_own(path: str, tier: Tier, tmp_path: pathlib.Path) -> None:
+    action = FileAction(tool="write_file", path=path, writes=True)
+    for policy in (shipped_policy(), asking_policy()):
+        assert policy.evaluate(action, ALICE).tier is tier
+        opaque = verdict(policy, f"echo x > {path}").tier
+        assert opaque is (Tier.DENY if "sda" in path else tier if policy is shipped_policy() else opaque)
+    rule = '[[rule]]\ntool = ["write_file:/dev/session/*"]\ntier = "{}"\nreason = "No."\n'
+    for told in (Tier.REQUIRE_APPROVAL, Tier.DENY):
+        strict = policy_of(tmp_path / told, rule.format(told))
+        assert strict.evaluate(replace(action, path="/dev/session/outputs/x"), ALICE).tier is told
 
 
 def _policy(unmatched: Unmatched, permissions: dict[str, list[str]]) -> Policy:

@@ -50,7 +50,8 @@ SHARED = (
     "--unshare-pid --as-pid-1 --die-with-parent --unshare-ipc --unshare-uts --unshare-cgroup-try --new-session "
     "--cap-drop ALL --clearenv"
 )
-DEV = "--dev /dev --perms 1777 --size 268435456 --tmpfs /dev/shm --remount-ro /dev"
+PLACE = "--perms 0700 --size 67108864 --tmpfs /dev/session"
+DEV = f"--dev /dev --perms 1777 --size 268435456 --tmpfs /dev/shm {PLACE} --remount-ro /dev"
 OWN_PROC, HOST_PROC = "--proc /proc --remount-ro /proc", "--ro-bind /proc /proc"
 RUN = "--perms 0755 --size 268435456 --tmpfs /run --perms 1777 --size 268435456 --tmpfs /run/tmp"
 RUN_ALWAYS = (
@@ -115,7 +116,8 @@ def test_the_closed_view() -> None:
     assert render_bwrap(read_only(), HOST) == words(
         "--unshare-pid --as-pid-1 --die-with-parent --unshare-ipc --unshare-uts --unshare-cgroup-try --new-session",
         "--cap-drop ALL --clearenv --unshare-net --ro-bind / / --dev /dev --perms 1777 --size 268435456",
-        "--tmpfs /dev/shm --remount-ro /dev --proc /proc --remount-ro /proc --perms 0755 --size 268435456",
+        "--tmpfs /dev/shm --perms 0700 --size 67108864 --tmpfs /dev/session",
+        "--remount-ro /dev --proc /proc --remount-ro /proc --perms 0755 --size 268435456",
         "--tmpfs /run --perms 1777 --size 268435456 --tmpfs /run/tmp --ro-bind-try /run/udev/data /run/udev/data",
         "--ro-bind-try /run/systemd/resolve/resolv.conf /run/systemd/resolve/resolv.conf",
         "--ro-bind-try /run/systemd/resolve/stub-resolv.conf /run/systemd/resolve/stub-resolv.conf --remount-ro /run",
@@ -140,8 +142,8 @@ def test_every_read_only_view(facets: frozenset[Facet]) -> None:
 
 def test_what_an_approved_action_gets() -> None:
     user = Profile(name=ProfileName.USER)
-    assert render_bwrap(user, HOST) == words(SHARED, "--bind / / --dev /dev", OWN_PROC)
-    assert render_bwrap(user, CONTAINER) == words(SHARED, "--bind / / --dev /dev", HOST_PROC)
+    assert render_bwrap(user, HOST) == words(SHARED, "--bind / / --dev /dev", PLACE, OWN_PROC)
+    assert render_bwrap(user, CONTAINER) == words(SHARED, "--bind / / --dev /dev", PLACE, HOST_PROC)
 
 
 @pytest.mark.parametrize("facets", SUBSETS, ids=lambda facets: "+".join(sorted(facets)) or "closed")

@@ -34,6 +34,7 @@ _WHOLE = (
     "guard/polkit.py",
     "guard/reach.py",
     "guard/request.py",
+    "guard/session_files.py",
     "guard/violations.py",
     "judging/*.py",
     "layers.py",
@@ -54,6 +55,7 @@ _WHOLE = (
     "policy/tools.py",
     "policy/web.py",
     "policy/words.py",
+    "sandbox/bundle.py",
     "sandbox/profile.py",
     "setup/*.py",
 )
