@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from aiosd import __version__  # noqa: E402 - from this checkout
-from aiosd.audit.records import Connected, Decided, Done, Ordered, Packages, Started, Stopped  # noqa: E402
+from aiosd.audit.records import Connected, Decided, Done, Lapsed, Ordered, Packages, Started, Stopped  # noqa: E402
 from aiosd.cli.completion import render_completion  # noqa: E402
 from aiosd.cli.table import EXIT_STATUSES, VERBS  # noqa: E402
 from aiosd.config import Config, ModelTable  # noqa: E402
@@ -158,7 +158,7 @@ def _render_daemon_options() -> str:
 
 def _render_records() -> str:
     out = ""
-    for record in (Started, Stopped, Decided, Done, Connected, Packages, Ordered):
+    for record in (Started, Stopped, Decided, Done, Connected, Packages, Ordered, Lapsed):
         names = ", ".join(f"AIOS_{field.name.upper()}" for field in fields(record))
         out += f".TP\n{_bold(record.kind.value)}, {record.kind.message_id}\n{escape(names)}\n"
     return out

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiosd.policy.folders import Folders
+from aiosd.sandbox.calls import REFUSED
 from aiosd.sandbox.cgroup import SESSION_MEMORY
 from aiosd.sandbox.profile import Profile, ProfileName
 
@@ -25,9 +26,16 @@ _SOCKET: Final = re.compile(
     r"|connect\w* to agent|connection to your authentication agent"
 )
 _FORKING: Final = re.compile(r"[Ff]ork\b.*Resource temporarily unavailable|Cannot fork|can't start new thread")
+_CALL: Final = re.compile(
+    r"(?im)(?:^(?=\w+: )|\b(?=\w+(?:\(| failed| system call)|ptrace_))"  # its program says so, or another names it
+    rf"(?P<call>{'|'.join(sorted(REFUSED, key=len, reverse=True))})(?![a-z])[^\n]*"
+    r"(?:Operation not permitted|Function not implemented|permission denied|must be superuser)"
+)
+_PORT: Final = re.compile(r"(?i)\b(?:connect\w*|bind(?:ing)?|listen(?:ing)?)\b[^\n/]*Permission denied")
 _STARTING: Final = re.compile(
     r"(?m)^(?:aios|\S*\b(?:ba|da)?sh|env|xargs):.*?(?P<name>[^\s:'\"‘]+)['\"’]?: Permission denied"
 )
+_AS_ROOT: Final = "what an administrator approves to run as root has none"
 _WHO: Final = "an administrator can change that in /etc/aios/policy.d"
 
 
@@ -63,6 +71,8 @@ def explain_violation(
     """The sentence about the last wall that a failed command ran into, by what it `said`; "" where it names none."""
     if profile.programs is not None and (found := _last(_STARTING, said)):
         return f"the policy's only_programs does not let it start {found['name']}; {_WHO}"
+    if profile.name is not ProfileName.ROOT and (found := _last(_CALL, said)):
+        return f"the system-call filter refused {found['call'].lower()}, which no setting gives a sandbox; {_AS_ROOT}"
     if profile.name not in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
         return ""
     if found := _last(_READ_ONLY, said):
@@ -73,6 +83,8 @@ def explain_violation(
             return f"a folder policy for {hold.path} denies {place}; {_WHO}"
     if found := _last(_SOCKET, said):
         return _of_socket(profile, found["path"] or "")
+    if profile.network and _last(_PORT, said):
+        return "inside, TCP reaches its proxy's port alone and nothing is served, which no setting changes (Landlock)"
     if _last(_NETWORK, said):
         if profile.network and not served:
             return "the network is served in turns alone: not in the background, nor for aios run; aios ask reaches it"

@@ -368,3 +368,9 @@ def test_of_programs_a_listed_one_runs_and_of_another_it_is_told_who_may_list_it
     assert told in err
     (done,) = [record for record in daemon.records() if record["kind"] == "done" and record["status"] == 126]
     assert done["reason"] == told
+
+
+def test_a_system_call_that_is_refused_is_told_by_its_name(daemon: Daemon, work: Path) -> None:
+    status, out, err = run(daemon, work, "--", "unshare", "-m", "true")
+    assert (status, out) == (1, "")
+    assert "the system-call filter refused unshare, which no setting gives a sandbox" in err

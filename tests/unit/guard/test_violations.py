@@ -11,6 +11,7 @@ WORKSPACE = Profile(name=ProfileName.WORKSPACE, writes=("~/src",))
 REACHING = Profile(name=ProfileName.WORKSPACE, network=("example.org",))
 NAMED = Profile(name=ProfileName.WORKSPACE, named=(("", "/run/db"),))
 LISTED = Profile(name=ProfileName.READ_ONLY, programs=("/usr/bin/env",))
+FILTER = "which no setting gives a sandbox; what an administrator approves to run as root has none"
 DOCKER = 'sockets = ["/var/run/docker.sock"]'
 USER = Profile(name=ProfileName.USER)
 WHO = "an administrator can change that in /etc/aios/policy.d"
@@ -96,6 +97,26 @@ def test_what_failed_by_itself_is_blamed_on_no_wall(said: str) -> None:
             "bash: line 1: /usr/bin/uname: Permission denied",
             f"the policy's only_programs does not let it start /usr/bin/uname; {WHO}",
         ),
+        (USER, "unshare: unshare failed: Operation not permitted", f"the system-call filter refused unshare, {FILTER}"),
+        (READ_ONLY, "mount: /mnt: must be superuser to use mount.", f"the system-call filter refused mount, {FILTER}"),
+        (
+            READ_ONLY,
+            "strace: test_ptrace_get_syscall_info: PTRACE_TRACEME: Operation not permitted",
+            f"the system-call filter refused ptrace, {FILTER}",
+        ),
+        (
+            WORKSPACE,
+            "chroot: cannot change root directory to '/x': Operation not permitted",
+            f"the system-call filter refused chroot, {FILTER}",
+        ),
+        (USER, "chown: changing ownership of 'mount.txt': Operation not permitted", ""),
+        (USER, "cat: /mnt/mounts/x: Permission denied", ""),
+        (
+            REACHING,
+            "nc: connect to 127.0.0.1 port 80 (tcp) failed: Permission denied",
+            "inside, TCP reaches its proxy's port alone and nothing is served, which no setting changes (Landlock)",
+        ),
+        (REACHING, "cat: connect/x: Permission denied", ""),
         (LISTED, "ls: cannot open directory '/root': Permission denied", ""),
         (
             READ_ONLY,
