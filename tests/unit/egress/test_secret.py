@@ -24,6 +24,7 @@ from tests.unit.guard.conftest import no_thread_left, nothing_left  # noqa: F401
 DEADLINE_S = 20.0
 VALUE = "ghp-canary-0123456789"
 MARK = "aios-secret-forge"
+TLS_HANDSHAKE = b"\x16"  # how a TLS client begins. Source: RFC 8446, section 5.1
 
 
 def held(*hosts: str, headers: tuple[str, ...] = ("authorization",), name: str = "forge") -> Held:
@@ -149,8 +150,12 @@ async def forge(
     there = Forge()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):  # nobody asked anything, or in another language
-            head = await reader.readuntil(b"\r\n\r\n")
+        with suppress(asyncio.IncompleteReadError):  # nobody asked anything
+            head = await reader.readexactly(1)
+            if head == TLS_HANDSHAKE:
+                writer.close()
+                return
+            head += await reader.readuntil(b"\r\n\r\n")
             length = next((int(line[15:]) for line in head.split(b"\r\n") if line[:15] == b"Content-Length:"), 0)
             there.heard.append(head + (await reader.readexactly(length) if length else b""))
             writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nyou said " + there.heard[-1])
