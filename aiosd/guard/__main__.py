@@ -5,6 +5,7 @@ the order to stop), `--run-dir`, `--state-dir`, `--api-socket`. Everything else 
 """
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -45,7 +46,7 @@ from aiosd.guard.service import Service
 from aiosd.guard.sessions import GuardSession, Sessions
 from aiosd.guard.settings import GuardSettings, LiveSettings, load_guard_settings
 from aiosd.guard.standins import Secret, load_secrets
-from aiosd.guard.varlink import Server
+from aiosd.guard.varlink import Peer, Server
 from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy
@@ -54,6 +55,7 @@ from aiosd.sandbox.units import ManagedStarter, find_starter, slice_of
 from aiosd.types import SessionId
 
 _LOG = logging.getLogger(__name__)
+_AGENT_SHARE = 16  # times what one person may have
 _NO_DISK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -224,9 +226,8 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             )
             mark = StopMark(Path(options.state_dir) / MARK, service.orders.stop_all)
             await mark.heed()
-            server = Server(
-                mark.before(service.interface()), version=aiosd.__version__, limit=lambda: live.now.connections_per_user
-            )
+            limit = functools.partial(_limit, options, opened, live)
+            server = Server(mark.before(service.interface()), version=aiosd.__version__, limit=limit)
             serving = background.create_task(server.serve(listener))
             lapsing = background.create_task(Lapsing(opened.leases, ledger).watch())
             gc.freeze()  # what was loaded stays
@@ -277,6 +278,15 @@ def _reload(options: Options, live: LiveSettings, door: Door) -> str:
 def _load_settings(options: Options) -> tuple[GuardSettings, tuple[Secret, ...]]:
     folders = config_folders(os.environ, standalone=options.standalone)
     return load_guard_settings(folders, os.environ), load_secrets(folders, os.environ)
+
+
+def _limit(options: Options, opened: Opened, live: LiveSettings, peer: Peer) -> tuple[str, int]:
+    """As whose a peer's connections count, and how many. aiosd, which has its own bound for each person, has many."""
+    most = live.now.connections_per_user
+    by_process = options.standalone and options.lifeline_fd >= 0  # aiosd is our parent, and has its person's uid
+    if peer.pid == os.getppid() if by_process else peer.uid == opened.agent_uid:
+        return "aiosd", _AGENT_SHARE * most
+    return f"uid {peer.uid}", most
 
 
 def _find_agent_uid() -> int:

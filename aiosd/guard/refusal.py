@@ -39,4 +39,6 @@ async def refuse(connection: socket.socket, reason: str) -> None:
     description = Path(__file__).with_name(f"{_NAME}.varlink").read_text(encoding="utf-8")
     methods = dict.fromkeys(re.findall(r"^method (\w+)", description, re.MULTILINE), answer)
     interface = Interface(name=_NAME, description=description, methods=methods)
-    await Server(interface, version=__version__, limit=lambda: _CONNECTIONS).serve_connection(connection)
+    await Server(interface, version=__version__, limit=lambda peer: (f"uid {peer.uid}", _CONNECTIONS)).serve_connection(
+        connection
+    )

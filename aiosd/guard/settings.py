@@ -23,8 +23,9 @@ class GuardSettings(Limits, SessionLimits):
     after `denials_in_a_row` a session asks nobody for as long;
     `policy_dirs` the administrator's policy folders, after the vendor's; `observe_user` whose rights a session of root
     observes with (nobody's, where there is no such user); `worker_idle_s` how long an unused sandbox stays warm and
-    `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket; `idle_exit_s`: a guard of
-    the system ends after so long without a connection, action or question (its socket starts it again); members of
+    `spare_workers` how many are kept ready; `connections_per_user` bounds the guard's socket (aiosd may
+    have 16 times as many); `idle_exit_s`: a guard of the system ends after so long without a connection, action or
+    question (its socket starts it again); members of
     `admin_groups` approve what runs as root, by authenticating each time, and see the observations.
     What `Limits` names bounds one command, what `SessionLimits` names all of a session. Below `least_landlock` of the
     kernel nothing is confined, and so nothing runs. `job_s` is how long a command in the background may take;

@@ -143,13 +143,13 @@ class Interface:
 
 
 class Server:
-    """Serves one interface (and `org.varlink.service`). `limit` says how many connections one user may have."""
+    """Serves one interface (and `org.varlink.service`). `limit`: as whose a peer's connections count, and how many."""
 
-    def __init__(self, interface: Interface, *, version: str, limit: Callable[[], int]) -> None:
+    def __init__(self, interface: Interface, *, version: str, limit: Callable[[Peer], tuple[str, int]]) -> None:
         self._interface = interface
         self._version = version
         self._limit = limit
-        self._connected: Counter[int] = Counter()
+        self._connected: Counter[str] = Counter()
         self._arriving = 0
         self._shut = False
         self.idle_since = asyncio.get_running_loop().time()
@@ -193,17 +193,17 @@ class Server:
                 peer = read_peer(connection)
             except OSError:
                 return
-            limit = self._limit()
-            if self._connected[peer.uid] >= limit:
-                _LOG.warning("uid %d has %d connections, one more is refused", peer.uid, limit)
+            whose, limit = self._limit(peer)
+            if self._connected[whose] >= limit:
+                _LOG.warning("%s has %d connections, one more is refused", whose, limit)
                 return
-            self._connected[peer.uid] += 1
+            self._connected[whose] += 1
             try:
                 await _Connection(connection, peer, self._dispatch).run()
             except* (OSError, TimeoutError, ValueError) as group:
                 _LOG.info("connection of uid %d ended: %s", peer.uid, group.exceptions[0])
             finally:
-                self._connected[peer.uid] -= 1
+                self._connected[whose] -= 1
                 self.idle_since = asyncio.get_running_loop().time()
 
     async def _dispatch(self, call: Call) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,18 @@ def test_guard_connections_per_user_bounds_the_guards_socket(make_daemon: MakeDa
         send_call(one, "Ping", {})
         assert next(read_replies(one))["mode"] == "standalone"
     wait_until(lambda: _answers(daemon), "the closed connections to count no more")
+
+
+def test_it_bounds_not_how_much_aiosd_does_for_people_at_once(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(config="[guard]\nconnections_per_user = 2\n")
+    place = own_folder(daemon, "place")
+    with ExitStack() as stack:
+        for number in range(3):
+            stack.enter_context(proposed(daemon, f"touch {place}/{number}"))
+        who = default_person()
+        for connection in [stack.enter_context(daemon.connect(who, daemon.guard_path)) for _ in range(2)]:
+            send_call(connection, "Ping", {})
+            assert next(read_replies(connection))["pending"] == 3
 
 
 def _answers(daemon: Daemon) -> bool:

@@ -159,7 +159,7 @@ class Stage:
 async def stage(no_task_left: None, tmp_path: Path) -> AsyncIterator[Stage]:
     """A server that serves the example."""
     example = Example()
-    server = Server(example.interface(), version="0.1.0", limit=lambda: example.limit)
+    server = Server(example.interface(), version="0.1.0", limit=lambda peer: (f"uid {peer.uid}", example.limit))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen(16)
@@ -378,7 +378,10 @@ async def test_it_describes_itself(stage: Stage) -> None:
 
 async def test_who_comes_when_it_is_shut_waits_for_the_next_server(tmp_path: Path) -> None:
     example = Example()
-    first, second = (Server(example.interface(), version="0.1.0", limit=lambda: example.limit) for _ in range(2))
+    first, second = (
+        Server(example.interface(), version="0.1.0", limit=lambda peer: (f"uid {peer.uid}", example.limit))
+        for _ in range(2)
+    )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen(16)
