@@ -26,6 +26,7 @@ WAIT = "p"  # seconds to wait for an approval
 NAME = "l"  # what a new session is called
 FORK = "f"  # go on in a copy of the session; no content
 PLAN = "y"  # run nothing that changes something; no content
+CARRY_OUT = "e"  # begin with what the turn before left undone as a plan; no content
 YES_TO = "k"  # the strictest tier that runs; what is above it asks nobody
 TIMEOUT = "o"  # seconds for the turn
 BUDGET = "b"  # money for the turn

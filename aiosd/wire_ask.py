@@ -28,10 +28,12 @@ class TurnRequest:
     long an approval waits for an answer; 0 leaves the administrator's setting. `model` is asked from now on in this
     session; "" leaves the one asked before, or the configured one.
 
-    With `plan` nothing that changes something is run, only proposed. `yes_to` is the strictest tier that may run: what
-    is above it asks nobody and does not run. `timeout_s` and `max_cost` bound the turn below what is configured, 0
-    leaves that. `schema` is a JSON Schema: the answer is one JSON value that fits it. Of `files` pictures are shown to
-    the model and short texts told, like `input`; the session's commands find all of them in its `uploads`.
+    With `plan` nothing that changes something is run, only proposed; `carry_out` begins with what the turn before left
+    undone like that, as it was proposed, each step judged and asked about as ever. `yes_to` is the strictest tier that
+    may run: what is above it asks nobody and does not run. `timeout_s` and `max_cost` bound the turn below what is
+    configured, 0 leaves that. `schema` is a JSON Schema: the answer is one JSON value that fits it.
+    Of `files` pictures are shown to the model and short texts told, like `input`; the session's commands find all of
+    them in its `uploads`.
     """
 
     prompt: str
@@ -40,6 +42,7 @@ class TurnRequest:
     wait_s: int = 0
     model: str = ""
     plan: bool = False
+    carry_out: bool = False
     yes_to: Literal["", "auto_allow", "notify"] = ""
     timeout_s: int = 0
     max_cost: float = 0.0

@@ -29,7 +29,8 @@ def render_message(message: Message) -> JsonObject:
                 "status": message.status,
                 "truncated": message.truncated,
             }
-            return {**result, "command": message.command} if message.command else result
+            besides: JsonObject = {"command": message.command, "place": message.place}
+            return {**result, **{name: value for name, value in besides.items() if value}}
         case _:
             assert_never(message)
 
@@ -63,6 +64,7 @@ def parse_message(stored: JsonObject) -> Message:
                 status=status if isinstance(status, int) else None,
                 truncated=bool(stored.get("truncated")),
                 command=str(stored.get("command", "")),
+                place=str(stored.get("place", "")),
             )
         case _:
             raise StorageError("a stored message cannot be read", hint="start a new session")

@@ -14,6 +14,7 @@ from itertools import count
 from aiosd import exits
 from aiosd.agent.budget import Budget
 from aiosd.agent.context import BYTES_PER_TOKEN, Context
+from aiosd.agent.planned import find_planned
 from aiosd.agent.recall import Recall
 from aiosd.agent.structured import NUDGE, Answer
 from aiosd.errors import ContextOverflowError, ModelGarbledError
@@ -102,16 +103,19 @@ class Loop:
         tokens = model.info.context_tokens
         self._window = Context(max(tokens * BYTES_PER_TOKEN - told, told) if tokens else 0)
 
-    async def run(self, history: Sequence[Message]) -> Answered:
+    async def run(self, history: Sequence[Message], *, planned: bool = False) -> Answered:
         """Run the turn that the last question of `history` begins. Raises what ends it without an answer.
 
-        A turn that had been begun goes on where it was: with the calls that have no result.
+        A turn that had been begun goes on where it was: with the calls that have no result. With `planned` the calls
+        that the turn before left undone as a plan are done first, and the model hears of them as its own.
         """
         self._messages.extend(history)
+        if planned and (calls := find_planned(history)):
+            taken = {each.id for said in history if isinstance(said, AssistantMessage) for each in said.calls}
+            own = tuple(_with_own_id(call, taken, prefix=self._prefix) for call in calls)
+            await self._keep(AssistantMessage(text="", calls=own))
         text, open_calls = _find_begun(self._messages)
-        for call in open_calls:
-            begun = call.tool in _NOT_TWICE
-            await self._keep(self._fail(call, "interrupted by the daemon's end") if begun else await self._run(call))
+        await self._run_all(open_calls, again=not planned)
         while True:
             self._budget.begin_step()
             message = await self._ask()
@@ -136,10 +140,11 @@ class Loop:
         self._nudged = True
         await self._keep(UserMessage(text=NUDGE))
 
-    async def _run_all(self, calls: Sequence[ToolCall]) -> None:
+    async def _run_all(self, calls: Sequence[ToolCall], *, again: bool = False) -> None:
         async with reviewed(calls, self._tools, self._context):
             for call in calls:
-                await self._keep(await self._run(call))
+                lost = again and call.tool in _NOT_TWICE
+                await self._keep(self._fail(call, "interrupted by the daemon's end") if lost else await self._run(call))
 
     async def _keep(self, message: Message) -> None:
         await self._store([message])

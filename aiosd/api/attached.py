@@ -34,6 +34,7 @@ def make_ask(ask: TurnRequest, *, name: str = "", fork: bool = False) -> Ask:
         name=name,
         fork=fork,
         plan=ask.plan,
+        carry_out=ask.carry_out,
         yes_to=ask.yes_to,
         timeout_s=ask.timeout_s,
         max_cost=ask.max_cost,

@@ -23,7 +23,16 @@ MAX_CURSOR = 2**53  # what every JSON reader can count to
 _MAX_DIGITS = 10
 _FIELDS = (
     *(frames.PROMPT, frames.INPUT, frames.CWD, frames.WANTED, frames.NEWEST),
-    *(frames.MODEL, frames.NAME, frames.FORK, frames.PLAN, frames.YES_TO, frames.BUDGET, frames.SCHEMA),
+    *(
+        frames.MODEL,
+        frames.NAME,
+        frames.FORK,
+        frames.PLAN,
+        frames.CARRY_OUT,
+        frames.YES_TO,
+        frames.BUDGET,
+        frames.SCHEMA,
+    ),
 )
 _ADAPTERS: dict[Any, Any] = {}  # pydantic's, one for each type that comes in
 
@@ -145,6 +154,7 @@ def parse_frames(body: bytes) -> AskRequest:
         name=fields.get(frames.NAME, ""),
         fork=frames.FORK in fields,
         plan=frames.PLAN in fields,
+        carry_out=frames.CARRY_OUT in fields,
         yes_to=cast("Literal['', 'auto_allow', 'notify']", yes_to),
         timeout_s=int(timeout),
         max_cost=_parse_cost(fields.get(frames.BUDGET, "0")),

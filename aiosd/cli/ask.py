@@ -43,7 +43,7 @@ def ask(options: dict[str, str], words: list[str]) -> int:
         write_answer(options["output"], turn.said)
     if "plan" in options and turn.left and not as_json and _wants_it_done(turn.left):
         again = {name: value for name, value in options.items() if name in _AGAIN}
-        return ask({**again, "session": turn.session_id}, words)
+        return ask({**again, "session": turn.session_id, "carry-out": ""}, words)
     return status
 
 
@@ -91,6 +91,8 @@ def _render_question(options: dict[str, str], words: list[str]) -> bytes:
             out += frames.render(tag, options[name].encode("utf-8", "surrogateescape"))
     if "plan" in options:
         out += frames.render(frames.PLAN, b"")
+    if "carry-out" in options:
+        out += frames.render(frames.CARRY_OUT, b"")
     if "schema" in options:
         from aiosd.cli.attach import read_schema
 

@@ -162,9 +162,11 @@ class Approvals:
     async def request(self, draft: Approval, *, wait_s: int) -> Approval:
         """Store `draft` as pending, with an id, a nonce and its times; it lives `wait_s` seconds."""
         now = datetime.now(UTC)
+        while (identity := ApprovalId(secrets.token_hex(4))) in self._waiting:
+            pass
         approval = replace(
             draft,
-            id=ApprovalId(secrets.token_hex(4)),
+            id=identity,
             nonce=secrets.token_hex(16),
             boot=self._boot,
             requested_at=_render_time(now),

@@ -60,7 +60,8 @@ class ToolResult:
 
     `outcome` tells apart what `is_error` lumps together: `done`, `failed` (ran, non-zero), `denied`, `skipped` (by a
     person), `unanswered`, `timed_out`, `cancelled`, `refused` (could not be confined, recorded or started).
-    `command` is what a person put in the place of the proposed one; the text says so first.
+    `command` is what a person put in the place of the proposed one; the text says so first. `place` is the working
+    directory in which a plan left it undone, "" where it is none of a plan's.
     """
 
     call: CallId
@@ -69,6 +70,7 @@ class ToolResult:
     status: int | None = None
     truncated: bool = False
     command: str = ""
+    place: str = ""
 
     @property
     def instead(self) -> str:

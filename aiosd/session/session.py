@@ -236,7 +236,7 @@ class Session:
                 draining = group.create_task(self.log.drain_forever())
                 if not (self.new and number == 1 and not ask.files):
                     await belongings.begin()
-                answered = await turn.make_loop(budget).run(history)
+                answered = await turn.make_loop(budget).run(history, planned=ask.carry_out)
                 draining.cancel()
         except TimeoutError as exc:
             if seconds < limits.max_seconds:

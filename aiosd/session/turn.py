@@ -41,6 +41,7 @@ class Ask:
     name: str = ""
     fork: bool = False
     plan: bool = False
+    carry_out: bool = False
     yes_to: str = ""
     timeout_s: int = 0
     max_cost: float = 0.0

@@ -306,6 +306,7 @@ def _finish(call: ToolCall, context: ToolContext, done: JsonObject, collected: C
         status=status if status >= 0 else None,
         truncated=truncated,
         command=command,
+        place=context.place if context.plan and outcome == "unanswered" else "",
     )
     return replace(result, text=f"{result.instead}{body}")
 

@@ -170,9 +170,7 @@ def test_a_plan_is_carried_out_at_a_word_and_each_step_is_shown_first(
     planned: tuple[Daemon, Path], provider: ScriptedProvider, said: str, made: list[str]
 ) -> None:
     daemon, place = planned
-    lines = [f"touch {place}/{name}" for name in "abc"]
-    again = tuple(Call(id=f"d{n}", tool="bash", arguments={"command": line}) for n, line in enumerate(lines))
-    provider.says(Say(calls=again), Say(text="Done."))
+    provider.says(Say(text="Done."))
     with on_terminal(daemon, "ask", "--plan", "make them") as terminal:
         shown = terminal.wait_for("and asked  (no): ")
         assert "\n3 steps were left undone\n" in shown
@@ -187,6 +185,39 @@ def test_a_plan_is_carried_out_at_a_word_and_each_step_is_shown_first(
     assert _made(place) == made
     (session,) = daemon.api("GET", "/v1/sessions").json["sessions"]
     assert session["turns"] == (2 if said else 1)
+    proposed = [each["digest"] for each in daemon.records() if each.get("decision") == "unanswered"]
+    assert len(proposed) == 3
+    assert [each["digest"] for each in daemon.records() if each.get("decision") == "approved"] == proposed * bool(said)
+    assert len(provider.asked) == (3 if said else 2)  # nobody asked the model for the steps again
+
+
+def test_a_plan_is_carried_out_where_it_was_made_and_what_was_done_already_is_not_done_again(
+    make_daemon: MakeDaemon, provider: ScriptedProvider
+) -> None:
+    model = f'[agent]\nmodel = "m"\n[models.m]\nmodel = "m-1"\nbase_url = "{provider.url}"\n'
+    daemon = make_daemon(config=model)
+    place = own_folder(daemon, "there")
+    given: list[tuple[str, dict[str, Any]]] = [
+        ("bash", {"command": f"cd {place} && ls"}),
+        ("bash", {"command": "touch a"}),
+        ("write_file", {"path": "b", "content": "b"}),
+    ]
+    calls = tuple(Call(id=f"c{n}", tool=tool, arguments=each) for n, (tool, each) in enumerate(given))
+    provider.says(Say(calls=calls), Say(text="That is it."), Say(text="Done."))
+    with asking(daemon, "make them", plan=True) as stream:
+        session = stream.until("session_started")["session"]
+        assert stream.until("turn_done")["exit_status"] == 0
+    with asking(daemon, "make them", session=session, carry_out=True) as stream:
+        needed = stream.until("review_needed")["approvals"]
+        assert _made(place) == []
+        for each in needed:
+            assert answered(daemon, card_of(daemon, each["approval"])) == {}
+        assert stream.until("turn_done")["exit_status"] == 0
+    assert _made(place) == ["a", "b"]
+    assert [each.get("action") for each in daemon.records() if each.get("decision") == "allowed"] == ["ls"]
+    with asking(daemon, "again", session=session, carry_out=True) as stream:  # there is no plan any more
+        provider.says(Say(text="Nothing is left."))
+        assert "call_proposed" not in [event["type"] for event in stream]
 
 
 # What the guard holds to ----------------------------------------------------------------------------------------------
