@@ -62,7 +62,9 @@ def test_a_card_has_each_fact_on_a_line() -> None:
 
 
 def test_how_far_a_lease_would_reach_is_on_the_card() -> None:
-    shown = "  lease    l: 10 times in 30 min, in this session and folder (otherwise: l 2h 20x, l session|folder|anywhere)"
+    shown = (
+        "  lease    l: 10 times in 30 min, in this session and folder (otherwise: l 2h 20x, l session|folder|anywhere)"
+    )
     assert shown in _draw(120, leasable=True)
     assert shown not in _draw(120)
 
