@@ -155,21 +155,27 @@ class AuditLog:
 
     def unfinished(self) -> list[JsonObject]:
         """The actions that were allowed and of whose end nothing is recorded."""
-        ended: set[tuple[str, str]] = set()
+        ended: set[str] = set()
         found: list[JsonObject] = []
+        kept: set[str] | None = None  # behind the newest start: what went on over it, and nothing else
         for _name, lines in self._newest():
             for line in reversed(lines):
                 entry = _parse(line)
                 match entry:
-                    case {"kind": Kind.STARTED}:
-                        return found[::-1]
+                    case {"kind": Kind.STARTED, **more} if kept is None:
+                        went_on = more.get("kept")
+                        kept = {str(each) for each in went_on} - ended if isinstance(went_on, list) else set()
                     case {"kind": Kind.DONE, "session": session, "call": call}:
-                        ended.add((str(session), str(call)))
+                        ended.add(f"{session}/{call}")
                     case {"kind": Kind.DECIDED, "tool": "connect"}:
                         pass  # of a command that has a record of its own
                     case {"kind": Kind.DECIDED, "decision": "allowed" | "approved", "session": session, "call": call}:
-                        if entry is not None and (str(session), str(call)) not in ended:
+                        name = f"{session}/{call}"
+                        if entry is not None and name not in ended and (kept is None or name in kept):
                             found.append(entry)
+                            ended.add(name)
+                if kept is not None and kept <= ended:
+                    return found[::-1]
         return found[::-1]
 
     def verify(self) -> list[str]:

@@ -94,10 +94,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The guard has started: its version and whether it is the system's or standalone."""
+    """The guard has started: its version and whether it is the system's or standalone.
+
+    `kept` are the actions (SESSION/CALL) of an earlier guard that go on.
+    """
 
     version: str
     mode: str
+    kept: tuple[str, ...] = ()
 
     kind = Kind.STARTED
 

@@ -56,7 +56,8 @@ class Ledger:
                 ),
                 volatile=True,
             )
-        self._append(Started(version=version, mode=mode), volatile=True)
+        going_on = tuple(sorted("/".join(each) for each in kept))
+        self._append(Started(version=version, mode=mode, kept=going_on), volatile=True)
         return len(lost)
 
     def stopped(self, reason: str) -> None:

@@ -99,3 +99,14 @@ def test_its_time_counts_while_no_guard_runs(machine: Guest) -> None:
     waited = machine.run(["aios", "job", "wait", job.strip()], user="bob", check=False)
     assert waited.stderr == "timed_out: ended after 3 s\n"
     assert machine.enter(["pgrep", "-f", "^sleep 98713"], check=False).status == 1
+
+
+def test_a_job_that_is_lost_after_its_second_guard_has_its_end_on_the_record(machine: Guest) -> None:
+    job = _begin(machine, "sleep", "98715")
+    machine.enter(["systemctl", "restart", "aios-guard.service"])
+    assert _state(machine, job) == "running"
+    machine.enter(["systemctl", "stop", "aiosd.service", "aios-guard.service"])
+    machine.enter(["systemctl", "clean", "--what=fdstore", "aios-guard.service"])
+    machine.wait_for(lambda: machine.enter(["pgrep", "-f", "^sleep 98715"], check=False).status != 0)
+    machine.run(["aios", "status"], user="bob")
+    assert _kinds(machine, "sleep 98715") == [("decided", "allowed"), ("done", "lost")]

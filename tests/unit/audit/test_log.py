@@ -349,3 +349,24 @@ def test_what_was_allowed_and_never_ended_is_known_at_the_next_start(folder: Pat
         assert [entry["call"] for entry in log.unfinished()] == ["c3", "c4"]
         log.append(Started(version="0.1.0", mode="standalone"))
         assert log.unfinished() == []
+
+
+def test_what_went_on_over_a_start_and_never_ended_is_known_after_any_number_of_them(folder: Path) -> None:
+    def calls(log: AuditLog) -> list[str]:
+        return [str(entry["call"]) for entry in log.unfinished()]
+
+    kept = tuple(f"{DECIDED.session}/{call}" for call in ("c4", "c5"))
+    with _opened(folder) as log:
+        for call in ("c3", "c4", "c5"):
+            log.append(replace(DECIDED, call=call))
+        log.append(replace(DONE, call="c3"))
+        log.append(Started(version="0.1.0", mode="system", kept=kept))
+        assert calls(log) == ["c4", "c5"]
+        log.append(replace(DECIDED, call="c6"))
+        log.append(Started(version="0.1.0", mode="system", kept=kept))
+        assert calls(log) == ["c4", "c5"]
+        log.append(replace(DONE, call="c5"))
+        log.append(replace(DECIDED, call="c7"))
+        assert calls(log) == ["c4", "c7"]
+        log.append(Started(version="0.1.0", mode="system"))
+        assert calls(log) == []
