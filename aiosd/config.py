@@ -63,7 +63,8 @@ class AgentTable:
     which 0 in a session or day is no limit. `question_wait_s`: how long a question of the model's waits. `careful`:
     once text of others entered a turn (the journal, a page, standard input, files of others and what lies below
     `downloads`), what would only be announced is asked about. `notes` is what every model is
-    told of this host.
+    told of this host. `summarise`: when a conversation nearly fills the model's window, the model tells its older part
+    in short, in one request.
     """
 
     model: str = BUILTIN
@@ -78,6 +79,7 @@ class AgentTable:
     careful: bool = True
     downloads: tuple[str, ...] = ("~/Downloads", "~/ダウンロード")
     notes: str = ""
+    summarise: bool = True
     max_cost: Price = 0.0
     max_session_cost: Price = 0.0
     max_day_cost: Price = 0.0

@@ -25,6 +25,13 @@ class Budget:
             raise BudgetExceededError(f"the turn took its {self.tokens} tokens", hint=_HINT.format("tokens"))
         self.used_steps += 1
 
+    def spare_step(self) -> bool:
+        """Count one for what is not the answer, where at least one is left for that; whether it may be made."""
+        if self.used_steps + 1 > self.steps or self.used_tokens >= self.tokens:
+            return False
+        self.used_steps += 1
+        return True
+
     def use_tokens(self, count: int) -> None:
         """Count tokens of a request that was made."""
         self.used_tokens += count

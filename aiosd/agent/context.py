@@ -16,6 +16,7 @@ from aiosd.types import JsonObject
 
 BYTES_PER_TOKEN = 3  # at the least, in any language
 _WANTED = 0.6  # of the room, once something has to go
+_NEARLY, _WORTH = 0.85, 0.3  # of the room
 _SHORT = 600  # bytes of a result or an argument that stay
 _MAX_WORDS = 2000  # of a person, in an old turn
 _MAX_ANSWER = 300
@@ -35,6 +36,14 @@ class Context:
     def shortens(self) -> bool:
         """Whether something is left out."""
         return self._cut > 0
+
+    def is_nearly_full(self, messages: Sequence[Message]) -> bool:
+        """Whether the conversation, told as it is, leaves little room."""
+        return bool(self.room) and _size(messages) > self.room * _NEARLY
+
+    def fills(self, messages: Sequence[Message]) -> bool:
+        """Whether they take enough of the room to be worth a request."""
+        return bool(self.room) and _size(messages) > self.room * _WORTH
 
     def fit(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """The conversation as it is to be told."""

@@ -17,6 +17,7 @@ from aiosd.agent.context import BYTES_PER_TOKEN, Context
 from aiosd.agent.planned import find_planned
 from aiosd.agent.recall import Recall
 from aiosd.agent.structured import NUDGE, Answer
+from aiosd.agent.summary import Summary, with_summary, write_summary
 from aiosd.errors import ContextOverflowError, ModelGarbledError
 from aiosd.model.base import (
     AgainDelta,
@@ -51,6 +52,7 @@ _MAX_ID = 80  # of a call, in characters; the guard takes 100
 _MAX_SHOWN = 4096  # of an argument, in an event
 _NOT_TWICE = ("task", "ask_user")  # what a turn that goes on does not begin anew
 _OFTEN, _TOO_OFTEN = 3, 6  # the same call in one turn: told, and no longer run
+SUMMING_UP = "what was said before is told in short"
 _STOPS = {
     "length": "the answer is cut off: it reached max_output_tokens",
     "refused": "the provider withheld the rest of the answer",
@@ -69,7 +71,9 @@ class Answered:
 class Loop:
     """One turn's loop. `store` keeps messages and returns when they are kept; `log` is told what is sent to a model.
 
-    `prefix` begins the ids of its calls. Where there is an `answer`, its tool gives the turn's answer and ends it.
+    `prefix` begins the ids of its calls. Where there is an `answer`, its tool gives the turn's answer and ends it. With
+    `keep_summary`, which keeps one, the turns before are told in short when the window is nearly full, by `summariser`:
+    a model of its own, as a chain does not ask again who once gave no answer.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class Loop:
         log: SentLog | None = None,
         prefix: str = "",
         answer: Answer | None = None,
+        keep_summary: Callable[[Summary], Awaitable[None]] | None = None,
+        summariser: Model | None = None,
     ) -> None:
         self._model = model
         self._messages: list[Message] = []
@@ -97,19 +103,28 @@ class Loop:
         self._log = log
         self._prefix = prefix
         self._nudged = False
+        self._keep_summary = keep_summary
+        self._summariser = summariser or model
+        self._summary: Summary | None = None
+        self._began = 0  # the running turn, among the messages
         self._made: Counter[str] = Counter()  # how often each call was proposed
         self._exit_status = exits.OK
         told = len(system) + sum(len(json.dumps(asdict(tool.spec))) for tool in self._tools.values())
         tokens = model.info.context_tokens
         self._window = Context(max(tokens * BYTES_PER_TOKEN - told, told) if tokens else 0)
 
-    async def run(self, history: Sequence[Message], *, planned: bool = False) -> Answered:
+    async def run(
+        self, history: Sequence[Message], summary: Summary | None = None, *, planned: bool = False
+    ) -> Answered:
         """Run the turn that the last question of `history` begins. Raises what ends it without an answer.
 
         A turn that had been begun goes on where it was: with the calls that have no result. With `planned` the calls
-        that the turn before left undone as a plan are done first, and the model hears of them as its own.
+        that the turn before left undone as a plan are done first, and the model hears of them as its own. `summary` is what
+        the beginning of `history` came to, where it was told in short before.
         """
         self._messages.extend(history)
+        self._summary = summary
+        self._began = max((at for at, each in enumerate(history) if isinstance(each, UserMessage)), default=0)
         if planned and (calls := find_planned(history)):
             taken = {each.id for said in history if isinstance(said, AssistantMessage) for each in said.calls}
             own = tuple(_with_own_id(call, taken, prefix=self._prefix) for call in calls)
@@ -152,20 +167,46 @@ class Loop:
 
     async def _ask(self) -> AssistantMessage:
         """The model's next message; what it cannot read at once is shortened until it can."""
+        await self._sum_up()
         while True:
-            request = ModelRequest(
-                system=self._system,
-                messages=self._window.fit(self._messages),
-                tools=tuple(tool.spec for tool in self._tools.values()),
-                log=self._log,
-            )
+            told = with_summary(self._messages, self._summary)
             try:
-                return await self._read(request)
+                return await self._read(self._request(told))
             except ContextOverflowError:
-                if not self._window.tighten(self._messages):
+                if not self._window.tighten(told):
                     raise
                 text = "the conversation is longer than the model can read: its older part is told in short"
                 self._context.emit(Notice(text=text, void=True))
+
+    def _request(self, told: Sequence[Message]) -> ModelRequest:
+        return ModelRequest(
+            system=self._system,
+            messages=self._window.fit(told),
+            tools=tuple(tool.spec for tool in self._tools.values()),
+            log=self._log,
+        )
+
+    async def _sum_up(self) -> None:
+        """Have what came before this turn told in short, where it takes the room that the turn needs; once in a turn.
+
+        Where the model gives nothing, or has no step left for it, the rules of `Context` alone shorten.
+        """
+        if self._keep_summary is None or not self._window.is_nearly_full(with_summary(self._messages, self._summary)):
+            return
+        if self._began <= (self._summary.upto if self._summary else 0):
+            return
+        before = with_summary(self._messages[: self._began], self._summary)
+        if not self._window.fills(before) or not self._budget.spare_step():
+            return
+        keep, self._keep_summary = self._keep_summary, None
+        self._context.emit(ProgressDelta(tool="", text=SUMMING_UP))
+        written = await write_summary(self._summariser, self._request(before))
+        if written.usage:
+            self._tell(written.usage)
+        if written.text:
+            self._summary = Summary(upto=self._began, text=written.text)
+            self._window = Context(self._window.room)
+            await keep(self._summary)
 
     async def _read(self, request: ModelRequest) -> AssistantMessage:
         text, calls, kept = list[str](), list[ToolCall](), list[JsonObject]()

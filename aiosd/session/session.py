@@ -16,6 +16,7 @@ from aiosd.agent.budget import Budget
 from aiosd.agent.conversation import parse_message, render_message
 from aiosd.agent.loop import Answered
 from aiosd.agent.prompt import find_facts
+from aiosd.agent.summary import ROLE, parse_summary
 from aiosd.config import Live
 from aiosd.errors import AiosError, NotFoundError, SessionBusyError, StorageError, TurnTimeoutError
 from aiosd.guard.client import GuardClient
@@ -229,14 +230,17 @@ class Session:
             wait=lambda call, tell: self._ask_person(call, tell, ask.wait_s),
             reveal=rooms.reveal,
             keep=belongings.keep,
+            summariser=rooms.models.find(model.info.name),
         )
-        history = [parse_message(stored) for stored in await rooms.transcripts.messages(self.uid, self.id)]
+        told = await rooms.transcripts.messages(self.uid, self.id)
+        history = [parse_message(stored) for stored in told if stored.get("role") != ROLE]
+        summary = next(filter(None, map(parse_summary, reversed(told))), None)
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 draining = group.create_task(self.log.drain_forever())
                 if not (self.new and number == 1 and not ask.files):
                     await belongings.begin()
-                answered = await turn.make_loop(budget).run(history, planned=ask.carry_out)
+                answered = await turn.make_loop(budget).run(history, summary, planned=ask.carry_out)
                 draining.cancel()
         except TimeoutError as exc:
             if seconds < limits.max_seconds:

@@ -9,6 +9,7 @@ from aiosd.agent.loop import Loop
 from aiosd.agent.prompt import Facts, render_prompt
 from aiosd.agent.structured import Answer, parse_schema
 from aiosd.agent.subagent import Task
+from aiosd.agent.summary import Summary
 from aiosd.agent.talking import AskUser, Todo
 from aiosd.config import Live
 from aiosd.egress.desk import Desk
@@ -71,7 +72,8 @@ class Ask:
 class Turn:
     """A turn of `session` of `uid`: by `number`, of `model`, with whoever hears of it and is asked.
 
-    `reveal` reads a credential; `keep` takes what commands made for the session.
+    `summariser` is the same model anew, for what is not the answer. `reveal` reads a credential; `keep` takes what
+    commands made for the session.
     """
 
     uid: int
@@ -87,6 +89,7 @@ class Turn:
     wait: Wait
     reveal: Callable[[str], str]
     keep: Callable[[bytes], Awaitable[None]]
+    summariser: Model
 
     def make_loop(self, budget: Budget) -> Loop:
         """The loop, which may use `budget`."""
@@ -129,6 +132,8 @@ class Turn:
                 log=outlet,
                 prefix=prefix,
                 answer=answer if kept else None,
+                keep_summary=self._keep_summary if kept and limits.summarise else None,
+                summariser=self.summariser,
             )
 
         task = Task(lambda where, prefix: begin(all_tools(), where, prefix, kept=False))
@@ -147,6 +152,9 @@ class Turn:
             if each.is_of(self.facts.user)
         )
         return Lists(**{each.name: getattr(table, each.name) for each in fields(table)}, secrets=secrets)
+
+    async def _keep_summary(self, summary: Summary) -> None:
+        await self.transcripts.append_messages(self.uid, self.session, self.number, [summary.stored()])
 
     async def _store(self, messages: Sequence[Message]) -> None:
         bodies = [render_message(each) for each in messages]

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "agent.max_day_tokens": 0,
     "agent.question_wait_s": 300,
     "agent.careful": True,
+    "agent.summarise": True,
     "agent.notes": "",
     "agent.downloads": ["~/Downloads", "~/ダウンロード"],
     "agent.max_day_cost": 0.0,
