@@ -119,8 +119,8 @@ class Loop:
         """Run the turn that the last question of `history` begins. Raises what ends it without an answer.
 
         A turn that had been begun goes on where it was: with the calls that have no result. With `planned` the calls
-        that the turn before left undone as a plan are done first, and the model hears of them as its own. `summary` is what
-        the beginning of `history` came to, where it was told in short before.
+        that the turn before left undone as a plan are done first, and the model hears of them as its own. `summary` is
+        what the beginning of `history` came to, where it was told in short before.
         """
         self._messages.extend(history)
         self._summary = summary

@@ -186,12 +186,21 @@ def test_the_guard_is_found_beside_a_daemon_that_does_not_run(place: Path) -> No
     assert json.loads(guard.got[:-1]) == {"method": "io.aios.Guard.ListPending", "parameters": {}}
 
 
-def test_of_a_list_of_sessions_only_the_head_is_told_again(place: Path) -> None:
+def test_of_a_list_of_sessions_what_was_asked_is_not_told_again(place: Path) -> None:
     english = ["NAME  LAST USED (UTC)   STATE  ABOUT", "one   2026-05-01 10:20  done   a person said no", ""]
-    answer = HEAD + f"Content-Length: {len(chr(10).join(english))}\r\n\r\n{chr(10).join(english)}".encode()
-    with listening(place / "a.sock", answer):
+    one = {"name": "one", "used_at": "2026-05-01T10:20:00.000Z", "state": "running", "title": "a person said no"}
+    with listening(place / "a.sock", _answer("\n".join(english))):
         plain = run_client("sessions", AIOS_SOCKET=f"{place}/a.sock")
-        told = run_client("sessions", AIOS_SOCKET=f"{place}/a.sock", LC_MESSAGES="ja_JP.UTF-8")
+    with listening(place / "b.sock", _answer(json.dumps({"sessions": [one]}))):
+        told = run_client("sessions", AIOS_SOCKET=f"{place}/b.sock", LC_MESSAGES="ja_JP.UTF-8")
     assert (plain.status, plain.out.split("\n"), plain.err) == (0, english, "")
-    assert (told.status, told.out.split("\n")[1:], told.err) == (0, english[1:], "")
-    assert told.out.split("\n")[0].split() == ["名前", "最終利用", "(UTC)", "状態", "説明"]
+    assert (told.status, told.err) == (0, "")
+    head, row, end = told.out.split("\n")
+    assert head.split() == ["名前", "最終利用", "(UTC)", "状態", "説明"]
+    assert row.startswith("one   2026-05-01 10:20")
+    assert row.endswith("  a person said no")
+    assert (row.split()[3], end) == ("動作中", "")
+
+
+def _answer(body: str) -> bytes:
+    return HEAD + f"Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()
