@@ -13,6 +13,38 @@ pattern = ["python3 -I /srv/site/fetch.py"]
 tier = "notify"
 user = ["bob"]
 network = ["127.0.0.1:8765"]
+
+[[rule]]
+pattern = ["git clone *"]
+tier = "notify"
+user = ["bob"]
+writes = ["."]
+network = ["127.0.0.1:2222"]
+
+[[rule]]
+pattern = ["sync-site"]
+tier = "notify"
+user = ["bob"]
+writes = ["."]
+network = ["127.0.0.1:8765"]
+"""
+_SSHD = """
+cd /srv/site && ssh-keygen -q -t ed25519 -N '' -f host && ssh-keygen -q -t ed25519 -N '' -f key
+chown bob: key && chmod 600 key host && mkdir -p /run/sshd
+printf 'Host 127.0.0.1\\n IdentityFile /srv/site/key\\n' >/etc/ssh/ssh_config.d/site.conf
+printf '[127.0.0.1]:2222 %s\\n' "$(cut -d' ' -f1,2 host.pub)" >/etc/ssh/ssh_known_hosts
+git init -q -b main work && git -C work -c user.name=x -c user.email=x@y.z commit -q --allow-empty -m one
+git clone -q --bare work repo.git && chown -R bob: repo.git
+systemd-run --quiet --unit=ssh-site /usr/sbin/sshd -D -f /dev/null -p 2222 -o ListenAddress=127.0.0.1 \\
+  -o HostKey=/srv/site/host -o AuthorizedKeysFile=/srv/site/key.pub -o StrictModes=no -o UsePAM=no
+"""
+_PACMAN = """
+mkdir -p tiny-1.0-1 /srv/site/pacman && printf '%%FILENAME%%\\ntiny-1.0-1-any.pkg.tar.zst\\n\\n' >tiny-1.0-1/desc
+printf '%%NAME%%\\ntiny\\n\\n%%VERSION%%\\n1.0-1\\n\\n' >>tiny-1.0-1/desc
+tar -czf /srv/site/pacman/test.db tiny-1.0-1 && mkdir -p /home/bob/work/db /home/bob/work/root
+cd /home/bob/work && printf '[options]\\nArchitecture = auto\\nSigLevel = Never\\nDisableSandbox\\n' >pacman.conf
+printf '[test]\\nServer = http://127.0.0.1:8765/pacman\\n' >>pacman.conf
+chown -R bob: /home/bob/work
 """
 _FETCH = "import urllib.request as r\nprint(r.urlopen('http://127.0.0.1:8765/hello').read().decode())\n"
 _LINE = "python3 -I /srv/site/fetch.py"
@@ -58,6 +90,38 @@ def test_a_rule_gives_the_network_and_each_connection_is_recorded(machine: Guest
     assert entry["MESSAGE"] == "A command used the network"
     refused = machine.run(["aios", "run", _LINE], user="bob", check=False)
     assert (refused.status != 0, refused.stdout) == (True, "")  # a person's own command has no proxy behind it
+
+
+def _ask(machine: Guest, line: str) -> str:
+    ran = machine.run(
+        ["sh", "-c", 'cd work && exec aios ask --wait 1 "$1"', "sh", f"$ {line}"], user="bob", check=False
+    )
+    return ran.stdout + ran.stderr
+
+
+def test_git_clones_by_ssh_from_the_host_that_was_granted_and_from_no_other(machine: Guest) -> None:
+    machine.enter(["sh", "-ec", _SSHD])
+    machine.wait_for(lambda: machine.enter(["ss", "-Htln", "sport = :2222"]).stdout != "")
+    said = _ask(machine, "git clone ssh://bob@127.0.0.1:2222/srv/site/repo.git cloned")
+    log = machine.run(["git", "-C", "/home/bob/work/cloned", "log", "--format=%s"], user="bob", check=False)
+    assert log.stdout == "one\n", said
+    machine.enter(["systemctl", "stop", "ssh-site"])
+    refused = _ask(machine, "git clone ssh://bob@127.0.0.1:22/srv/site/repo.git other")
+    assert "127.0.0.1:22 is not granted" in refused
+    assert not machine.exists("/home/bob/work/other")
+
+
+def test_pacman_reads_its_mirror_by_the_proxy(machine: Guest) -> None:
+    machine.enter(["sh", "-ec", f"cd $(mktemp -d) && {_PACMAN.strip()}"])
+    options = "--noconfirm --disable-download-timeout --root root --dbpath db --config pacman.conf --logfile /dev/null"
+    machine.put("/usr/local/bin/sync-site", f"#!/bin/sh\nexec fakeroot pacman -Syy {options}\n", mode=0o755)
+    said = _ask(machine, "sync-site")
+    listed = machine.run(
+        ["sh", "-c", "cd work && pacman -Sl --dbpath db --config pacman.conf"], user="bob", check=False
+    )
+    assert listed.stdout == "test tiny 1.0-1\n", said
+    machine.enter(["sed", "-i", "s/8765/8766/", "/home/bob/work/pacman.conf"])
+    assert "127.0.0.1:8766 is not granted" in _ask(machine, "sync-site")
 
 
 def test_aiosd_chooses_no_profile_and_tells_of_no_connection_of_others(machine: Guest) -> None:
