@@ -76,10 +76,12 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
                 moved = f"{record['sent_bytes']} out, {record['received_bytes']} in"
                 rows.append((moment, record["session"][:8], record["user"], "network", moved, what))
             case "ordered":
-                rows.append((f"{moment}  -- {record['user']}: {record['order']} ({record['reason']})",))
+                rows.append((f"{moment}  -- {_tell_order(record)}",))
             case "lapsed":
-                lease = f"{record['lease']} {record['how']} ({record['used']}/{record['uses']})"
-                rows.append((f"{moment}  -- {record['user']}: lease {lease}: {record['action']}",))
+                ways = {"used up": say("used up"), "over": say("over"), "revoked": say("revoked")}
+                how = ways.get(record["how"], record["how"])
+                lease = say("{user}: lease {lease} {how}", user=record["user"], lease=record["lease"], how=how)
+                rows.append((f"{moment}  -- {lease} ({record['used']}/{record['uses']}): {record['action']}",))
             case "started":
                 rows.append((f"{moment}  -- guard {record['version']} started ({record['mode']})",))
             case "stopped":
@@ -104,6 +106,23 @@ def _render_columns(rows: list[tuple[str, ...]]) -> str:
     return "".join(lines)
 
 
+def _tell_order(record: dict[str, Any]) -> str:
+    said = {"user": record["user"], "reason": retell(record["reason"])}
+    match record["order"]:
+        case "stop":
+            return say("{user}: stop ({reason})", **said)
+        case "kill":
+            return say("{user}: kill ({reason})", **said)
+        case "thaw":
+            return say("{user}: thaw ({reason})", **said)
+        case "grant a lease":
+            return say("{user}: grant a lease ({reason})", **said)
+        case "revoke a lease":
+            return say("{user}: revoke a lease ({reason})", **said)
+        case order:
+            return f"{record['user']}: {order} ({record['reason']})"
+
+
 def _describe(record: dict[str, Any], end: dict[str, Any] | None) -> str:
     decision = str(record["decision"])
     if decision not in _RUNS:
@@ -114,7 +133,7 @@ def _describe(record: dict[str, Any], end: dict[str, Any] | None) -> str:
 
 
 def _describe_end(end: dict[str, Any]) -> str:
-    outcome = str(end["outcome"]).replace("_", " ")
+    outcome = retell(str(end["outcome"]).replace("_", " "))
     if end["status"] < 0:
         return outcome
     status = f" ({end['status']})" if end["status"] else ""

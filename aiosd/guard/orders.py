@@ -121,14 +121,14 @@ class Orders:
         revoked = await self._leases.revoke(Approver(uid=0, administers=True), uid=scope.uid, session=scope.session)
         if kill:
             actions = self._running.end(scope)
-        said = f"{actions} actions, {dismissed} approvals, {revoked} leases"
-        await self._record(uid, "kill" if kill else "stop", scope, said)
+        told = f"{actions} actions, {dismissed} approvals, {revoked} leases"
+        await self._record(uid, "kill" if kill else "stop", scope, told)
         return {"actions": actions, "approvals": dismissed, "leases": revoked}
 
     async def _thaw(self, call: Call) -> None:
         scope = await self._scope(call)
         actions = self._running.thaw(scope)
-        await self._record(call.peer.uid, "thaw", scope, f"{actions} actions")
+        await self._record(call.peer.uid, "thaw", scope, reason=f"{actions} actions go on")
         await call.reply({"actions": actions})
 
     async def _list_leases(self, call: Call) -> None:

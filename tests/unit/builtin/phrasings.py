@@ -1109,6 +1109,7 @@ FRESH_ENGLISH: dict[str, tuple[Asked, ...]] = {
         ("are there updates?", {"package": ""}),
     ),
     "install_package": ("update openssl",),
+    "port_user": (("which program listens on port 2024?", {"port": "2024"}),),
     "users": ("which users can log in?",),
     "pending_approvals": ("is anything waiting for me?",),
     "disk_space": ("which partition is the fullest?",),
@@ -1124,6 +1125,7 @@ FRESH_JAPANESE: dict[str, tuple[Asked, ...]] = {
     "hardware": ("CPU が何個ある?",),
     "pending_updates": (("openssl の更新はある？", {"package": "openssl"}),),
     "listening_ports": ("外部からアクセスできるポートは？",),
+    "disk_space": ("ディスクの空き用量は",),
     "failed_logins": ("攻撃された形跡はある？",),
 }
 

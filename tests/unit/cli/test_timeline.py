@@ -1,5 +1,6 @@
 """`aios log`: records as a timeline, and times as people write them."""
 
+import posix
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -84,6 +85,22 @@ def test_a_decision_stands_on_one_line_with_its_end_under_its_day() -> None:
         "10:00:09  01234567  ann  auto_allow        no end yet        top\n"
         "11:00:00  -- guard stopped (idle)\n"
     )
+
+
+def test_what_became_of_it_is_told_in_the_readers_language_and_what_was_done_stays() -> None:
+    posix.environ[b"LC_ALL"] = b"ja_JP.UTF-8"
+    try:
+        told = render_timeline([_decided(1, "done"), _done(2, 1), _decided(3), _done(4, 3, outcome="failed", status=1)])
+        at = "2026-03-04T10:00:05.000Z"
+        stop = {"seq": 5, "at": at, "kind": "ordered", "user": "ann", "order": "stop"}
+        ordered = render_timeline([{**stop, "reason": "ann: 1 actions, 2 approvals, 0 leases"}])
+    finally:
+        del posix.environ[b"LC_ALL"]
+    assert told.splitlines()[1:] == [
+        "10:00:01  01234567  ann  auto_allow  完了, 7 ms      done",
+        "10:00:03  01234567  ann  auto_allow  失敗 (1), 7 ms  df -h",
+    ]
+    assert ordered.splitlines()[1:] == ["10:00:05  -- ann: 停止（ann: 操作1件、承認2件、期間つきの許可0件）"]
 
 
 def test_an_end_whose_beginning_is_not_in_sight_has_a_line_of_its_own() -> None:
