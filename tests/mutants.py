@@ -255,8 +255,8 @@ MUTANTS = (
     Mutant(
         "B6",
         "aiosd/guard/approvals.py",
-        "id=ApprovalId(secrets.token_hex(4)),",
-        'id=ApprovalId("0a1b2c3d"),',
+        "            id=identity,",
+        '            id=ApprovalId("0a1b2c3d"),',
         "tests/unit/guard/test_approvals.py::test_two_requests_alike_are_two_approvals",
     ),
     Mutant(
