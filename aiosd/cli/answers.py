@@ -14,8 +14,8 @@ import termios
 
 from aiosd.cli.card import is_connection
 from aiosd.cli.guard import call
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
 from aiosd.words import say
 
 TYPE_CHECKING = False

@@ -12,9 +12,10 @@ from aiosd.cli.answers import Said, give, open_terminal, read_said
 from aiosd.cli.card import draw_card, measure, render_moment
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import NoDaemonError, write_all
 from aiosd.cli.review import Review
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, tell, write_all
+from aiosd.cli.transport import tell
 from aiosd.words import say
 
 TYPE_CHECKING = False

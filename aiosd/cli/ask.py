@@ -10,7 +10,8 @@ import posix
 
 from aiosd import frames
 from aiosd.cli.parse import UsageError
-from aiosd.cli.transport import Answer, NoDaemonError, complain, environment, request, write_all
+from aiosd.cli.reach import NoDaemonError, environment, write_all
+from aiosd.cli.transport import Answer, complain, request
 from aiosd.words import render_note, say
 
 TYPE_CHECKING = False

@@ -12,9 +12,10 @@ from aiosd.cli.chat_turn import ChatTurn
 from aiosd.cli.editor import open_editor
 from aiosd.cli.keys import Keys
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import NoDaemonError, write_all
 from aiosd.cli.show import escape
 from aiosd.cli.table import VERBS
-from aiosd.cli.transport import NoDaemonError, complain, request, tell, write_all
+from aiosd.cli.transport import complain, request, tell
 from aiosd.words import say
 
 TYPE_CHECKING = False

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from aiosd import frames
 from aiosd.cli.ask import Turn
 from aiosd.cli.keys import ESCAPE, OPEN, Keys
+from aiosd.cli.reach import environment, write_all
 from aiosd.cli.show import escape, show_output
-from aiosd.cli.transport import Answer, environment, write_all
+from aiosd.cli.transport import Answer
 from aiosd.words import retell, say
 
 TYPE_CHECKING = False

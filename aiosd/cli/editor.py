@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from aiosd.cli.transport import environment, write_all
+from aiosd.cli.reach import environment, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from aiosd import exits
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import tell, write_all
+from aiosd.cli.transport import tell
 from aiosd.setup.importing import ImportRefusedError, translate_folders
 
 _MAX_BYTES = 256 * 1024

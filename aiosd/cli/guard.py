@@ -11,7 +11,7 @@ import socket
 import struct
 
 from aiosd import exits
-from aiosd.cli.transport import START_HINT, NoDaemonError, environment, socket_paths
+from aiosd.cli.reach import START_HINT, NoDaemonError, environment, socket_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import tell, write_all
+from aiosd.cli.transport import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from aiosd import exits
 from aiosd.cli.guard import GuardError, call
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape, width
 from aiosd.cli.table import TIERS
-from aiosd.cli.transport import fetch, tell, write_all
+from aiosd.cli.transport import fetch, tell
 from aiosd.words import retell, say
 
 TYPE_CHECKING = False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from aiosd import exits
-from aiosd.cli.transport import tell, write_all
+from aiosd.cli.reach import write_all
+from aiosd.cli.transport import tell
 from aiosd.login.pam import LINE, OFFERED, USUAL, Pam, PamError, check_hook
 from aiosd.words import say
 

@@ -6,8 +6,7 @@ Verbs whose answer the daemon renders need only a socket; the others bring their
 import posix
 import sys
 
-from aiosd import exits
-from aiosd.cli.transport import NoDaemonError, fetch_told, tell, write_all
+from aiosd.cli.reach import NoDaemonError, fetch_plain, maybe_japanese
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,23 +20,21 @@ def main() -> "NoReturn":
     """Run one command line and end the process with its status."""
     try:
         status = _run(sys.argv[1:])
-    except NoDaemonError as exc:
-        tell(2, f"aios: {exc}\n")
-        status = exits.UNREACHABLE
-    except BrokenPipeError:
-        status = exits.FAILED  # whoever read our output has gone
-    except OSError as exc:
-        tell(2, f"aios: {exc.strerror or exc}\n")
-        status = exits.FAILED
-    except KeyboardInterrupt:
-        write_all(2, b"\n")
-        status = exits.INTERRUPTED
+    except (NoDaemonError, OSError, KeyboardInterrupt) as exc:
+        from aiosd.cli.transport import explain
+
+        status = explain(exc)
     posix._exit(status)  # no interpreter teardown: everything was written by write(2)
 
 
 def _run(words: list[str]) -> int:
     if len(words) == 1 and words[0] in _FETCHED:
-        return fetch_told("GET", _FETCHED[words[0]])
+        path = _FETCHED[words[0]]
+        if not maybe_japanese() and (status := fetch_plain(path)) is not None:
+            return status
+        from aiosd.cli.transport import fetch_told
+
+        return fetch_told("GET", path)
     from aiosd.cli.verbs import run_verb
 
     return run_verb(words)

@@ -18,8 +18,9 @@ import sys
 
 from aiosd import exits
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import NoDaemonError, connect, environment, write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, connect, environment, tell, write_all
+from aiosd.cli.transport import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from datetime import datetime
 from aiosd import exits
 from aiosd.cli.guard import GuardError, HungGuardError, call
 from aiosd.cli.log import find_session
+from aiosd.cli.reach import NoDaemonError, write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, tell, write_all
+from aiosd.cli.transport import tell
 from aiosd.words import say
 
 TYPE_CHECKING = False

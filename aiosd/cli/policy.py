@@ -8,8 +8,9 @@ import sys
 
 from aiosd import exits
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import NoDaemonError, write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import NoDaemonError, complain, fetch_told, request, tell, write_all
+from aiosd.cli.transport import complain, fetch_told, request, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import time
 
-from aiosd.cli.transport import write_all
+from aiosd.cli.reach import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import select
 import termios
 
 from aiosd.cli.answers import open_terminal
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import request, write_all
+from aiosd.cli.transport import request
 from aiosd.words import say
 
 TYPE_CHECKING = False

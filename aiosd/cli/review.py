@@ -10,8 +10,8 @@ import termios
 from aiosd.cli.answers import Said, give, read_line, read_said
 from aiosd.cli.card import draw_card, measure
 from aiosd.cli.guard import GuardError
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import write_all
 from aiosd.words import say
 
 TYPE_CHECKING = False

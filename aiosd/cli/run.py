@@ -15,8 +15,9 @@ from aiosd.cli.approvals import answer_inline
 from aiosd.cli.guard import GuardError, call, follow
 from aiosd.cli.parse import UsageError
 from aiosd.cli.quote import join_words
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import tell, write_all
+from aiosd.cli.transport import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import posix
 
 from aiosd import exits, frames
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape, show_output
-from aiosd.cli.transport import Answer, complain, fetch, request, tell, write_all
+from aiosd.cli.transport import Answer, complain, fetch, request, tell
 from aiosd.words import is_japanese, say
 
 TYPE_CHECKING = False

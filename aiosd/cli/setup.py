@@ -6,8 +6,9 @@ import os
 
 from aiosd import exits
 from aiosd.cli.parse import UsageError
+from aiosd.cli.reach import write_all
 from aiosd.cli.show import escape
-from aiosd.cli.transport import tell, write_all
+from aiosd.cli.transport import tell
 from aiosd.setup.importing import Imported, ImportRefusedError, translate
 from aiosd.setup.plan import RECORD, Wanted, find_unasked_root, make_plan
 from aiosd.setup.record import Record

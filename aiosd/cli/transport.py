@@ -4,70 +4,20 @@ One request a connection. Answers come as pieces of bytes, chunked or not; error
 on standard error with what to do.
 """
 
-import _socket
-import posix
-import sys
+from aiosd.cli.reach import NoDaemonError, connect, maybe_japanese, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable, Iterator
 
-_SYSTEM = "/run/aios/aiosd.sock"
 _PIECE = 65536
-START_HINT = "start it with: systemctl enable --now aiosd.socket  (or, without the service: aiosd --standalone)"
-
-
-class NoDaemonError(Exception):
-    """Nobody answers at the socket, or in the middle of an answer nobody any more."""
-
-
-def environment(name: str) -> str:
-    """A variable, "" where it is not set."""
-    return posix.environ.get(name.encode(), b"").decode("utf-8", "surrogateescape")
-
-
-def socket_paths() -> list[str]:
-    """Where the daemon may be: $AIOS_SOCKET, else the system's, then the user's own."""
-    wanted = environment("AIOS_SOCKET")
-    if wanted:
-        return [wanted]
-    runtime = environment("XDG_RUNTIME_DIR") or f"/tmp/aios-{posix.geteuid()}"
-    return [_SYSTEM, f"{runtime}/aios/aiosd.sock", f"/tmp/aios-{posix.geteuid()}/aiosd.sock"]
-
-
-def connect() -> tuple[_socket.socket, str]:
-    """A connection to the daemon, and the path it was found at."""
-    reason = "there is no such socket"
-    wanted, paths = environment("AIOS_SOCKET"), socket_paths()
-    for path in paths:
-        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        try:
-            connection.connect(path)
-        except OSError as exc:
-            connection.close()
-            if exc.errno != 2:
-                reason = exc.strerror or str(exc)
-        else:
-            if path in (wanted, _SYSTEM) or _is_ours(connection):
-                return connection, path
-            connection.close()
-            reason = f"{path} is somebody else's"
-    from aiosd.words import say  # not needed where all is well
-
-    text = say("no daemon answers at {path} ({why})", path=paths[0], why=reason)
-    raise NoDaemonError(f"{text}\n  {say(START_HINT)}")
-
-
-def _is_ours(connection: _socket.socket) -> bool:
-    """Whether root or this user listens there: in /tmp anybody can. Source: unix(7), SO_PEERCRED."""
-    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-    return int.from_bytes(credentials[4:8], sys.byteorder) in (0, posix.geteuid())
 
 
 class Answer:
     """An answer: its status, its headers (lower case), its body piece by piece."""
 
-    def __init__(self, connection: _socket.socket) -> None:
+    def __init__(self, connection: "_socket.socket") -> None:
         self.connection = connection
         self.waiting: Callable[[_socket.socket], None] | None = None  # called before it waits for more
         self._buffer = b""
@@ -167,10 +117,7 @@ def fetch(method: str, path: str, *, content_type: str = "", body: bytes = b"") 
 
 def fetch_told(method: str, path: str, *, content_type: str = "", body: bytes = b"") -> int:
     """As `fetch`, of an answer that is all our words: it is told in the person's language."""
-    for name in (b"LC_ALL", b"LC_MESSAGES", b"LANG"):
-        if posix.environ.get(name, b"")[:2] == b"ja":  # maybe: who wants English pays for no import
-            break
-    else:
+    if not maybe_japanese():
         return fetch(method, path, content_type=content_type, body=body)
     answer = request(method, path, accept="text/plain", content_type=content_type, body=body)
     if answer.status != 200:
@@ -196,14 +143,23 @@ def complain(answer: Answer) -> int:
     return status
 
 
+def explain(exc: BaseException) -> int:
+    """Tell why a command line came to nothing; the exit status that deserves."""
+    from aiosd import exits
+
+    if isinstance(exc, NoDaemonError):
+        tell(2, f"aios: {exc}\n")
+        return exits.UNREACHABLE
+    if isinstance(exc, KeyboardInterrupt):
+        write_all(2, b"\n")
+        return exits.INTERRUPTED
+    if isinstance(exc, OSError) and not isinstance(exc, BrokenPipeError):  # else whoever read our output has gone
+        tell(2, f"aios: {exc.strerror or exc}\n")
+    return exits.FAILED
+
+
 def tell(fd: int, text: str) -> None:
     """Write words of ours, in the person's language."""
     from aiosd.words import retell
 
     write_all(fd, retell(text).encode(errors="surrogateescape" if fd == 1 else "backslashreplace"))
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write everything."""
-    while data:
-        data = data[posix.write(fd, data) :]

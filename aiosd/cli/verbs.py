@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiosd import exits
 from aiosd.cli.parse import UsageError, asks_for_help, find_verb, parse_words, render_help
-from aiosd.cli.transport import NoDaemonError, complain, fetch_told, request, tell, write_all
+from aiosd.cli.reach import NoDaemonError, write_all
+from aiosd.cli.transport import complain, fetch_told, request, tell
 
 
 def run_verb(words: list[str]) -> int:

@@ -16,10 +16,10 @@ from tests.daemon.harness import ROOT, client_command
 from tests.unit.cli.scripted import listening, run_client
 
 # What Python itself has loaded with -I -S, and what the hot verbs may add to it.
-_ADDED = frozenset({"aiosd", "aiosd.cli", "aiosd.cli.main", "aiosd.cli.transport", "aiosd.exits", "_socket"})
+_ADDED = frozenset({"aiosd", "aiosd.cli", "aiosd.cli.main", "aiosd.cli.reach", "_socket"})
 # And to ask a question, with nothing to approve.
-_ASK = ("verbs", "parse", "table", "ask")
-_ADDED_BY_ASK = _ADDED | {f"aiosd.cli.{name}" for name in _ASK} | {"aiosd.frames", "aiosd.words"}
+_ASK = ("verbs", "parse", "table", "ask", "transport")
+_ADDED_BY_ASK = _ADDED | {f"aiosd.cli.{name}" for name in _ASK} | {"aiosd.exits", "aiosd.frames", "aiosd.words"}
 _PROGRAM = """\
 import json, os, posix, sys
 before = set(sys.modules)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aiosd.cli.transport import START_HINT
+from aiosd.cli.reach import START_HINT
 from tests.daemon.people import OTHER, PERSON, acting_as, needs_root
 from tests.unit.cli.scripted import listening, run_client
 
