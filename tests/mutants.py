@@ -81,6 +81,13 @@ MUTANTS = (
     Mutant(
         "A7",
         f"{_POLICY}/judge.py",
+        "        if form.search(word.text):\n",
+        "        if False:\n",
+        "tests/unit/policy/test_option_data.py::test_what_is_not_harmless_is_said_with_its_reason",
+    ),
+    Mutant(
+        "A7",
+        f"{_POLICY}/judge.py",
         "    if option.effect is not None:\n",
         "    if False:\n",
         f"{_ROWS}::test_a7_a_dangerous_option_of_a_harmless_tool_is_asked_about",

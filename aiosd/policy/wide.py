@@ -93,6 +93,8 @@ class Arguments:
 
     def _paths(self, word: str) -> list[str]:
         paths = [canonical_path(word, place, self._home) for place in self._places]
+        if self._home in paths or f"{self._home}/*" in paths:
+            self.operands.add("~")
         if len(self._globs) < _MAX_GLOBS and not _GLOB_CHARACTERS.isdisjoint(word):
             self._globs += paths
         return paths

@@ -50,6 +50,10 @@ ask     ask     deny    notify  cp a b
 ask     ask     deny    notify  mv a b
 ask     ask     deny    notify  rm x
 ask     ask     deny    notify  rm -rf build
+ask     ask     deny    ask     rm -rf ~
+ask     ask     deny    ask     rm -rf "$HOME"
+ask     ask     deny    ask     git push origin :main
+ask     ask     deny    ask     git clone ext::sh x
 ask     ask     deny    notify  chmod +x run.sh
 ask     ask     deny    notify  sed -i s/a/b/ file
 auto    auto    ask     auto    tar -tf a.tar
