@@ -56,7 +56,8 @@ def _wants_it_done(count: int) -> bool:
     if terminal < 0:
         return False
     try:
-        write_all(terminal, f"\n{say('{count} steps were left undone', count=count)}\n".encode())
+        left = say("one step was left undone") if count == 1 else say("{count} steps were left undone", count=count)
+        write_all(terminal, f"\n{left}\n".encode())
         said = read_line(terminal, None, say(_CARRY_OUT)) or ""
     finally:
         posix.close(terminal)

@@ -113,7 +113,7 @@ class ChatTurn(Turn):
         left = len(lines) - _FOLDED_LINES
         if left > 0:
             self.folded = "".join(f"  {show_output(line)}\n" for line in lines)
-            how = say("/output shows it all") if self._plain else say("Ctrl-O shows it all")
+            how = say("/output shows it all") if self._plain else say("Ctrl-O or /output shows it all")
             self._line(say("  … {left} more lines; {how}", left=left, how=how))
         if event["outcome"] == "failed" and not event["reason"]:
             self._line(retell(f"  ended with status {event['status']}"))

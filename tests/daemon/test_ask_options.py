@@ -222,3 +222,12 @@ def test_a_turn_that_takes_its_time_says_so_on_a_terminal_and_takes_it_back(make
     with on_terminal(daemon, "ask", "run `sleep 1.5`", separate=True, environment={"NO_COLOR": "1"}) as terminal:
         assert terminal.end() == 0
         assert "\x1b" not in terminal.raw
+
+
+def test_of_a_plan_that_left_one_step_undone_it_says_so(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
+    daemon = _daemon(make_daemon, provider)
+    provider.says(Say(calls=(_run("touch /tmp/x"),)), Say(text="I would make it."))
+    with on_terminal(daemon, "ask", "--plan", "make it") as terminal:
+        assert "\none step was left undone\n" in terminal.wait_for("and asked  (no): ")
+        terminal.type("")
+        assert terminal.end() == 0

@@ -144,7 +144,7 @@ def test_the_editor_has_history_completion_and_keys(make_daemon: MakeDaemon) -> 
     with on_terminal(daemon, "chat", environment=variables, program=LAUNCHER) as chat:
         screen = _Screen(chat)
         screen.press(b"", ready)
-        screen.press(b"run `seq 1 9`\r", "Ctrl-O shows it all", " s)", ready)
+        screen.press(b"run `seq 1 9`\r", "Ctrl-O or /output shows it all", " s)", ready)
         screen.press(b"\x0f", "  8\r\n  9", ready)
         screen.press(b"/mod", "/mod")
         screen.press(b"\t", "el")
@@ -162,6 +162,6 @@ def test_the_editor_has_history_completion_and_keys(make_daemon: MakeDaemon) -> 
         screen = _Screen(again)
         screen.press(b"", ready)
         screen.press(b"\x1b[A\x1b[A\x1b[A", "run `seq 1 9`")  # the third last: what was asked first
-        screen.press(b"\r", "Ctrl-O shows it all", ready)
+        screen.press(b"\r", "Ctrl-O or /output shows it all", ready)
         again.press(b"\x04")
         assert again.end() == 0
