@@ -126,3 +126,18 @@ def test_memory_and_processes_are_bounded(machine: Machine) -> None:
     few = machine.run(["aios", "ask", "$ cat /etc/hostname | cat | cat"], user="bob")
     assert few.stdout == "testbed\n"
     _assert_well(machine)
+
+
+def test_a_session_is_bounded_over_all_its_commands_and_says_so(machine: Machine) -> None:
+    small = b"[guard]\nsession_memory_mib = 64\nsession_processes = 14\n"
+    machine.put("/etc/aios/config.d/50-small.toml", small)
+    machine.run(["systemctl", "restart", "aios-guard.service"])
+    hungry = machine.run(["aios", "run", "head -c 300M /dev/zero | tail -c 290M | wc -c"], user="bob", check=False)
+    assert "304087040" not in hungry.stdout
+    assert "its session used more memory than guard.session_memory_mib allows, and it was ended" in hungry.stderr
+    modest = machine.run(["aios", "run", "head -c 20M /dev/zero | tail -c 10M | wc -c"], user="bob")
+    assert "10485760" in modest.stdout
+    crowd = machine.run(["aios", "run", f"cat /etc/hostname | {' | '.join(['cat'] * 20)}"], user="bob", check=False)
+    assert "testbed" not in crowd.stdout
+    assert machine.run(["aios", "run", "cat /etc/hostname | cat"], user="bob").stdout == "testbed\n"
+    _assert_well(machine)
