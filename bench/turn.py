@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.places import PROGRAMS, PYTHON, ROOT, children, folder, our_daemon, pss_kib, running
 from bench.rivals import NAMES, Rival, find_rivals
 from bench.timing import Timed, command, render_ratios, time_cases
+from bench.weight import weigh
 
 FLOOR = "the floor: client, model, bwrap, model"
 OURS = "aios ask, one command"
@@ -49,6 +50,7 @@ def measure(rounds: int) -> str:
             many |= {each.name: ([*each.words, "run 1 command"], each.environment) for each in rivals}
             out += _time_many(many)
             guards = [process.pid, *children(process.pid)]
+            out += _weigh_many(many, {"aios ask": guards})
             out += f"our daemon and its guard: {pss_kib(guards) / 1024:.1f} MiB PSS\n"
     return out + told
 
@@ -128,6 +130,19 @@ def _time_many(cases: Mapping[str, tuple[list[str], Mapping[str, str] | None]]) 
     for name, (words, variables) in cases.items():
         cells = "".join(f"{_time_at_once(words, variables, count):>10}" for count in _AT_ONCE)
         out += f"{name:44}{cells}\n"
+    return out
+
+
+def _weigh_many(
+    cases: Mapping[str, tuple[list[str], Mapping[str, str] | None]], serving: Mapping[str, Sequence[int]]
+) -> str:
+    """What they use up, over all processes; but not the floor, whose daemon is not told apart here."""
+    out = f"\n{'turns at once, CPU s / peak PSS MiB':44}{''.join(f'{count:>16}' for count in _AT_ONCE)}\n"
+    for name, (words, variables) in cases.items():
+        if name != "the floor":
+            weights = [weigh(words, variables, count=count, serving=serving.get(name, ())) for count in _AT_ONCE]
+            cells = [f"{cpu_s:.2f} / {mib:.0f}" for cpu_s, mib in weights]
+            out += f"{name:44}{''.join(f'{cell:>16}' for cell in cells)}\n"
     return out
 
 
