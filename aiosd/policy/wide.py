@@ -44,7 +44,7 @@ class Arguments:
     `places` are the directories that a relative path may be relative to.
     """
 
-    __slots__ = ("_globs", "_home", "_places", "_spec", "flags", "operands")
+    __slots__ = ("_globs", "_home", "_homes", "_places", "_spec", "below_all", "flags", "operands")
 
     def __init__(self, spec: Spec | None, places: Sequence[str], home: str) -> None:
         self._spec = spec
@@ -52,7 +52,9 @@ class Arguments:
         self._home = home
         self.flags: set[str] = set()
         self.operands: set[str] = set()
+        self.below_all = False  # something in each folder of the root
         self._globs: list[str] = []
+        self._homes = (home, f"{home}/*")
 
     def has(self, operand: str) -> bool:
         """Whether `operand` is among the operands: itself, all that is in it, or by a pattern that it matches."""
@@ -93,8 +95,11 @@ class Arguments:
 
     def _paths(self, word: str) -> list[str]:
         paths = [canonical_path(word, place, self._home) for place in self._places]
-        if self._home in paths or f"{self._home}/*" in paths:
-            self.operands.add("~")
+        for path in paths:
+            if path in self._homes:
+                self.operands.add("~")
+            elif path[:3] == "/*/":
+                self.below_all = True
         if len(self._globs) < _MAX_GLOBS and not _GLOB_CHARACTERS.isdisjoint(word):
             self._globs += paths
         return paths
@@ -134,7 +139,7 @@ class Wide:
     def operands_match(self, given: Arguments) -> bool:
         """Whether all operands asked for are there."""
         for operand in self.operands:
-            if not given.has(operand) and not _all_of(operand, given.operands):
+            if not given.has(operand) and not (operand == "/*" and given.below_all):
                 return False
         return not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands)
 
@@ -146,10 +151,6 @@ def _given(spellings: frozenset[str], flags: Set[str]) -> bool:
     return bool(long) and any(
         flag.startswith("--") and len(flag) > 2 and any(name.startswith(flag) for name in long) for flag in flags
     )
-
-
-def _all_of(operand: str, operands: Set[str]) -> bool:
-    return operand == "/*" and any(given.startswith("/*/") for given in operands)
 
 
 def widen(rule: Rule, pattern: Pattern, knowledge: Knowledge) -> Wide:
