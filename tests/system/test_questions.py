@@ -269,7 +269,7 @@ def test_a_missing_tool_is_named(shop: Guest) -> None:
     said = ask(shop, "what is mounted?", "bob")
     first, *rows = said.splitlines()
     assert first.startswith(f"{len(mounted)} file system")
-    assert ("Read-only" in first) is any("ro" in options for options in mounted.values())
+    assert [path for path, options in mounted.items() if ("ro" in options) is not (path in first)] == [], said
     assert [path for path in mounted if not any(row.startswith(f"{path} ") for row in rows)] == []
 
 

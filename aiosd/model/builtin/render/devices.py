@@ -46,9 +46,10 @@ def _text(entry: dict[str, Any], key: str, columns: int = _NAME_COLUMNS) -> str:
 
 
 def mounts(seen: Seen) -> Answer:
-    """From `findmnt`: what is mounted where, and which file system only for reading.
+    """From `findmnt`, as the host's first process has it: what is mounted where, and which only for reading.
 
-    The sandbox mounts all of them for reading alone, so it is the file system's own options that count.
+    The sandbox mounts all of them for reading alone, which a newer `findmnt` shows nevertheless: so it is the file
+    system's own options that count.
     """
     say, found = seen.say, _load(seen["mounts"], "filesystems")
     if not found:
