@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,20 @@ def test_the_page_says_what_the_commands_print(asked: Guest) -> None:
 
 
 def _make_every_kind(guest: Guest) -> None:
-    """A connection, as aiosd tells of it, an order, and a line with bytes that cannot be shown."""
+    """A connection, as aiosd tells of it, an order, a lease that ends, and a line with bytes that cannot be shown."""
 
-    def call(method: str, **parameters: object) -> str:
-        words = ["varlinkctl", "call", "/run/aios/guard.sock", f"io.aios.Guard.{method}", json.dumps(parameters)]
-        return guest.enter(["runuser", "-u", "aios", "--", *words]).stdout
+    def call(method: str, *, user: str = "aios", **parameters: object) -> dict[str, Any]:
+        words = ["varlinkctl", "call", "-j", "/run/aios/guard.sock", f"io.aios.Guard.{method}", json.dumps(parameters)]
+        said: dict[str, Any] = json.loads(guest.enter(["runuser", "-u", user, "--", *words]).stdout or "{}")
+        return said
 
-    session = json.loads(call("OpenSession"))["session"]
+    session = call("OpenSession")["session"]
     call("Connected", session=session, call="c", host="example.org", port=443, refused="it is not granted")
+    with guest.start(["sh", "-c", "aios ask 'run: touch leased' </dev/null"], user="bob"):
+        (card,) = guest.wait_for(lambda: call("ListPending", user="bob").get("approvals", []), deadline_s=60)
+        given = {"id": card["id"], "digest": card["digest"], "decision": "approve", "lease": {}}
+        call("RevokeLease", user="bob", id=call("Answer", user="bob", **given)["lease"])
+        guest.wait_for(lambda: guest.journal("AIOS_KIND=lapsed"))
     guest.enter(["aios", "stop"])
     guest.enter(["aios", "thaw"])
     guest.run(["aios", "ask", "--wait", "1", "$ echo '\x1b'"], user="bob", check=False)
