@@ -377,6 +377,7 @@ def test_these_are_all_the_resources(daemon: Daemon) -> None:
         ("post", "/v1/sessions/{id}/turns"),
         ("post", "/v1/sessions/{id}/rename"),
         ("get", "/v1/sessions/{id}/export"),
+        ("get", "/v1/sessions/{id}/files"),
         ("get", "/v1/sessions/{id}/events"),
         ("post", "/v1/sessions/{id}/cancel"),
         ("post", "/v1/sessions/{id}/answer"),
