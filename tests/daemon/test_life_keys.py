@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.asking import SLEEP, asking
-from tests.daemon.cards import own_folder, proposed
+from tests.daemon.cards import answered, own_folder, proposed
 from tests.daemon.conftest import MakeDaemon
 from tests.daemon.harness import Daemon, guard_pid, processes_with, read_replies, send_call, wait_until
 from tests.daemon.people import default_person, needs_root
@@ -166,12 +166,17 @@ def test_it_bounds_not_how_much_aiosd_does_for_people_at_once(make_daemon: MakeD
     daemon = make_daemon(config="[guard]\nconnections_per_user = 2\n")
     place = own_folder(daemon, "place")
     with ExitStack() as stack:
-        for number in range(3):
-            stack.enter_context(proposed(daemon, f"touch {place}/{number}"))
+        waiting = [stack.enter_context(proposed(daemon, f"touch {place}/{number}")) for number in range(3)]
         who = default_person()
-        for connection in [stack.enter_context(daemon.connect(who, daemon.guard_path)) for _ in range(2)]:
-            send_call(connection, "Ping", {})
-            assert next(read_replies(connection))["pending"] == 3
+        with daemon.connect(who, daemon.guard_path) as one, daemon.connect(who, daemon.guard_path) as two:
+            for connection in (one, two):
+                send_call(connection, "Ping", {})
+                assert next(read_replies(connection))["pending"] == 3
+        wait_until(lambda: _answers(daemon), "the closed connections to count no more")
+        for stream, card in waiting:
+            assert answered(daemon, card) == {}
+            assert stream.until("turn_done")["exit_status"] == 0
+    assert sorted(os.listdir(place)) == ["0", "1", "2"]
 
 
 def _answers(daemon: Daemon) -> bool:

@@ -36,6 +36,7 @@ def test_root_stops_everybody_by_the_cgroup_and_lets_them_go_on(installed: Guest
 def test_a_hung_guard_is_passed_by_and_takes_the_order_when_it_is_back(installed: Guest) -> None:
     naps = ["pgrep", "-x", "sleep"]
     slice_of_all = ["grep", "-x", "1", "/sys/fs/cgroup/aios.slice/aios-work.slice/cgroup.freeze"]
+    installed.enter(["systemctl", "restart", "aios-guard.service"])  # with it go alice's sandboxes that stayed warm
     with installed.start(["sh", "-c", "aios ask 'run: sleep 1000' </dev/null"], user="bob"):
         installed.wait_for(naps, deadline_s=60)
         installed.enter(["systemctl", "kill", "--signal=STOP", "aios-guard.service"])
