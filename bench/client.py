@@ -6,6 +6,7 @@ from bench.places import PROGRAMS, PYTHON, ROOT, folder, our_daemon, running
 from bench.timing import Timed, command, render_ratios, time_cases
 
 FLOOR = "python3 -I -S -c pass"
+_IMPORTS = f"import posix, sys; sys.path[:0] = [{str(ROOT)!r}]; from aiosd.cli.main import main; posix._exit(0)"
 _GOALS = {"aios status": 1.1, "aios ask, one confined command": 8.0}
 
 
@@ -19,6 +20,9 @@ def measure(rounds: int) -> str:
             aios, client = str(PROGRAMS / "aios"), str(ROOT / "bench" / "floor_client.py")
             cases = {
                 FLOOR: command(PYTHON, "-I", "-S", "-c", "pass"),
+                "of that: no teardown": command(PYTHON, "-I", "-S", "-c", "import posix; posix._exit(0)"),
+                "and what the client imports": command(PYTHON, "-I", "-S", "-c", _IMPORTS),
+                "and an answer that needs no guard: aios models": command(aios, "models", environment=environment),
                 "aios status": command(aios, "status", environment=environment),
                 "aios ask, one confined command": command(
                     aios, "ask", "how much disk space is left?", environment=environment
