@@ -24,6 +24,7 @@ Kind = Literal["word", "name", "path", "place", "time", "zone", "option", "numbe
 
 KNOWN_NAME = "known_name"  # the concept of a service that is known without a hint
 UNIT_NAME = "unit_name"  # and of a word that is written as people write only names: shop-web, node_exporter
+FILE_NAME = "file_name"  # and of a word that ends as files do: nginx.conf, report.pdf
 
 _LONGEST_EXPRESSION = 4  # words in one English expression
 _MOST_TYPOS = 16  # unknown words of one question that are compared with the dictionary: bounds the time
@@ -33,6 +34,10 @@ _BREAKS_TO_SPACES = dict.fromkeys(map(ord, _BREAKS), " ")
 _UNITS = frozenset(("", "b", "k", "m", "g", "t", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib"))
 _EDGES = ".,;:!?…"
 _NAME_JOINTS = ("-", "_", "@")
+_FILE_ENDINGS = frozenset(
+    "bak c cfg cnf conf crt csv db deb gz html img ini iso jar jpg js json key log md mp3 mp4 ovpn pdf pem php png py "
+    "rpm rules sh sql sqlite tar tgz toml txt xml xz yaml yml zip zst".split()
+)
 _NAME_MARKS = frozenset("._@:+-\\")
 _TIME_WEIGHT = 0.4  # what a time adds to a question that is not about time
 _MAYBE_FILLER = 0.5  # the least weight of a word that is misspelt
@@ -264,6 +269,8 @@ class _Cutter:
             concepts, quality = frozenset((KNOWN_NAME,)), 1.0
         else:
             concepts, quality = self._guess(chunk)
+            if not concepts and chunk.rpartition(".")[2] in _FILE_ENDINGS and "." in chunk[1:]:
+                concepts, quality = frozenset((FILE_NAME,)), 1.0
             if not concepts and any(mark in chunk for mark in _NAME_JOINTS):
                 concepts, quality = frozenset((UNIT_NAME,)), 1.0
         # What only may be filler is not taken for nothing.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiosd.model.builtin.fold import has_japanese
 from aiosd.model.builtin.intents import Knowledge, SlotSpec
-from aiosd.model.builtin.lexicon import KNOWN_NAME, UNIT_NAME, Segment
+from aiosd.model.builtin.lexicon import FILE_NAME, KNOWN_NAME, UNIT_NAME, Segment
 
 # systemd.unit(5): letters, digits and : - _ . \ @, at most 255. One that starts with - would be an option.
 _UNIT_NAME = re.compile(r"[A-Za-z0-9_:.@\\][A-Za-z0-9_:.@\\-]*")
@@ -30,10 +30,12 @@ _SHAPES = {
     "file_name": re.compile(r"[\w.*?+][\w.*?+@-]*"),
     "zone": re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}"),  # tzfile names below /usr/share/zoneinfo
 }
+_DOTS_OF_IPV4 = 3
 _MOST_NAME = 200
 _LONGEST_COMM = 15  # what the kernel keeps of a process's name: proc(5)
 _CALLED = "called"  # the concept of words between a thing and its name
 _OWN_NAME = "own_name"  # the concept of our own name, which is mostly said to nobody
+_MARKED_NAMES = {KNOWN_NAME, UNIT_NAME, FILE_NAME, _OWN_NAME}
 _GROUP_NAME = "group_name"  # the concept of groups that are known by their names
 # A time as journalctl has it, systemd.time(7), and as find's -newermt has it.
 _EVER, _BOOT = "ever", "boot"
@@ -100,8 +102,10 @@ def _quality(kind: str, segment: Segment) -> float:
             return float(segment.kind == "number" and size is not None and size[2] is not None)
         case "group" if _GROUP_NAME in segment.concepts:
             return 1.0
+        case "text" if segment.kind == "number":
+            return 0.7 * float(segment.value.count(".") == _DOTS_OF_IPV4)
         case "text":
-            return 0.7 * float(segment.kind == "name" and segment.concepts <= {UNIT_NAME})
+            return 0.7 * float(segment.kind == "name" and segment.concepts <= {UNIT_NAME, FILE_NAME})
         case "process" if segment.kind == "number" and segment.value.isdigit():
             return 0.9
         case "file_name" if segment.kind == "odd":
@@ -111,7 +115,7 @@ def _quality(kind: str, segment: Segment) -> float:
         return 0.0
     if kind == "service" and (KNOWN_NAME in segment.concepts or name.endswith(_UNIT_TYPES)):
         return 1.0
-    return 0.85 if not segment.concepts or segment.concepts & {KNOWN_NAME, UNIT_NAME, _OWN_NAME} else 0.5
+    return 0.85 if not segment.concepts or segment.concepts & _MARKED_NAMES else 0.5
 
 
 def _quality_beside_called(kind: str, segments: tuple[Segment, ...], index: int) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from aiosd.model.builtin.lexicon import KNOWN_NAME, UNIT_NAME, Kind, Lexicon
+from aiosd.model.builtin.lexicon import FILE_NAME, KNOWN_NAME, UNIT_NAME, Kind, Lexicon
 
 Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
@@ -82,7 +82,7 @@ _NAMED: dict[Kind, str] = {"place": "places", "time": "times", "zone": "zones"}
 def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
     """The data in `folder`, checked. Raises ValueError naming the intent and what is wrong with it."""
     files = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.toml"))]
-    words: dict[str, list[str]] = {KNOWN_NAME: [], UNIT_NAME: []}
+    words: dict[str, list[str]] = {KNOWN_NAME: [], UNIT_NAME: [], FILE_NAME: []}
     weights: dict[str, float] = {}
     for data in files:
         for group, weight in _GROUPS.items():
