@@ -4,7 +4,7 @@ import pytest
 
 from aiosd.model.builtin.intents import load_knowledge
 from aiosd.model.builtin.understand import NotUnderstood, Unclear, Understood, understand
-from tests.unit.builtin import everyday, phrasings
+from tests.unit.builtin import blind, everyday, phrasings
 
 KNOWLEDGE = load_knowledge()
 ASKED = [
@@ -14,6 +14,12 @@ ASKED = [
         ("ja", (phrasings.JAPANESE, phrasings.MORE_JAPANESE, phrasings.LATER_JAPANESE, phrasings.FRESH_JAPANESE)),
     )
     for table in tables
+    for intent, questions in table.items()
+    for question in questions
+]
+BLIND = [
+    (intent, question)
+    for table in (blind.BLIND_ENGLISH, blind.BLIND_JAPANESE)
     for intent, questions in table.items()
     for question in questions
 ]
@@ -43,6 +49,48 @@ def test_what_is_none_of_the_questions_is_not_understood(question: str) -> None:
     if isinstance(found, NotUnderstood) and not found.hint:
         assert len(found.nearest) == 3
         assert all(intent.rank for intent in found.nearest)
+
+
+def test_what_somebody_asked_without_knowing_the_data_is_understood() -> None:
+    found = {question: understand(question, KNOWLEDGE) for _, question in BLIND}
+    wrong = [
+        question
+        for intent, question in BLIND
+        if not isinstance(each := found[question], Understood) or each.intent.name != intent
+    ]
+    assert len(BLIND) >= 260
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("question", "intent"),
+    [
+        ("cupsが起動時に立ち上がるようにして", "enable_service"),
+        ("cupsが起動時に立ち上がらないようにして", "disable_service"),
+        ("cupsを自動的に起動しないようにしてください", "disable_service"),
+        ("start cups automatically at boot", "enable_service"),
+        ("never start cups at boot", "disable_service"),
+    ],
+)
+def test_a_change_is_not_taken_for_its_opposite(question: str, intent: str) -> None:
+    found = understand(question, KNOWLEDGE)
+    assert isinstance(found, Understood)
+    assert found.intent.name == intent
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "nginxを止めないで",
+        "nginxを消さないで",
+        "firefoxを落とさないで",
+        "htopを入れないで",
+        "nginxを再起動しないで",
+        "don't restart nginx",
+    ],
+)
+def test_a_change_that_is_not_wanted_is_not_proposed(question: str) -> None:
+    assert not isinstance(understand(question, KNOWLEDGE), Understood)
 
 
 def test_every_intent_is_asked_in_six_ways_and_more_in_each_language() -> None:
