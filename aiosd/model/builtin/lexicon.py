@@ -79,7 +79,8 @@ class Lexicon:
         for concept, expressions in words.items():
             for expression in expressions:
                 meanings.setdefault(_key(expression), set()).add(concept)
-        self._words = {key: frozenset(concepts) for key, concepts in meanings.items()}
+        shared: dict[frozenset[str], frozenset[str]] = {}  # one set for all the words that mean the same
+        self._words = {key: shared.setdefault(each := frozenset(found), each) for key, found in meanings.items()}
         self._named = {_key(word): meant for word, meant in named.items()}
         self.names = frozenset(name.casefold() for name in names)
         # Hiragana is matched as it stands and everything else as hiragana, so that でぃすく is ディスク while the
