@@ -70,7 +70,7 @@ def test_files_come_with_a_question_go_on_with_the_session_and_end_with_it(
         f"cat {OUTPUTS}/numbers /dev/session/uploads/a.log",
     )
     files = [word for name in ("a.log", "b.bin") for word in ("-a", f"{place}/{name}")]
-    ran = daemon.aios("ask", *files, "--name", "work", "count")
+    ran = daemon.aios("ask", *files, "--name", "drafts", "count")
     assert (ran.status, ran.out) == (0, "Done.\n")
     assert "kept with the session: outputs/numbers" in ran.err
     said = provider.asked[0].body["messages"][-1]["content"]
@@ -81,33 +81,33 @@ def test_files_come_with_a_question_go_on_with_the_session_and_end_with_it(
     daemon.stop()
     daemon.start()
     _run(provider, "ls -R /dev/session", f"echo x > {OUTPUTS}/y")
-    assert daemon.ask("and now?", session="work")[-1]["exit_status"] == 0
+    assert daemon.ask("and now?", session="drafts")[-1]["exit_status"] == 0
     listed = "/dev/session:\noutputs\nuploads\n\n/dev/session/outputs:\nnumbers\n\n/dev/session/uploads:\na.log\nb.bin"
     assert _seen(provider)[-2] == listed
     kept = {"outputs/numbers": 4, "outputs/y": 2, "uploads/a.log": 6, "uploads/b.bin": 7}
-    assert _names(daemon, "work") == kept
-    for words in (("sessions", "work"), ("session", "export", "work")):
+    assert _names(daemon, "drafts") == kept
+    for words in (("sessions", "drafts"), ("session", "export", "drafts")):
         assert all(path in daemon.aios(*words).out for path in kept)
-    exported = json.loads(daemon.aios("session", "export", "work", "--json").out)
+    exported = json.loads(daemon.aios("session", "export", "drafts", "--json").out)
     assert {each["path"] for each in exported["files"]} == set(kept)
-    assert daemon.aios("session", "file", "work", "outputs/y").out == "x\n"
-    assert daemon.aios("session", "file", "work", "outputs/y", "-o", f"{place}/y").status == 0
+    assert daemon.aios("session", "file", "drafts", "outputs/y").out == "x\n"
+    assert daemon.aios("session", "file", "drafts", "outputs/y", "-o", f"{place}/y").status == 0
     assert (place / "y").read_text() == "x\n"
-    missing = daemon.aios("session", "file", "work", "outputs/other")
+    missing = daemon.aios("session", "file", "drafts", "outputs/other")
     assert missing.status != 0
     assert "the session keeps no file outputs/other" in missing.err
-    assert daemon.api("GET", "/v1/sessions/work/files?path=uploads/b.bin").body == BINARY
+    assert daemon.api("GET", "/v1/sessions/drafts/files?path=uploads/b.bin").body == BINARY
     if IS_ROOT:
-        assert daemon.api("GET", "/v1/sessions/work/files?path=uploads/b.bin", uid=PERSON + 1).status == 404
+        assert daemon.api("GET", "/v1/sessions/drafts/files?path=uploads/b.bin", uid=PERSON + 1).status == 404
 
     _run(provider, "ls -R /dev/session")
     daemon.ask("another", name="other")
     assert _seen(provider) == ["/dev/session:\noutputs\nuploads\n\n/dev/session/outputs:\n\n/dev/session/uploads:"]
     _run(provider, f"cat {OUTPUTS}/y")
-    daemon.ask("a copy", session="work", fork=True, name="copy")
+    daemon.ask("a copy", session="drafts", fork=True, name="copy")
     assert _seen(provider)[-1] == "x"
-    assert daemon.aios("session", "delete", "work").status == 0
-    assert daemon.api("GET", "/v1/sessions/work/files?path=uploads/b.bin").status == 404
+    assert daemon.aios("session", "delete", "drafts").status == 0
+    assert daemon.api("GET", "/v1/sessions/drafts/files?path=uploads/b.bin").status == 404
     assert _names(daemon, "copy") == kept
     (database,) = Path(daemon.state).rglob(f"{default_person() if IS_ROOT else daemon.uid}.db")
     with closing(connect(database)) as rows:
@@ -119,23 +119,23 @@ def test_what_a_session_keeps_is_bounded(make_daemon: MakeDaemon, provider: Scri
     daemon = _daemon(make_daemon, provider, guard=limits)
     fill = f"printf %%0%dd 0 > {OUTPUTS}/zeros"
     _run(provider, fill % 1_000_000, fill % 1_100_000)
-    events = daemon.ask("fill it", name="work")
+    events = daemon.ask("fill it", name="drafts")
     assert [each["reason"] for each in events if each["type"] == "call_done"] == [
         "",
         "what is new in outputs is not kept: outputs holds over 1 MiB",
     ]
     assert "[done: what is new in outputs is not kept" in _seen(provider)[-1]
-    assert _names(daemon, "work") == {"outputs/zeros": 1_000_000}
+    assert _names(daemon, "drafts") == {"outputs/zeros": 1_000_000}
 
     def given(size: int) -> dict[str, Any]:
         return {"files": [{"name": "/a/b/z", "data": base64.b64encode(b"z" * size).decode()}]}
 
-    too_much = daemon.api("POST", "/v1/ask", {"prompt": "x", "session": "work", **given(1_100_000)}, LINES)
+    too_much = daemon.api("POST", "/v1/ask", {"prompt": "x", "session": "drafts", **given(1_100_000)}, LINES)
     assert (too_much.status, too_much.json["code"]) == (413, "too_large"), too_much.text
     for _ in range(2):
         provider.says(Say(text="Seen."))
-        daemon.ask("x", session="work", **given(400_000))
-    assert _names(daemon, "work") == {"outputs/zeros": 1_000_000, "uploads/z": 400_000, "uploads/z-2": 400_000}
+        daemon.ask("x", session="drafts", **given(400_000))
+    assert _names(daemon, "drafts") == {"outputs/zeros": 1_000_000, "uploads/z": 400_000, "uploads/z-2": 400_000}
     no_base64 = {"prompt": "x", "files": [{"name": "a", "data": "?"}]}
     assert daemon.api("POST", "/v1/ask", no_base64, LINES).status == 400
 
@@ -150,18 +150,18 @@ def test_a_file_tool_writes_there_unasked_and_an_approved_command_finds_it(
         return Call(id="w", tool="write_file", arguments={"path": path, "content": "made\n"})
 
     provider.says(Say(calls=(write(f"{OUTPUTS}/made"),)), Say(text="Done."))
-    events = daemon.ask("make it", name="work")
+    events = daemon.ask("make it", name="drafts")
     assert [each["verdict"]["tier"] for each in events if each["type"] == "decision"] == ["auto_allow"]
-    assert _names(daemon, "work") == {"outputs/made": 5}
+    assert _names(daemon, "drafts") == {"outputs/made": 5}
     copy = Call(id="m", tool="bash", arguments={"command": f"cp {OUTPUTS}/made {place}/made"})
     provider.says(Say(calls=(copy,)), Say(text="Done."))
-    with asking(daemon, "copy it", session="work") as stream:
+    with asking(daemon, "copy it", session="drafts") as stream:
         answered(daemon, card_of(daemon, stream.until("approval_needed")["approval"]))
         assert stream.until("call_done")["outcome"] == "done"
         stream.until("turn_done")
     assert (place / "made").read_text() == "made\n"
     provider.says(Say(calls=(write(f"{place}/asked"),)), Say(text="Done."))
-    with asking(daemon, "write it", session="work") as stream:
+    with asking(daemon, "write it", session="drafts") as stream:
         answered(daemon, card_of(daemon, stream.until("approval_needed")["approval"]), approve=False)
         stream.until("turn_done")
     assert not (place / "asked").exists()
