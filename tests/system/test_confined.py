@@ -41,10 +41,10 @@ systemd-run --quiet --unit=ssh-site /usr/sbin/sshd -D -f /dev/null -p 2222 -o Li
 _PACMAN = """
 mkdir -p tiny-1.0-1 /srv/site/pacman && printf '%%FILENAME%%\\ntiny-1.0-1-any.pkg.tar.zst\\n\\n' >tiny-1.0-1/desc
 printf '%%NAME%%\\ntiny\\n\\n%%VERSION%%\\n1.0-1\\n\\n' >>tiny-1.0-1/desc
-tar -czf /srv/site/pacman/test.db tiny-1.0-1 && mkdir -p /home/bob/work/db /home/bob/work/root
-cd /home/bob/work && printf '[options]\\nArchitecture = auto\\nSigLevel = Never\\nDisableSandbox\\n' >pacman.conf
+tar -czf /srv/site/pacman/test.db tiny-1.0-1 && mkdir -p /home/bob/place/db /home/bob/place/root
+cd /home/bob/place && printf '[options]\\nArchitecture = auto\\nSigLevel = Never\\nDisableSandbox\\n' >pacman.conf
 printf '[test]\\nServer = http://127.0.0.1:8765/pacman\\n' >>pacman.conf
-chown -R bob: /home/bob/work
+chown -R bob: /home/bob/place
 """
 _FETCH = "import urllib.request as r\nprint(r.urlopen('http://127.0.0.1:8765/hello').read().decode())\n"
 _LINE = "python3 -I /srv/site/fetch.py"
@@ -57,16 +57,16 @@ def machine(installed: Guest) -> Guest:
     installed.put("/srv/site/fetch.py", _FETCH)
     serve = ["python3", "-m", "http.server", "--directory", "/srv/site", "--bind", "127.0.0.1", "8765"]
     installed.enter(["systemd-run", "--quiet", "--unit=site", *serve])
-    installed.enter(["install", "-d", "-o", "bob", "-g", "bob", "/home/bob/work"])
+    installed.enter(["install", "-d", "-o", "bob", "-g", "bob", "/home/bob/place"])
     installed.wait_for(lambda: installed.enter(["ss", "-Htln", "sport = :8765"]).stdout != "")
     return installed
 
 
 def test_a_workspace_is_written_and_keeps_no_ghosts(machine: Guest) -> None:
-    line = "cd work; aios run -p workspace 'echo x >made; echo y >../beside; mkdir -p .vscode/x; ls -d .vscode .idea'"
+    line = "cd place; aios run -p workspace 'echo x >made; echo y >../beside; mkdir -p .vscode/x; ls -d .vscode .idea'"
     ran = machine.run(["bash", "-c", line], user="bob", check=False)
     assert ran.stdout.split() == [".idea", ".vscode"]  # held, while it ran
-    assert machine.enter(["ls", "-A", "/home/bob/work"]).stdout == "made\n"
+    assert machine.enter(["ls", "-A", "/home/bob/place"]).stdout == "made\n"
     assert not machine.exists("/home/bob/beside")
 
 
@@ -94,7 +94,7 @@ def test_a_rule_gives_the_network_and_each_connection_is_recorded(machine: Guest
 
 def _ask(machine: Guest, line: str) -> str:
     ran = machine.run(
-        ["sh", "-c", 'cd work && exec aios ask --wait 1 "$1"', "sh", f"$ {line}"], user="bob", check=False
+        ["sh", "-c", 'cd place && exec aios ask --wait 1 "$1"', "sh", f"$ {line}"], user="bob", check=False
     )
     return ran.stdout + ran.stderr
 
@@ -103,12 +103,12 @@ def test_git_clones_by_ssh_from_the_host_that_was_granted_and_from_no_other(mach
     machine.enter(["sh", "-ec", _SSHD])
     machine.wait_for(lambda: machine.enter(["ss", "-Htln", "sport = :2222"]).stdout != "")
     said = _ask(machine, "git clone ssh://bob@127.0.0.1:2222/srv/site/repo.git cloned")
-    log = machine.run(["git", "-C", "/home/bob/work/cloned", "log", "--format=%s"], user="bob", check=False)
+    log = machine.run(["git", "-C", "/home/bob/place/cloned", "log", "--format=%s"], user="bob", check=False)
     assert log.stdout == "one\n", said
     machine.enter(["systemctl", "stop", "ssh-site"])
     refused = _ask(machine, "git clone ssh://bob@127.0.0.1:22/srv/site/repo.git other")
     assert "127.0.0.1:22 is not granted" in refused
-    assert not machine.exists("/home/bob/work/other")
+    assert not machine.exists("/home/bob/place/other")
 
 
 def test_pacman_reads_its_mirror_by_the_proxy(machine: Guest) -> None:
@@ -117,10 +117,10 @@ def test_pacman_reads_its_mirror_by_the_proxy(machine: Guest) -> None:
     machine.put("/usr/local/bin/sync-site", f"#!/bin/sh\nexec fakeroot pacman -Syy {options}\n", mode=0o755)
     said = _ask(machine, "sync-site")
     listed = machine.run(
-        ["sh", "-c", "cd work && pacman -Sl --dbpath db --config pacman.conf"], user="bob", check=False
+        ["sh", "-c", "cd place && pacman -Sl --dbpath db --config pacman.conf"], user="bob", check=False
     )
     assert listed.stdout == "test tiny 1.0-1\n", said
-    machine.enter(["sed", "-i", "s/8765/8766/", "/home/bob/work/pacman.conf"])
+    machine.enter(["sed", "-i", "s/8765/8766/", "/home/bob/place/pacman.conf"])
     assert "127.0.0.1:8766 is not granted" in _ask(machine, "sync-site")
 
 
