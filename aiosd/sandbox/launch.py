@@ -7,7 +7,7 @@ socket. Without root (`drop` false) it cannot map other owners: bubblewrap makes
 else's files show as nobody's.
 
 The record is a marshalled dict from the guard, which is trusted; it is checked all the same, as what is wrong here
-would be wrong as root. Descriptors by SCM_RIGHTS: the system-call filter, the worker's byte-code.
+would be wrong as root. Descriptors by SCM_RIGHTS: the two system-call filters, the worker's byte-code.
 
 Source: user_namespaces(7), bwrap(1), prctl(2), capabilities(7).
 """
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from aiosd.sandbox.fence import Plan
 
-RECORD_VERSION = 5
+RECORD_VERSION = 6
 _MSG_CMSG_CLOEXEC = 0x40000000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _RLIMIT_FSIZE, _RLIMIT_CORE = 1, 4
-_CODE_FD, _FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD, _SOCKET_FD = 3, 4, 5, 6, 7
+_CODE_FD, _FILTER_FD, _SOCKETS_FILTER_FD, _ARGUMENTS_FD, _NAMESPACE_FD, _SOCKET_FD = 3, 4, 5, 6, 7, 8
 SOCKETS_HERE = "--named-sockets"  # stands among the arguments where these are bound, which the launcher alone can find
 _NONE = type(None)
 _FIELDS = {
@@ -103,7 +103,7 @@ def _launch() -> None:
     fds = [int.from_bytes(part[i : i + 4], "little") for _, _, part in ancillary for i in range(0, len(part), 4)]
     record = _check(marshal.loads(data), fds)  # noqa: S302 - from the guard
     _tie_to_parent(record["parent"])
-    filter_fd, code_fd = (os.dup(fd) for fd in fds)
+    filter_fd, sockets_filter_fd, code_fd = (os.dup(fd) for fd in fds)
     namespace_fd = -1
     _leave_mounts(record)
     if record["drop"]:
@@ -131,10 +131,12 @@ def _launch() -> None:
         *_with_sockets(record, named),
         *masks,
         *(("--unshare-net",) if closed else ()),
-        *("--seccomp", str(_FILTER_FD)),
+        # Both before the first instruction; the first lets bubblewrap install the second.
+        *("--add-seccomp-fd", str(_FILTER_FD), "--add-seccomp-fd", str(_SOCKETS_FILTER_FD)),
     ]
-    placed = {filter_fd: _FILTER_FD, code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD}
-    _place(placed | {fd: _SOCKET_FD + at for at, fd in enumerate(named.values())})
+    filters = {filter_fd: _FILTER_FD, sockets_filter_fd: _SOCKETS_FILTER_FD}
+    placed = {code_fd: _CODE_FD, _memory(arguments): _ARGUMENTS_FD, namespace_fd: _NAMESPACE_FD}
+    _place(filters | placed | {fd: _SOCKET_FD + at for at, fd in enumerate(named.values())})
     told = ("closed" if closed else "open", *(fenced.writable if fenced else ()), "--", *named)
     command = (record["interpreter"], "-I", "-S", "-X", "utf8", "-c", _START, *told)
     if fenced is not None and fenced.max_bytes:
@@ -207,8 +209,8 @@ def _check(record: object, fds: list[int]) -> dict[str, Any]:
         raise _RefusedError("not a record of this version")
     if set(record) != set(_FIELDS) or any(type(record[name]) is not kind for name, kind in _FIELDS.items()):
         raise _RefusedError("a field is missing, unknown or of the wrong type")
-    if len(fds) != 2:
-        raise _RefusedError("two descriptors are needed")
+    if len(fds) != 3:
+        raise _RefusedError("three descriptors are needed")
     if record["drop"] == (os.getuid() != 0):
         raise _RefusedError("only root can, and root must, become another user")
     if record["drop"] and not all(map(_is_ordinary, (record["uid"], record["gid"], *record["groups"]))):

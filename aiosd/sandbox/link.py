@@ -33,7 +33,7 @@ from aiosd.sandbox.profile import (
     shares_pids,
     shows,
 )
-from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filter
+from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filters
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
 
 _START_DEADLINE_S = 20.0
@@ -115,7 +115,7 @@ class Link:
         parts: list[int] = []
         try:
             record = self._render_record()
-            parts.append(put_in_memory(render_filter(self.profile.sockets, machine=self._host.machine)))
+            parts += map(put_in_memory, render_filters(self.profile.sockets, machine=self._host.machine))
             await self._start_launcher()
             resources = render_resources(self.limits, counted=bool(self.group))
             port = PROXY_PORT if self.profile.network else 0

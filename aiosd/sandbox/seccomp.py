@@ -1,8 +1,10 @@
-"""The system-call filter of a sandbox, assembled by hand: classic BPF that bubblewrap installs by `--seccomp FD`.
+"""The system-call filters of a sandbox, assembled by hand: classic BPF that bubblewrap installs.
 
-Pure: a `SocketPolicy` and an architecture in, bytes out. What may be called is listed by name (`calls`); some calls by
-their arguments, here; namespaces, mounts and capabilities are other walls. A foreign architecture and the x32 numbers
-kill the process, so that no second numbering of the calls is left unchecked; whatever is not listed does not exist.
+Pure: a `SocketPolicy` and an architecture in, bytes out. There are two programs, and a call is made where both let it
+pass. The first is the same for every sandbox: what may be called is listed by name (`calls`), some calls by their
+arguments, here; whatever is not listed does not exist. The second says which sockets this sandbox makes and uses. In
+either a foreign architecture and the x32 numbers kill the process, so that no second numbering is left unchecked.
+Namespaces, mounts and capabilities are other walls.
 
 Source: seccomp(2), linux/filter.h, linux/seccomp.h.
 """
@@ -42,6 +44,8 @@ class SocketPolicy(StrEnum):
     INTERNET = "internet"  # unix, inet, inet6, netlink route
 
 
+# What some sandbox may make, and so the first program lets pass.
+_EVER, _EVER_NETLINK = (_AF_UNIX, _AF_INET, _AF_INET6), (_NETLINK_ROUTE, _NETLINK_SOCK_DIAG)
 _FAMILIES: dict[SocketPolicy, tuple[int, ...]] = {
     SocketPolicy.NONE: (),
     SocketPolicy.NETLINK: (),
@@ -74,27 +78,34 @@ class UnsupportedArchitectureError(Exception):
 
 
 @functools.cache
-def render_filter(sockets: SocketPolicy, *, machine: str) -> bytes:
-    """The filter program for `machine` (as uname(2) names it), 8 bytes an instruction."""
+def render_filters(sockets: SocketPolicy, *, machine: str) -> tuple[bytes, bytes]:
+    """The two programs for `machine` (as uname(2) names it), 8 bytes an instruction: of all calls, and of sockets."""
+    return _render_general(machine), _render(machine, dict(_socket_rules(sockets)), otherwise=_ret(_ALLOW))
+
+
+@functools.cache
+def _render_general(machine: str) -> bytes:
+    answers = dict.fromkeys(ALLOWED, (_ret(_ALLOW),)) | dict.fromkeys(REFUSED, (_refuse(errno.EPERM),))
+    return _render(machine, answers | dict(_argument_rules()), otherwise=_refuse(errno.ENOSYS))
+
+
+def _render(machine: str, answers: dict[str, _Body], *, otherwise: bytes) -> bytes:
+    """The program that gives these answers to calls by name, and `otherwise` to all others."""
     arch = _ARCHITECTURES.get(machine)
     if arch is None:
         raise UnsupportedArchitectureError(f"no system-call table for {machine}")
     program = [_load(_ARCH_OFFSET), _jump(_JEQ, arch.audit, 1, 0), _ret(_KILL), _load(_NR_OFFSET)]
     if arch.x32:
         program += [_jump(_JGE, 0x40000000, 0, 1), _ret(_KILL)]
-    answers: dict[int, _Body] = {}
-    answers |= dict.fromkeys((arch.numbers[name] for name in ALLOWED if name in arch.numbers), (_ret(_ALLOW),))
-    answers |= dict.fromkeys((arch.numbers[name] for name in REFUSED if name in arch.numbers), (_refuse(errno.EPERM),))
-    answers |= {arch.numbers[name]: body for name, body in _argument_rules(sockets) if name in arch.numbers}
-    return b"".join((*program, *_search(_make_ranges(answers))))
+    numbered = {arch.numbers[name]: body for name, body in answers.items() if name in arch.numbers}
+    return b"".join((*program, *_search(_make_ranges(numbered, (otherwise,)))))
 
 
-def _make_ranges(answers: dict[int, _Body]) -> list[tuple[int, _Body]]:
-    """From which number on which answer holds; what has none does not exist."""
-    absent = (_refuse(errno.ENOSYS),)
+def _make_ranges(answers: dict[int, _Body], otherwise: _Body) -> list[tuple[int, _Body]]:
+    """From which number on which answer holds."""
     ranges: list[tuple[int, _Body]] = []
     for number in range(max(answers) + 2):
-        answer = answers.get(number, absent)
+        answer = answers.get(number, otherwise)
         if not ranges or ranges[-1][1] != answer:
             ranges.append((number, answer))
     return ranges
@@ -109,7 +120,7 @@ def _search(ranges: list[tuple[int, _Body]]) -> _Body:
     return (_jump(_JGE, ranges[middle][0], 0, 1), struct.pack("HBBI", _JA, 0, 0, len(lower)), *lower, *upper)
 
 
-def _argument_rules(sockets: SocketPolicy) -> Iterator[tuple[str, _Body]]:
+def _argument_rules() -> Iterator[tuple[str, _Body]]:
     """What is allowed by its arguments; each comparison is of 32 bits, as the kernel looks at no more of these."""
     eperm, allow = _refuse(errno.EPERM), _ret(_ALLOW)
     yield "clone", (_argument(0), _jump(_JSET, _CLONE_NEW, 0, 1), eperm, allow)
@@ -117,21 +128,31 @@ def _argument_rules(sockets: SocketPolicy) -> Iterator[tuple[str, _Body]]:
     for name in ("prlimit64", "sched_setaffinity"):  # of the caller itself, not of the user's processes outside
         yield name, (_argument(0), _jump(_JEQ, 0, 1, 0), eperm, allow)
     yield "personality", (_argument(0), _jump(_JEQ, 0, 2, 0), _jump(_JEQ, 0xFFFFFFFF, 1, 0), eperm, allow)
-    refused = _refuse(errno.EAFNOSUPPORT)
     # Two ends of one process's own, whatever the policy; other families would be made, and their modules loaded, first.
-    yield "socketpair", (_argument(0), _jump(_JEQ, _AF_UNIX, 1, 0), refused, allow)
-    families = _FAMILIES[sockets]
+    yield "socketpair", (_argument(0), _jump(_JEQ, _AF_UNIX, 1, 0), _refuse(errno.EAFNOSUPPORT), allow)
+    yield "socket", _which_sockets(_EVER, _EVER_NETLINK)
+    for name in ("connect", "listen", "accept", "accept4"):
+        yield name, (allow,)
+
+
+def _socket_rules(sockets: SocketPolicy) -> Iterator[tuple[str, _Body]]:
+    yield "socket", _which_sockets(_FAMILIES[sockets], _NETLINK.get(sockets, ()))
+    if sockets is SocketPolicy.NETLINK:
+        # The host's network namespace: nothing may be reached or served, whatever descriptor turns up.
+        for name in ("connect", "listen", "accept", "accept4"):
+            yield name, (_refuse(errno.EPERM),)
+
+
+def _which_sockets(families: tuple[int, ...], protocols: tuple[int, ...]) -> _Body:
+    """Those of these families, and of netlink these protocols; the others are EAFNOSUPPORT."""
+    refused, allow = _refuse(errno.EAFNOSUPPORT), _ret(_ALLOW)
     compared = [_jump(_JEQ, family, len(families) - at, 0) for at, family in enumerate(families)]
-    protocols = _NETLINK.get(sockets, ())
     body: _Body = (*compared, refused, allow)
     if protocols:
         checked = [_jump(_JEQ, protocol, len(protocols) - at, 0) for at, protocol in enumerate(protocols)]
         netlink = (_argument(2), *checked, refused, allow)
         body = (_jump(_JEQ, _AF_NETLINK, 0, len(netlink)), *netlink, *body)
-    yield "socket", (_argument(0), *body)
-    # The host's network namespace: nothing may be reached or served, whatever descriptor turns up.
-    for name in ("connect", "listen", "accept", "accept4"):
-        yield name, ((eperm if sockets is SocketPolicy.NETLINK else allow),)
+    return (_argument(0), *body)
 
 
 def _load(offset: int) -> bytes:

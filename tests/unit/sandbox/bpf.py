@@ -1,7 +1,8 @@
-"""A tiny machine for classic BPF as seccomp(2) uses it: what a filter program decides about one system call."""
+"""A tiny machine for classic BPF as seccomp(2) uses it: what filter programs decide about one system call."""
 
 import errno
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -34,11 +35,11 @@ def check_program(program: bytes) -> int:
         code, when_true, when_false, value = struct.unpack_from("=HBBI", program, 8 * at)
         if code == 0x20 and (value % 4 or value > 60):
             raise BadProgramError(f"instruction {at} loads from {value}")
-        if code in (0x15, 0x35, 0x45) and at + 1 + max(when_true, when_false) >= length:
+        if code in (0x15, 0x25, 0x35, 0x45) and at + 1 + max(when_true, when_false) >= length:
             raise BadProgramError(f"instruction {at} jumps out")
         if code == 0x05 and at + 1 + value >= length:
             raise BadProgramError(f"instruction {at} jumps out")
-        if code not in (0x20, 0x05, 0x15, 0x35, 0x45, 0x06):
+        if code not in (0x20, 0x05, 0x15, 0x25, 0x35, 0x45, 0x54, 0x06):
             raise BadProgramError(f"instruction {at} is {code:#x}")
     if program[-8] != 0x06:
         raise BadProgramError("it does not end in a return")
@@ -59,12 +60,22 @@ def decide(program: bytes, call: SystemCall) -> str:
                 at += value
             case 0x15:
                 at += when_true if accumulator == value else when_false
+            case 0x25:
+                at += when_true if accumulator > value else when_false
             case 0x35:
                 at += when_true if accumulator >= value else when_false
             case 0x45:
                 at += when_true if accumulator & value else when_false
+            case 0x54:
+                accumulator &= value
             case 0x06:
                 return _name(value)
+
+
+def decide_all(programs: Sequence[bytes], call: SystemCall) -> str:
+    """What becomes of a call under several programs: what the strictest says, the one loaded last of those."""
+    said = [decide(program, call) for program in reversed(programs)]
+    return min(said, key=lambda each: {"kill": 0, "allow": 2}.get(each, 1))
 
 
 def _name(action: int) -> str:

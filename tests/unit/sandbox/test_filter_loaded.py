@@ -1,4 +1,4 @@
-"""The filter in the kernel: calls that root can make without it fail with it, each with the stated error."""
+"""The filters in the kernel: calls that root can make without it fail with them, each with the stated error."""
 
 import errno
 import json
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from aiosd.sandbox.parts import default_interpreter
-from aiosd.sandbox.seccomp import SocketPolicy, render_filter
+from aiosd.sandbox.parts import default_interpreter, put_in_memory
+from aiosd.sandbox.seccomp import SocketPolicy, render_filters
 from tests.daemon.people import needs_root
 
 pytestmark = needs_root
@@ -56,20 +56,19 @@ def expected(policy: SocketPolicy) -> dict[str, int]:
     }
 
 
-def probe(*options: str, program: bytes = b"") -> Mapping[str, int]:
-    """What becomes of every probe under bubblewrap with root's rights, with a filter if there is one."""
-    reading, writing = os.pipe()
-    os.write(writing, program)
-    os.close(writing)
+def probe(*options: str, programs: tuple[bytes, ...] = ()) -> Mapping[str, int]:
+    """What becomes of every probe under bubblewrap with root's rights, with the filters that there are."""
+    fds = tuple(put_in_memory(program) for program in programs)
     words = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--cap-add", "ALL", *options]
-    if program:
-        words += ["--seccomp", str(reading)]
+    for fd in fds:
+        words += ["--add-seccomp-fd", str(fd)]
     try:
         ran = subprocess.run(
-            [*words, default_interpreter(), "-I", str(_PROBES)], capture_output=True, check=True, pass_fds=(reading,)
+            [*words, default_interpreter(), "-I", str(_PROBES)], capture_output=True, check=True, pass_fds=fds
         )
     finally:
-        os.close(reading)
+        for fd in fds:
+            os.close(fd)
     said: dict[str, int] = json.loads(ran.stdout)
     return said
 
@@ -80,4 +79,4 @@ def test_without_the_filter_every_probe_reaches_the_kernel() -> None:
 
 @pytest.mark.parametrize("policy", SocketPolicy)
 def test_with_the_filter_each_call_is_allowed_or_refused_as_stated(policy: SocketPolicy) -> None:
-    assert probe(program=render_filter(policy, machine=os.uname().machine)) == expected(policy)
+    assert probe(programs=render_filters(policy, machine=os.uname().machine)) == expected(policy)

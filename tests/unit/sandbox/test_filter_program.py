@@ -1,4 +1,4 @@
-"""The system-call filter, interpreted: what it says of every call, on both architectures, for every socket policy.
+"""The system-call filters, interpreted: what they say of every call, on both architectures, for every socket policy.
 
 The numbers here were taken from the kernel's headers, not from the module.
 """
@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from aiosd.sandbox import calls
-from aiosd.sandbox.seccomp import SocketPolicy, UnsupportedArchitectureError, render_filter
-from tests.unit.sandbox.bpf import SystemCall, check_program, decide
+from aiosd.sandbox.seccomp import SocketPolicy, UnsupportedArchitectureError, render_filters
+from tests.unit.sandbox.bpf import SystemCall, check_program, decide, decide_all
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 FOREIGN_ARCH = {"i386": 0x40000003, "arm": 0x40000028, "riscv64": 0xC00000F3, "x86_64": 0xC000003E, "zero": 0}
@@ -103,18 +103,17 @@ NETLINK_PROTOCOLS = {SocketPolicy.NONE: set[int](), SocketPolicy.NETLINK: {0, 4}
 }
 
 
-PROGRAMS = {(machine, policy): render_filter(policy, machine=machine) for machine, policy in BOTH}
+PROGRAMS = {(machine, policy): render_filters(policy, machine=machine) for machine, policy in BOTH}
 
 
 def say(machine: str, policy: SocketPolicy, number: int, *arguments: int) -> str:
     call = SystemCall(number=number, arch=AUDIT_ARCH[machine], arguments=arguments)
-    return decide(PROGRAMS[machine, policy], call)
+    return decide_all(PROGRAMS[machine, policy], call)
 
 
 @pytest.mark.parametrize(("machine", "policy"), BOTH)
 def test_all_calls_from_0_to_1023_by_number(machine: str, policy: SocketPolicy) -> None:
-    program = PROGRAMS[machine, policy]
-    said = {number: decide(program, SystemCall(number=number, arch=AUDIT_ARCH[machine])) for number in range(1024)}
+    said = {number: say(machine, policy, number) for number in range(1024)}
     expected = dict.fromkeys(range(470), "allow") | dict.fromkeys(range(470, 1024), "ENOSYS")
     expected |= dict.fromkeys(REFUSED[machine], "EPERM") | dict.fromkeys(ABSENT[machine], "ENOSYS")
     expected[NUMBERS["socket"][machine]] = expected[NUMBERS["socketpair"][machine]] = "EAFNOSUPPORT"  # family 0
@@ -153,20 +152,34 @@ def test_a_socket_by_family_and_protocol(machine: str, policy: SocketPolicy) -> 
 
 @pytest.mark.parametrize(("machine", "policy"), BOTH)
 def test_a_second_numbering_kills(machine: str, policy: SocketPolicy) -> None:
-    program = PROGRAMS[machine, policy]
     foreign = [arch for arch in (*FOREIGN_ARCH.values(), AUDIT_ARCH["aarch64"]) if arch != AUDIT_ARCH[machine]]
-    for arch, number in itertools.product(foreign, (0, 1, 39, 101, 500, 0x40000027)):
-        assert decide(program, SystemCall(number=number, arch=arch)) == "kill"
-    x32 = {decide(program, SystemCall(number=0x40000000 | n, arch=AUDIT_ARCH[machine])) for n in (0, 39, 101, 547)}
-    assert x32 == ({"kill"} if machine == "x86_64" else {"ENOSYS"})
+    for program, otherwise in zip(PROGRAMS[machine, policy], ("ENOSYS", "allow"), strict=True):  # each by itself
+        for arch, number in itertools.product(foreign, (0, 1, 39, 101, 500, 0x40000027)):
+            assert decide(program, SystemCall(number=number, arch=arch)) == "kill"
+        x32 = {decide(program, SystemCall(number=0x40000000 | n, arch=AUDIT_ARCH[machine])) for n in (0, 39, 101, 547)}
+        assert x32 == ({"kill"} if machine == "x86_64" else {otherwise})
+
+
+def test_the_first_is_the_same_for_all_and_the_second_is_about_sockets_alone() -> None:
+    for machine in AUDIT_ARCH:
+        assert len({PROGRAMS[machine, policy][0] for policy in EVERYWHERE}) == 1
+    about = {NUMBERS[name]["x86_64"]: name for name in ("socket", "connect", "listen", "accept", "accept4")}
+    for policy in EVERYWHERE:
+        second = PROGRAMS["x86_64", policy][1]
+        said = {n: decide(second, SystemCall(number=n, arch=AUDIT_ARCH["x86_64"])) for n in range(1024)}
+        refused = {about[n]: what for n, what in said.items() if what != "allow"}
+        used = dict.fromkeys(("connect", "listen", "accept", "accept4"), "EPERM")
+        assert refused == {"socket": "EAFNOSUPPORT"} | (used if policy is SocketPolicy.NETLINK else {})
 
 
 @pytest.mark.parametrize(("machine", "policy"), BOTH)
 def test_the_kernel_would_load_the_program(machine: str, policy: SocketPolicy) -> None:
-    assert check_program(PROGRAMS[machine, policy]) < 600
+    first, second = map(check_program, PROGRAMS[machine, policy])
+    assert first < 600
+    assert second < 60
 
 
 @pytest.mark.parametrize("machine", ["", "i686", "armv7l", "riscv64", "ppc64le", "X86_64"])
 def test_a_machine_without_a_table_gets_no_filter(machine: str) -> None:
     with pytest.raises(UnsupportedArchitectureError, match="no system-call table"):
-        render_filter(SocketPolicy.NONE, machine=machine)
+        render_filters(SocketPolicy.NONE, machine=machine)

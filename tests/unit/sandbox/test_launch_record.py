@@ -57,7 +57,7 @@ def make_record(marker: Path) -> dict[str, Any]:
     }
 
 
-def launch(packet: bytes, *, descriptors: int = 2, user: int = os.geteuid()) -> tuple[int, list[str]]:
+def launch(packet: bytes, *, descriptors: int = 3, user: int = os.geteuid()) -> tuple[int, list[str]]:
     """Hand `packet` to a launcher: its exit status and what it said."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     fds = [os.memfd_create("part") for _ in range(descriptors)]
@@ -150,7 +150,7 @@ def test_the_exact_record_starts_bubblewrap_as_the_person(marker: Path) -> None:
     assert launch(marshal.dumps(record)) == (0, [])
     who, _, words = marker.read_text().partition(" --")
     assert "--" + words == (
-        f"--args 5 -- {default_interpreter()} -I -S -X utf8 -c "
+        f"--args 6 -- {default_interpreter()} -I -S -X utf8 -c "
         "import marshal,posix,sys;codes=marshal.loads(posix.pread(3,1<<22,0));exec(codes['']) open --\n"
     )
     if IS_ROOT:
@@ -186,10 +186,10 @@ def test_bytes_that_are_no_record_start_nothing(marker: Path, packet: bytes) -> 
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("descriptors", [0, 1, 3])
-def test_anything_but_two_descriptors_starts_nothing(marker: Path, descriptors: int) -> None:
+@pytest.mark.parametrize("descriptors", [0, 2, 4])
+def test_anything_but_three_descriptors_starts_nothing(marker: Path, descriptors: int) -> None:
     said = launch(marshal.dumps(make_record(marker)), descriptors=descriptors)
-    assert said == (78, ["launch: two descriptors are needed"])
+    assert said == (78, ["launch: three descriptors are needed"])
     assert not marker.exists()
 
 
