@@ -42,10 +42,10 @@ def weigh(
 
 
 def _with_all_below(pids: Sequence[int]) -> list[int]:
-    found = list(pids)
+    found = list(dict.fromkeys(pids))
     for pid in found:  # which grows
         with suppress(OSError):
-            found += children(pid)
+            found += [child for child in children(pid) if child not in found]
     return found
 
 

@@ -179,10 +179,12 @@ class Loop:
                 self._context.emit(Notice(text=text, void=True))
 
     def _request(self, told: Sequence[Message]) -> ModelRequest:
+        messages = self._window.fit(told)
+        less = self._window.shortens or self._summary is not None
         return ModelRequest(
             system=self._system,
-            messages=self._window.fit(told),
-            tools=tuple(tool.spec for tool in self._tools.values()),
+            messages=messages,
+            tools=tuple(tool.spec for name, tool in self._tools.items() if less or name != Recall.spec.name),
             log=self._log,
         )
 

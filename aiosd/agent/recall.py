@@ -1,4 +1,7 @@
-"""The `recall` tool: what was left out of an earlier result, by its call's id, from the conversation alone."""
+"""The `recall` tool: what was left out of an earlier result, by its call's id, from the conversation alone.
+
+A model is told of it once something is left out, when what a provider has cached is void anyway.
+"""
 
 from collections.abc import Sequence
 

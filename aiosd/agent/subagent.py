@@ -46,7 +46,7 @@ class Task:
 
     spec = ToolSpec(
         name="task",
-        description=("Give work that reads much to a helper: it knows only what you say; its answer comes back."),
+        description="A helper for work that reads much; it knows only `prompt`.",
         parameters={"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
     )
 

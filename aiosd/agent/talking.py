@@ -1,17 +1,17 @@
 """The tools that touch nothing: `ask_user` puts a question to the person, `todo` shows what is to be done."""
 
-from collections.abc import Awaitable, Callable
-from typing import cast, get_args
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiosd.model.base import ToolCall, ToolResult, ToolSpec
 from aiosd.tools import ArgumentError, ToolContext
 from aiosd.tools.base import text_argument
-from aiosd.types import CallId, JsonObject, JsonValue
+from aiosd.types import CallId, JsonValue
 from aiosd.wire import CallDone, CallOutcome
 from aiosd.wire_talk import Question, TodoItem, TodoList, TodoState
 
 _MAX_CHOICES = 9
 _MAX_ITEMS = 50
+_STATES: Mapping[str, TodoState] = {"[ ]": "open", "[>]": "doing", "[x]": "done"}
 _NOBODY = "nobody answered: go on without it, or say what you would need to know"
 
 
@@ -20,7 +20,7 @@ class AskUser:
 
     spec = ToolSpec(
         name="ask_user",
-        description="Ask the person what only they decide; never for permission.",
+        description="Ask what only the person decides, never permission.",
         parameters={
             "type": "object",
             "properties": {
@@ -51,18 +51,10 @@ class Todo:
 
     spec = ToolSpec(
         name="todo",
-        description="In work of several steps: show the whole list, again at each change.",
+        description="Several steps: show all at each change, as `[ ] open`, `[>] doing`, `[x] done`.",
         parameters={
             "type": "object",
-            "properties": {
-                "items": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {"text": {"type": "string"}, "state": {"enum": list(get_args(TodoState))}},
-                    },
-                }
-            },
+            "properties": {"items": {"type": "array", "items": {"type": "string"}}},
             "required": ["items"],
         },
     )
@@ -77,11 +69,11 @@ class Todo:
 
 
 def _parse_item(given: JsonValue) -> TodoItem:
-    item: JsonObject = given if isinstance(given, dict) else {}
-    state = item.get("state")
-    if not isinstance(item.get("text"), str) or state not in get_args(TodoState):
-        raise ArgumentError(f"each item of todo has text and a state: {', '.join(get_args(TodoState))}")
-    return TodoItem(text=str(item["text"]), state=cast("TodoState", state))
+    text = given if isinstance(given, str) else ""
+    state, words = _STATES.get(text[:3]), text[3:].strip()
+    if state is None or not words:
+        raise ArgumentError(f"each item of todo is a text behind one of {', '.join(_STATES)}")
+    return TodoItem(text=words, state=state)
 
 
 def _list(call: ToolCall, name: str) -> list[JsonValue]:

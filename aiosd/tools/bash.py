@@ -17,8 +17,8 @@ class Bash:
 
     spec = ToolSpec(
         name="bash",
-        description="Run one command line, nothing interactive. `job`: `new` (background), or its id and output, grep, "
-        "wait or kill as command.",
+        description="One command line, not interactive. `job`: `new` (background), or its id with command output, "
+        "grep, wait or kill.",
         parameters={
             "type": "object",
             "properties": {

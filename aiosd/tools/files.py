@@ -48,14 +48,14 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "read_file",
-                "A text file from line `offset` on.",
+                "Lines from `offset` on.",
                 {"offset": _integer(), "limit": _integer()},
             )
         ),
         FileTool(
             _spec(
                 "write_file",
-                "Write a whole file.",
+                "The whole file.",
                 {"content": {"type": "string"}, "reason": reason},
                 required=("path", "content"),
             ),
@@ -64,7 +64,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "edit_file",
-                "Replace an exact text that stands once.",
+                "Replace a text that stands once.",
                 {
                     "old": {"type": "string"},
                     "new": {"type": "string"},
@@ -77,7 +77,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "glob",
-                "Paths that match a pattern; ** crosses folders.",
+                "Matching paths; ** crosses folders.",
                 {"pattern": {"type": "string"}},
                 required=("pattern",),
             )
@@ -85,7 +85,7 @@ def file_tools() -> tuple[FileTool, ...]:
         FileTool(
             _spec(
                 "grep",
-                "Lines that match a regular expression below a path.",
+                "Lines that match a regex below `path`.",
                 {"pattern": {"type": "string"}, "glob": {"type": "string"}, "ignore_case": {"type": "boolean"}},
                 required=("pattern",),
             )

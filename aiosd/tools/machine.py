@@ -67,19 +67,19 @@ def typed_tools() -> tuple[Typed, ...]:
     journal: JsonObject = dict.fromkeys(_JOURNAL, text)
     return (
         Typed(
-            _spec("services", "Units in a state, or one's status.", {"state": _choice(_LISTS), "unit": text}),
+            _spec("services", "Units by state, or one's status.", {"state": _choice(_LISTS), "unit": text}),
             _render_services,
         ),
         Typed(
             _spec(
                 "journal",
-                "The journal; `root`: errors, kernel or unit, all.",
+                "`root`: errors, kernel or unit, all users'.",
                 {**journal, "lines": {"type": "integer"}, "kernel": {"type": "boolean"}, "root": {"type": "boolean"}},
             ),
             _render_journal,
         ),
         Typed(
-            _spec("packages", "`name`: a package, word or path.", {"do": _choice(_PACMAN), "name": text}),
+            _spec("packages", "`name`: package, word or path.", {"do": _choice(_PACMAN), "name": text}),
             _render_packages,
         ),
     )

@@ -17,7 +17,7 @@ class Observe:
 
     spec = ToolSpec(
         name="observe",
-        description=("What only root sees, unasked, for administrators; the person's approvals and record."),
+        description="What only root sees, for administrators; the person's approvals, record.",
         parameters={
             "type": "object",
             "properties": {"what": {"type": "string", "enum": [*_TOLD, *OWN]}},

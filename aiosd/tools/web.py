@@ -12,7 +12,7 @@ class WebFetch:
 
     spec = ToolSpec(
         name="web_fetch",
-        description="A web page as text from `offset` on.",
+        description="A page as text from `offset` on.",
         parameters={
             "type": "object",
             "properties": {

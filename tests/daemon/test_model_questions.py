@@ -11,7 +11,7 @@ from tests.daemon.terminal import Terminal, on_terminal
 from tests.doubles.provider import Call, Say, ScriptedProvider
 
 WHICH = Call(tool="ask_user", arguments={"question": "Which disk?", "choices": ["sda", "sdb"]}, id="call_q")
-TODO = Call(tool="todo", arguments={"items": [{"text": "look", "state": "done"}, {"text": "mend", "state": "open"}]})
+TODO = Call(tool="todo", arguments={"items": ["[x] look", "[ ] mend"]})
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_without_one_what_is_old_is_cut_by_rule(make_daemon: MakeDaemon, provide
     daemon = _daemon(make_daemon, provider, more=more)
     _fill(daemon, provider)
     provider.says(*(() if more else (complaint(400, "no"),)), Say(text="Cut."))
-    events = daemon.ask("x" * 3000, session="work")
+    events = daemon.ask("x" * 2800, session="work")
     assert (events[-1]["type"], events[-1]["exit_status"]) == ("turn_done", 0)
     assert len(provider.asked) == (3 if more else 4)
     told = json.dumps(_last(provider, -1))

@@ -98,6 +98,8 @@ async def test_a_fact_is_known_after_three_times_what_the_model_can_read(guard: 
     assert answered.text == "kuromatsu"
     first, second = model.requests
     assert "kuromatsu" in repr(first.messages)
+    assert first.tools == second.tools
+    assert "recall" in [tool.name for tool in first.tools]
     assert _size(first.messages) < _size(tuple(history)) / 2
     recalled = next(each for each in second.messages if isinstance(each, ToolResult) and each.call == "r-1")
     assert recalled.text.startswith("<1>")
@@ -110,6 +112,7 @@ async def test_a_model_that_finds_it_too_long_is_told_less(guard: ScriptedGuard)
     assert (await turn.run(*_conversation(30))).text == "kuromatsu"
     one, two = model.requests
     assert _size(two.messages) < _size(one.messages)
+    assert ["recall" in [tool.name for tool in each.tools] for each in (one, two)] == [False, True]
     assert [each.void for each in turn.events if isinstance(each, Notice)] == [True]
     short = Turn(guard=guard, model=ScriptedModel([ContextOverflowError("too long")]))
     with pytest.raises(ContextOverflowError):

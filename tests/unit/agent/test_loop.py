@@ -125,7 +125,6 @@ async def test_a_proposed_call_is_run_and_its_result_goes_back(guard: ScriptedGu
         "packages",
         "observe",
         "web_fetch",
-        "recall",
     ]
     assert guard.calls == [
         {

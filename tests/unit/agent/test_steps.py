@@ -37,7 +37,7 @@ from tests.doubles.guard import ScriptedGuard, decision, done, output
 from tests.doubles.model import ScriptedModel, call, text
 from tests.unit.agent.test_loop import QUESTION, Turn
 
-_SIZE = 5500  # bytes of a prompt with its tools
+_SIZE = 5000  # bytes of a prompt with its tools
 _FACTS = Facts(user="operator", home="/home/operator", mode="system", unmatched="require_approval")
 
 
@@ -125,16 +125,17 @@ async def test_a_question_is_put_to_the_person(
 
 
 async def test_a_list_of_what_is_to_be_done_is_shown_whole(guard: ScriptedGuard) -> None:
-    items: list[JsonValue] = [{"text": "look", "state": "done"}, {"text": "mend", "state": "open"}]
-    wrong = call("todo", "b", items=[{"text": "mend", "state": "soon"}])
+    items: list[JsonValue] = ["[x] look", "[>]test", "[ ] mend"]
+    wrong = call("todo", "b", items=["[ ] test", "mend"])
     steps = [call("todo", "a", items=items), wrong]
     turn = Turn(guard=guard, model=ScriptedModel(steps, [text("ok")]), tools=(Todo(),))
     await turn.run()
-    shown = TodoList(items=(TodoItem(text="look", state="done"), TodoItem(text="mend", state="open")))
+    others = (TodoItem(text="test", state="doing"), TodoItem(text="mend", state="open"))
+    shown = TodoList(items=(TodoItem(text="look", state="done"), *others))
     assert [each for each in turn.events if isinstance(each, TodoList)] == [shown]
     assert [each.text for each in turn.stored if isinstance(each, ToolResult)] == [
-        "shown; 1 left",
-        "each item of todo has text and a state: open, doing, done",
+        "shown; 2 left",
+        "each item of todo is a text behind one of [ ], [>], [x]",
     ]
 
 
@@ -225,11 +226,11 @@ def test_what_is_kept_has_a_marked_place_that_nothing_in_it_closes_and_a_bound()
 
 def test_the_prompt_speaks_of_this_host_and_this_person_and_stays_the_same() -> None:
     prompt = render_prompt(_FACTS)
-    assert "operator, at home in /home/operator" in prompt
-    assert "a person is asked about" in prompt
+    assert "operator, home /home/operator" in prompt
+    assert "What no rule knows is asked about" in prompt
     assert prompt == render_prompt(_FACTS)
     assert "runs at once as operator" in prompt
     root = render_prompt(find_facts(0, mode="standalone"))
-    assert "There is no root here" in root
+    assert "Root: write sudo before one plain command. There is none here" in root
     assert "runs at once as a user without rights" in root
     assert "uid 3999999" in render_prompt(find_facts(3_999_999, mode="system"))
