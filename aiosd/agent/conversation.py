@@ -1,5 +1,6 @@
 """The conversation as it is stored, and as a model takes it: messages to JSON and back."""
 
+from collections.abc import Sequence
 from typing import assert_never, cast
 
 from aiosd.errors import StorageError
@@ -30,7 +31,8 @@ def render_message(message: Message) -> JsonObject:
                 "truncated": message.truncated,
             }
             besides: JsonObject = {"command": message.command, "place": message.place}
-            return {**result, **{name: value for name, value in besides.items() if value}}
+            given: JsonObject = {} if message.variables is None else {"variables": dict(message.variables)}
+            return {**result, **{name: value for name, value in besides.items() if value}, **given}
         case _:
             assert_never(message)
 
@@ -56,7 +58,7 @@ def parse_message(stored: JsonObject) -> Message:
                 kept=tuple(each for each in kept if isinstance(each, dict)) if isinstance(kept, list) else (),
             )
         case {"role": "tool", "call": str(call), "text": str(text), "outcome": str(outcome)}:
-            status = stored.get("status")
+            status, given = stored.get("status"), stored.get("variables")
             return ToolResult(
                 call=CallId(call),
                 text=text,
@@ -65,9 +67,16 @@ def parse_message(stored: JsonObject) -> Message:
                 truncated=bool(stored.get("truncated")),
                 command=str(stored.get("command", "")),
                 place=str(stored.get("place", "")),
+                variables={name: str(value) for name, value in given.items()} if isinstance(given, dict) else None,
             )
         case _:
             raise StorageError("a stored message cannot be read", hint="start a new session")
+
+
+def find_variables(history: Sequence[Message]) -> dict[str, str]:
+    """What a session's commands are given after `history`."""
+    changed = (each.variables for each in reversed(history) if isinstance(each, ToolResult))
+    return next((given for given in changed if given is not None), {})
 
 
 def _render_call(call: ToolCall) -> JsonObject:

@@ -14,6 +14,7 @@ from itertools import count
 from aiosd import exits
 from aiosd.agent.budget import Budget
 from aiosd.agent.context import BYTES_PER_TOKEN, Context
+from aiosd.agent.conversation import find_variables
 from aiosd.agent.planned import find_planned
 from aiosd.agent.recall import Recall
 from aiosd.agent.structured import NUDGE, Answer
@@ -123,6 +124,7 @@ class Loop:
         what the beginning of `history` came to, where it was told in short before.
         """
         self._messages.extend(history)
+        self._context.variables.update(find_variables(history))
         self._summary = summary
         self._began = max((at for at, each in enumerate(history) if isinstance(each, UserMessage)), default=0)
         if planned and (calls := find_planned(history)):

@@ -60,7 +60,7 @@ class Task:
         def emit(event: Event) -> None:
             context.emit(ProgressDelta(tool="task", text=event.text) if isinstance(event, TextDelta) else event)
 
-        loop = self._begin(replace(context, emit=emit), f"{call.id}.")
+        loop = self._begin(replace(context, emit=emit, variables=dict(context.variables)), f"{call.id}.")
         answered = await loop.run([UserMessage(text=prompt)])
         outcome = _OUTCOMES.get(answered.exit_status, "done")
         size = len(answered.text.encode("utf-8", "replace"))

@@ -15,16 +15,17 @@ from aiosd.guard.approvals import Answer, Approval, State
 from aiosd.guard.asking import Asked, Asking, Environment
 from aiosd.guard.confining import confine
 from aiosd.guard.drift import find_changed, looking_at
+from aiosd.guard.exported import Variables, describe, evaluate, follow
 from aiosd.guard.leases import may_be_leased
 from aiosd.guard.ledger import Ledger
 from aiosd.guard.observe import ObserveAction, judge_observation
 from aiosd.guard.own import OwnPolicies
-from aiosd.guard.place import follow_cd
 from aiosd.guard.reach import Reaching
 from aiosd.guard.request import (
     Request,
     Result,
     as_chosen,
+    as_given,
     explain_decision,
     find_audited,
     find_decision,
@@ -108,12 +109,16 @@ class Door:
             policy = await self._own.of(session, self._policy, anew=True)
         except PolicyError as exc:
             return denied("", f"your own rules cannot be used: {exc}"), ""
+        given: Variables = ()
         if isinstance(action, CommandAction):
-            action = follow_cd(action, principal.home)
-        verdict = with_remedies(policy, action, principal, policy.evaluate(action, principal))
+            action, given = follow(action, (), principal.home)
+            verdict = evaluate(policy, action, given, principal)
+        else:
+            verdict = policy.evaluate(action, principal)
+        verdict = with_remedies(policy, action, principal, verdict)
         try:
             run_as, profiles = confine(principal, action, verdict, root=self._root)
-            return replace(verdict, run_as=run_as), profiles[0].describe()
+            return replace(verdict, run_as=run_as), describe(profiles[0], () if run_as is RunAs.ROOT else given)
         except ProfileError as exc:
             return verdict, f"cannot be confined here: {exc}"
 
@@ -140,9 +145,12 @@ class Door:
         """Go where the line goes first, and do the rest there; the result says where the session is then."""
         if not isinstance(request.action, CommandAction):
             return await self._execute(request, tell)
-        action = follow_cd(request.action, request.session.principal.home)
-        result = await self._execute(replace(request, action=action), tell)
-        return replace(result, cwd=result.cwd or action.cwd) if result.outcome in _RAN else result
+        action, given = follow(request.action, request.variables, request.session.principal.home)
+        result = await self._execute(replace(request, action=action, variables=given), tell)
+        if result.outcome not in _RAN:
+            return result
+        given_next = result.variables if given == request.variables or result.variables is not None else given
+        return replace(result, cwd=result.cwd or action.cwd, variables=given_next)
 
     async def _follow_edit(self, request: Request, line: str, tell: Tell) -> Result:
         """Decide what a person put in the place of a proposed line, from the beginning, without the model's words."""
@@ -157,7 +165,8 @@ class Door:
             verdict, profiles = await self._prepare(request, verdict)
         except _RefusedError as exc:
             return await self._refuse(request, verdict, str(exc))
-        confinement = profiles[0].describe() if verdict.tier is not Tier.DENY else ""
+        request = as_given(request, verdict)
+        confinement = describe(profiles[0], request.variables) if verdict.tier is not Tier.DENY else ""
         await tell({"event": "decision", "verdict": render_verdict(verdict, confinement)})
         if is_beyond(request, verdict):
             return await self._leave(request, verdict, confinement)
@@ -165,7 +174,7 @@ class Door:
         approval: Approval | None = None
         if verdict.tier is Tier.REQUIRE_APPROVAL:
             await self._ledger.ensure_disk()  # so that nobody is asked about what could not be recorded
-            environment = self._environment(request.session, profiles[0])
+            environment = self._environment(request, profiles[0])
             try:
                 asked = await self._describe(request, policy, verdict, confinement, environment)
             except CannotLookError as exc:
@@ -217,14 +226,16 @@ class Door:
     async def _foresee(self, request: Request) -> tuple[Asked, Environment] | None:
         """What a person is going to be asked about `request`, if they are."""
         if isinstance(request.action, CommandAction):
-            request = replace(request, action=follow_cd(request.action, request.session.principal.home))
+            action, given = follow(request.action, request.variables, request.session.principal.home)
+            request = replace(request, action=action, variables=given)
         policy, verdict = await self._evaluate(request)
         try:
             verdict, profiles = await self._prepare(request, verdict)
             if verdict.tier is not Tier.REQUIRE_APPROVAL:
                 return None
-            environment = self._environment(request.session, profiles[0])
-            asked = await self._describe(request, policy, verdict, profiles[0].describe(), environment)
+            request = as_given(request, verdict)
+            environment, confinement = self._environment(request, profiles[0]), describe(profiles[0], request.variables)
+            asked = await self._describe(request, policy, verdict, confinement, environment)
         except (_RefusedError, CannotLookError):
             return None
         return asked, environment
@@ -238,7 +249,7 @@ class Door:
             verdict=verdict,
             confinement=confinement,
             policy=policy.digest,
-            leasable=may_be_leased(verdict, request.action),
+            leasable=may_be_leased(verdict, request.action) and not request.variables,
             files=await self._look(request, verdict, environment),
         )
 
@@ -275,7 +286,10 @@ class Door:
             policy = await self._own.of(request.session, self._policy)
         except PolicyError as exc:
             return self._policy, denied(request.text, f"your own rules cannot be used: {exc}")
-        verdict = policy.evaluate(request.action, principal)
+        if isinstance(request.action, CommandAction):
+            verdict = evaluate(policy, request.action, request.variables, principal)
+        else:
+            verdict = policy.evaluate(request.action, principal)
         if request.careful and verdict.tier is Tier.NOTIFY:
             return policy, replace(
                 verdict, tier=Tier.REQUIRE_APPROVAL, reason=f"{_CAREFUL.format(request.careful)} {verdict.reason}"
@@ -289,7 +303,7 @@ class Door:
             request.begun()
         if request.keep:
             request.keep.note(tier=verdict.tier, timeout_s=request.timeout_s)
-        environment = self._environment(request.session, profiles[0])
+        environment = self._environment(request, profiles[0])
         try:
             if isinstance(request.action, ObserveAction):
                 ended = await self._runner.run_observation(
@@ -303,7 +317,7 @@ class Door:
                     request.session, profiles[0], tool, environment, timeout_s=request.timeout_s, tell=tell
                 )
             elif verdict.program is not None and profiles[0].name in (ProfileName.READ_ONLY, ProfileName.WORKSPACE):
-                with self.reaching.under_way(request, verdict, profiles[0].describe()) as clock:
+                with self.reaching.under_way(request, verdict, describe(profiles[0], request.variables)) as clock:
                     ended = await self._runner.run_program(
                         request.session,
                         profiles,
@@ -368,8 +382,9 @@ class Door:
         )
         return Result(outcome=Outcome.REFUSED.value, reason=reason)
 
-    def _environment(self, session: GuardSession, profile: Profile) -> tuple[tuple[str, str], ...]:
+    def _environment(self, request: Request, profile: Profile) -> tuple[tuple[str, str], ...]:
+        session = request.session
         as_root = profile.name is ProfileName.ROOT
         user, home = ("root", "/root") if as_root else (session.identity.user, session.identity.home)
         besides = find_environment(self._live.secrets, session.principal.user) if profile.network else {}
-        return render_environment(profile, user=user, home=home, besides=besides)
+        return render_environment(profile, user=user, home=home, besides={**dict(request.variables), **besides})

@@ -70,7 +70,9 @@ def parse_arguments(call: Call, action: FileAction | FetchAction) -> tuple[tuple
 
 def render_result(result: Result) -> JsonObject:
     """The last event of an action."""
+    changed: JsonObject = {} if result.variables is None else {"variables": dict(result.variables)}
     return {
+        **changed,
         "event": "done",
         "outcome": result.outcome,
         "status": result.status,

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiosd.audit.records import Decided, Decision, digest_text
 from aiosd.guard.approvals import Answer, Approval, State
+from aiosd.guard.exported import Variables
 from aiosd.guard.keeper import Keeper
 from aiosd.guard.observe import ObserveAction
 from aiosd.guard.sessions import GuardSession
@@ -29,7 +30,8 @@ class Request:
     `proposer` is the connection it came by: a card whose proposer died outlives it. `profile` is the confinement that
     a person chose for a command of their own, "" where policy does; `egress` is the channel by which a sandbox's
     listener goes to the proxy, -1 for none. What is stricter than `most` asks nobody and does not run; where text of
-    others was read (`careful` names whence) what would only be announced is asked about.
+    others was read (`careful` names whence) what would only be announced is asked about. `variables` are what a command
+    is given beside the environment that is ours.
     """
 
     session: GuardSession
@@ -48,6 +50,7 @@ class Request:
     keep: Keeper | None = None
     most: Tier | None = None
     careful: str = ""
+    variables: Variables = ()
 
     @property
     def tool(self) -> str:
@@ -88,7 +91,7 @@ class Request:
     @property
     def exact(self) -> str:
         """Everything that makes this action what it is, for the digests."""
-        arguments = "\0".join(f"{name}={value}" for name, value in self.arguments)
+        arguments = "\0".join(f"{name}={value}" for name, value in (*self.arguments, *self.variables))
         return f"{self.text}\0{arguments}\0{self.content.decode('utf-8', 'surrogateescape')}"
 
 
@@ -126,6 +129,7 @@ class Result:
     `command` is the line that a person put in the place of the proposed one, "" where nobody did.
     `foreign`: it was given files that are not the person's and not root's.
     `volatile`: why it is on record in memory alone, "" where it is on the disk.
+    `variables` are those that the session's next command is given, None where they are as before.
     """
 
     outcome: str
@@ -138,6 +142,7 @@ class Result:
     command: str = ""
     foreign: bool = False
     volatile: str = ""
+    variables: Variables | None = None
 
 
 def as_chosen(verdict: Verdict, request: Request) -> Verdict:
@@ -154,6 +159,11 @@ def as_chosen(verdict: Verdict, request: Request) -> Verdict:
     reason = f"A person runs it in sandbox '{request.profile}'."
     part = Part(text=verdict.line, tier=tier, reason=reason, rules=(ref,), writes=writes)
     return replace(verdict, tier=tier, reason=reason, parts=(part,))
+
+
+def as_given(request: Request, verdict: Verdict) -> Request:
+    """`request` with what it is given of the session's variables: nothing as root, as with sudo."""
+    return replace(request, variables=()) if verdict.run_as is RunAs.ROOT else request
 
 
 def find_folder(action: Proposed) -> str:

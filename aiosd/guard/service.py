@@ -18,6 +18,7 @@ from aiosd.guard.approvals import Approvals, Approver
 from aiosd.guard.connections import parse_connected
 from aiosd.guard.diagnose import check_record, diagnose
 from aiosd.guard.door import Door
+from aiosd.guard.exported import parse_variables
 from aiosd.guard.identity import ClientSockets, NotIdentifiedError, load_identity, load_principal
 from aiosd.guard.job_calls import JobCalls
 from aiosd.guard.jobs import Jobs, Tell, TooManyJobsError
@@ -157,7 +158,11 @@ class Service:
 
     def _read_execute(self, call: Call) -> Request:
         content = call.optional_text("input", limit=_MAX_CONTENT).encode("utf-8", "surrogateescape")
-        return self._read(call, parse_command(call, cwd=call.text("cwd")), content=content)
+        request = self._read(call, parse_command(call, cwd=call.text("cwd")), content=content)
+        variables = parse_variables(call.parameters.get("variables") or {})
+        if variables is None:
+            raise invalid_parameter("variables")
+        return replace(request, variables=variables)
 
     def _read_invoke(self, call: Call) -> Request:
         action = parse_tool_action(call)

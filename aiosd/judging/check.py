@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from aiosd.guard.place import follow_cd
+from aiosd.guard.exported import evaluate, follow
 from aiosd.policy import CommandAction, Policy, Verdict
 from aiosd.policy.remedy import with_remedies
 from aiosd.policy.render import render_verdict
@@ -28,8 +28,8 @@ def make_action(line: str, cwd: str, *, as_root: bool) -> CommandAction:
 
 def judge_line(policy: Policy, principal: Principal, action: CommandAction) -> Verdict:
     """The verdict with its remedies."""
-    action = follow_cd(action, principal.home)
-    return with_remedies(policy, action, principal, policy.evaluate(action, principal))
+    action, given = follow(action, (), principal.home)
+    return with_remedies(policy, action, principal, evaluate(policy, action, given, principal))
 
 
 def render_json(verdict: Verdict) -> str:
@@ -108,7 +108,8 @@ def _answer(policy: Policy, principal: Principal, line: bytes, cwd: str) -> Json
         action = _read_action(asked, cwd)
     except (ValueError, RecursionError) as exc:
         return {"id": identity, "decision": Tier.DENY.value, "error": str(exc) or "not a request"}
-    verdict = policy.evaluate(follow_cd(action, principal.home), principal)
+    action, given = follow(action, (), principal.home)
+    verdict = evaluate(policy, action, given, principal)
     return {
         "id": identity,
         "decision": verdict.tier.value,

@@ -61,7 +61,8 @@ class ToolResult:
     `outcome` tells apart what `is_error` lumps together: `done`, `failed` (ran, non-zero), `denied`, `skipped` (by a
     person), `unanswered`, `timed_out`, `cancelled`, `refused` (could not be confined, recorded or started).
     `command` is what a person put in the place of the proposed one; the text says so first. `place` is the working
-    directory in which a plan left it undone, "" where it is none of a plan's.
+    directory in which a plan left it undone, "" where it is none of a plan's. `variables` are what the session's
+    commands are given from here on, None where that did not change.
     """
 
     call: CallId
@@ -71,6 +72,7 @@ class ToolResult:
     truncated: bool = False
     command: str = ""
     place: str = ""
+    variables: dict[str, str] | None = None
 
     @property
     def instead(self) -> str:

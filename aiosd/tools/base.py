@@ -46,7 +46,8 @@ class ToolContext:
     whence text of others entered the turn, and grows: where `careful`, what would then be announced is asked about.
     What lies below `downloads` (`~` is `home`) is of others, too.
     `egress` serves what a command may reach of the network; without it there is none. `moved` is where commands
-    have gone in this turn. `told` is what the person was told once. `keep` takes what commands made for the session.
+    have gone in this turn; `variables` what the session's commands are given. `told` is what the person was told once.
+    `keep` takes what commands made for the session.
     """
 
     guard: GuardClient
@@ -63,6 +64,7 @@ class ToolContext:
     home: str = ""
     egress: Desk | None = None
     moved: dict[Literal["cwd"], str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     keep: Callable[[bytes], Awaitable[None]] | None = None
 
@@ -148,11 +150,18 @@ async def perform(
         context.moved["cwd"] = str(done["cwd"])
     if done.get("job") and done["outcome"] == "done":
         done["reason"] = f"job {done['job']} runs in the background"
+    given = done.get("variables")
+    if isinstance(given, dict):
+        context.variables.clear()
+        context.variables.update({name: str(value) for name, value in given.items()})
+        told = f"from here on commands are given {', '.join(given) or 'no variables of yours'}"
+        done["reason"] = "; ".join(filter(None, (str(done.get("reason") or ""), told)))
     if made:
         done["reason"] = _add_refusals(str(done.get("reason") or ""), made)
     for stream in get_args(Stream):
         _collect(call, context, collected, stream, b"", last=True)
-    return _finish(call, context, done, collected)
+    result = _finish(call, context, done, collected)
+    return replace(result, variables=dict(context.variables)) if isinstance(given, dict) else result
 
 
 def report(call: ToolCall, context: ToolContext, outcome: CallOutcome, text: str) -> ToolResult:

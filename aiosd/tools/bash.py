@@ -52,6 +52,8 @@ class Bash:
         }
         if job:
             parameters["background"] = True
+        if context.variables:
+            parameters["variables"] = dict(context.variables)
         if "timeout_s" in call.arguments:
             parameters["timeout_s"] = integer_argument(call, "timeout_s", default=0)
         return parameters

@@ -28,6 +28,7 @@ _WHOLE = (
     "guard/confining.py",
     "guard/diagnose.py",
     "guard/door.py",
+    "guard/exported.py",
     "guard/host.py",
     "guard/observations.py",
     "guard/observe.py",
