@@ -24,12 +24,12 @@ from aiosd.audit.log import AuditError, AuditLog
 from aiosd.begin import begin
 from aiosd.errors import AiosError, CannotBeginError
 from aiosd.guard.activation import ActivationError, take_listener
-from aiosd.guard.approvals import Approvals
-from aiosd.guard.asking import Asking
+from aiosd.guard.approvals import Approval, Approvals
+from aiosd.guard.asking import Asking, is_free
 from aiosd.guard.bus import BusProxy
 from aiosd.guard.door import Door
 from aiosd.guard.host import find_host
-from aiosd.guard.identity import ClientSockets, load_identity
+from aiosd.guard.identity import ClientSockets, NotIdentifiedError, load_identity
 from aiosd.guard.jobs import Jobs
 from aiosd.guard.keep import Kept, take_kept
 from aiosd.guard.lapsing import Lapsing
@@ -50,12 +50,13 @@ from aiosd.guard.varlink import Peer, Server
 from aiosd.guard.workers import Workers
 from aiosd.layers import config_folders
 from aiosd.policy import Policy, PolicyError, load_policy
-from aiosd.sandbox.link import SandboxError
+from aiosd.sandbox.link import Identity, SandboxError
 from aiosd.sandbox.units import ManagedStarter, find_starter, slice_of
-from aiosd.types import SessionId
+from aiosd.types import Principal, SessionId
 
 _LOG = logging.getLogger(__name__)
 _AGENT_SHARE = 16  # times what one person may have
+_SESSIONS = "sessions"
 _NO_DISK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -103,6 +104,7 @@ class Opened:
     policy: Policy
     ledger: Ledger
     approvals: Approvals
+    asked: tuple[Approval, ...]
     leases: Leases
     agent_uid: int
     kept: tuple[Kept, ...]
@@ -133,7 +135,7 @@ async def _open(options: Options, kept: Sequence[Kept] = ()) -> Opened:
     except (PolicyError, AuditError, ActivationError) as exc:
         raise CannotBeginError(str(exc)) from exc
     ledger = Ledger(log, JournalSink())
-    approvals, expired = await _open_approvals(state / "approvals.db", log)
+    approvals, asked, expired = await _open_approvals(state / "approvals.db", log)
     try:
         leases = Leases(approvals, boot=log.boot)
         await leases.open()
@@ -151,24 +153,46 @@ async def _open(options: Options, kept: Sequence[Kept] = ()) -> Opened:
         policy=policy,
         ledger=ledger,
         approvals=approvals,
+        asked=tuple(asked),
         leases=leases,
         agent_uid=agent_uid,
         kept=tuple(kept),
     )
 
 
-async def _open_approvals(path: Path, log: AuditLog) -> tuple[Approvals, int]:
-    """The store of approvals, and how many an earlier guard left open; in memory where the disk takes nothing."""
+async def _open_approvals(path: Path, log: AuditLog) -> tuple[Approvals, list[Approval], int]:
+    """The store of approvals, what an earlier guard asked and is still asked, and how much of it is over.
+
+    It is in memory where the disk takes nothing.
+    """
+
     approvals = Approvals(path, boot=log.boot)
     try:
-        return approvals, await approvals.expire_open()
+        return approvals, *await approvals.open_store(is_free)
     except AuditError as exc:
         approvals.close()
         if getattr(exc.__cause__, "sqlite_errorcode", 0) & 0xFF not in _NO_DISK:
             log.close()
             raise CannotBeginError(f"{path.parent}: {exc}") from exc
     approvals = Approvals(Path(":memory:"), boot=log.boot)
-    return approvals, await approvals.expire_open()
+    return approvals, *await approvals.open_store(is_free)
+
+
+async def _take_up(options: Options, live: LiveSettings, asking: Asking, asked: Sequence[Approval]) -> Sessions:
+    """The sessions that an earlier guard had open, with what it asked. A boot empties the folder of their notes."""
+    sessions = Sessions(Path(os.environ.get("RUNTIME_DIRECTORY", options.run_dir), _SESSIONS))
+    await sessions.take_up(functools.partial(_load_person, live))
+    asking.take_up(asked, sessions.is_open)
+    return sessions
+
+
+async def _load_person(live: LiveSettings, uid: int, gid: int) -> tuple[Principal, Identity] | None:
+    """Whose session it is; None for whom this guard serves nothing."""
+    try:
+        principal = find_principal(uid, gid)
+        return principal, await load_identity(principal, observe_user=live.now.observe_user)
+    except (NotIdentifiedError, OverflowError):
+        return None
 
 
 async def _serve(options: Options, listener: socket.socket, opened: Opened) -> None:
@@ -210,10 +234,11 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 principal = find_principal(int(str(each.facts["uid"])), int(str(each.facts["gid"])))
                 identity = await load_identity(principal, observe_user=live.now.observe_user)
                 jobs.go_on(each, GuardSession(id=SessionId(each.call[0]), principal=principal, identity=identity))
+            sessions = await _take_up(options, live, asking, opened.asked)
             service = Service(
                 door=door,
                 jobs=jobs,
-                sessions=Sessions(),
+                sessions=sessions,
                 approvals=approvals,
                 ledger=ledger,
                 leases=opened.leases,
@@ -239,6 +264,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
                 workers=workers,
                 live=live,
                 jobs=jobs,
+                sessions=sessions,
                 reload=lambda: _reload(options, live, door),
                 lifeline_fd=options.lifeline_fd,
             )

@@ -2,8 +2,8 @@
 
 An approval is an immutable record with a digest over everything that will run. Its states go one way: pending, then
 approved, denied, skipped, edited or expired; an approved one is consumed in the transaction that lets it run. Stored in
-SQLite, so that no crash makes two runs of one answer; whatever was open when the guard ended is expired at its next
-start: no answer in time is no.
+SQLite, so that no crash makes two runs of one answer; what was open when the guard ended is open again at its next
+start of the same boot, as long as its time is not over: whoever proposed it proposes the same again, and waits on.
 
 The store is used from one thread of its own; the loop never waits for the disk. What cannot be stored is AuditError.
 """
@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from typing import TypeVar
 from aiosd.audit.log import AuditError
 from aiosd.policy.render import render_rule
 from aiosd.policy.verdict import RuleRef
-from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId
+from aiosd.types import ApprovalId, CallId, JsonObject, RunAs, SessionId, Tier
 
 _T = TypeVar("_T")
 _SCHEMA = """
@@ -66,8 +66,9 @@ class ApprovalError(Exception):
 class Approval:
     """What is asked. Every field but `claim` is part of the digest; the claim is the model's words, shown as such.
 
-    `content` is what a file tool would write; `leasable` whether a yes may hold for more than once; `files` what
-    the directory, the programs and the scripts are by inode or hash. Times are UTC in RFC 3339.
+    `content` is what a file tool would write, or a command's input; `exact` the SHA-256 of the action with all its
+    arguments; `leasable` whether a yes may hold for more than once; `files` what the directory, the programs and the
+    scripts are by inode or hash. Times are UTC in RFC 3339.
     """
 
     id: ApprovalId
@@ -81,6 +82,7 @@ class Approval:
     user: str
     tool: str
     action: str
+    exact: str
     content: str
     cwd: str
     environment: tuple[tuple[str, str], ...]
@@ -145,19 +147,46 @@ class Approvals:
             self._thread.submit(self._database.close).result()
         self._thread.shutdown()
 
-    async def expire_open(self) -> int:
-        """Expire what an earlier guard left open; how many. Opens the store: call it once, first."""
+    async def open_store(self, stays: Callable[[Approval], bool]) -> tuple[list[Approval], int]:
+        """What an earlier guard of this boot left open and `stays` so, and how much of the rest is expired.
 
-        def work(database: sqlite3.Connection) -> int:
+        Call it once, first.
+        """
+
+        def work(database: sqlite3.Connection) -> tuple[list[tuple[Approval, Answer | None]], int]:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             database.executescript(_SCHEMA)
-            open_states = (State.EXPIRED, State.PENDING, State.APPROVED)
-            expired = database.execute("UPDATE approvals SET state = ? WHERE state IN (?, ?)", open_states).rowcount
+            taken_up = [each for each in self._read_open(database) if stays(each[0])]
+            spared = {each.id for each, _answer in taken_up}
+            left = database.execute("SELECT id FROM approvals WHERE state IN (?, ?)", (State.PENDING, State.APPROVED))
+            over = [(State.EXPIRED, each) for (each,) in left.fetchall() if each not in spared]
+            database.executemany("UPDATE approvals SET state = ? WHERE id = ?", over)
             database.execute("DELETE FROM approvals WHERE rowid <= (SELECT max(rowid) FROM approvals) - ?", (_KEPT,))
-            return expired
+            return taken_up, len(over)
 
-        return await self.transact(work)
+        taken_up, expired = await self.transact(work)
+        for approval, answer in taken_up:
+            answered = asyncio.get_running_loop().create_future()
+            if answer is not None:
+                answered.set_result(answer)
+            self._waiting[approval.id] = (approval, answered)
+        return [approval for approval, _answer in taken_up], expired
+
+    def _read_open(self, database: sqlite3.Connection) -> Iterator[tuple[Approval, Answer | None]]:
+        """What is open, of this boot and in time, as it was stored, with the yes that was given and not used."""
+        now = _render_time(datetime.now(UTC))
+        rows = database.execute(
+            "SELECT record, digest, state, answered_by, reason FROM approvals WHERE state IN (?, ?) ORDER BY rowid",
+            (State.PENDING, State.APPROVED),
+        )
+        for record, digest, state, answered_by, reason in rows:
+            approval = _parse(record)
+            if approval is None or approval.digest != digest or approval.boot != self._boot:
+                continue
+            if approval.expires_at > now:
+                yes = Answer(state=State.APPROVED, answered_by=answered_by or 0, reason=reason or "")
+                yield approval, yes if state == State.APPROVED else None
 
     async def request(self, draft: Approval, *, wait_s: int) -> Approval:
         """Store `draft` as pending, with an id, a nonce and its times; it lives `wait_s` seconds."""
@@ -320,6 +349,19 @@ def _render(approval: Approval) -> JsonObject:
     values["environment"] = [f"{name}={value}" for name, value in approval.environment]
     values["rules"] = [render_rule(rule) for rule in approval.rules]
     return values
+
+
+def _parse(record: str) -> Approval | None:
+    """The approval that was stored so; None for what another release stored."""
+    try:
+        values = json.loads(record)
+        del values["digest"]
+        rules = tuple(RuleRef(**{**each, "tier": Tier(each["tier"])}) for each in values["rules"])
+        pairs = tuple((name, value) for name, _, value in (each.partition("=") for each in values["environment"]))
+        run_as, files = RunAs(values["run_as"]), tuple(values["files"])
+        return Approval(**{**values, "rules": rules, "environment": pairs, "run_as": run_as, "files": files})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _render_time(moment: datetime) -> str:

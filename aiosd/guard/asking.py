@@ -2,7 +2,8 @@
 
 An interruption ends the question: nobody is asked about what nobody wants any more. A proposer that *died* is another
 matter: its turn goes on when it is started again. The card then stays until it expires, and whoever proposes the same
-action of the same call again, with nothing changed, gets its answer, once.
+action of the same call again, with nothing changed, gets its answer, once. The same holds where the guard itself ended
+and another one came: its store has the card.
 """
 
 import asyncio
@@ -11,11 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from aiosd.audit.records import Decision
+from aiosd.audit.records import Decision, digest_text
 from aiosd.guard.approvals import Answer, Approval, Approvals, State
 from aiosd.guard.leases import Leases
 from aiosd.guard.ledger import Ledger
-from aiosd.guard.request import Request, render_decided
+from aiosd.guard.request import CONNECT, Request, render_lapsed
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import has_hung_up, open_peer_pidfd, wait_readable
 from aiosd.policy import Verdict
@@ -62,6 +63,22 @@ class Asking:
         self._outlive = outlive
         self._denials: dict[SessionId, tuple[int, float]] = {}
         self._kept: dict[tuple[SessionId, CallId], tuple[Approval, asyncio.Task[None] | None]] = {}
+        self._asked: set[asyncio.Task[object]] = set()
+        self.leaving = False
+
+    def take_up(self, approvals: Sequence[Approval], is_open: Callable[[SessionId], bool]) -> None:
+        """Keep what an earlier guard had asked, for whoever proposes it again; their session has to be open."""
+        for approval in approvals:
+            if is_open(approval.session):
+                self._keep(approval)
+            else:
+                self._approvals.withdraw(approval)
+
+    def leave(self) -> None:
+        """From now on leave what is asked to the next guard: whoever waits here is cancelled."""
+        self.leaving = self._outlive
+        for task in self._asked if self.leaving else ():
+            task.cancel()
 
     def kept(self) -> list[tuple[SessionId, CallId]]:
         """The calls whose cards have outlived their proposer."""
@@ -131,20 +148,25 @@ class Asking:
             wait_s = _seconds_until(approval.expires_at)
         proposer = asked.request.proposer
         pidfd = open_peer_pidfd(proposer) if self._outlive and proposer else -1
+        task = asyncio.current_task()
+        assert task is not None
+        self._asked.add(task)
         try:
             if wait_s and not self._approvals.answer_to(approval):
                 await tell({"event": "approval", "approval": approval.id, "expires_at": approval.expires_at})
+            if self.leaving:
+                raise asyncio.CancelledError
             return await self._approvals.wait(approval, wait_s=wait_s), approval
         except (asyncio.CancelledError, OSError):
-            if proposer and pidfd >= 0 and has_hung_up(proposer) and await _ends(pidfd):
-                self._keep(asked, approval)
-            else:
-                self._approvals.withdraw(approval)
-                await self._record(
-                    asked, approval, Decision.CANCELLED, "whoever proposed it went away before an answer"
-                )
+            if not (self.leaving and is_free(approval)):
+                if proposer and pidfd >= 0 and has_hung_up(proposer) and await _ends(pidfd):
+                    self._keep(approval)
+                else:
+                    self._approvals.withdraw(approval)
+                    await self._record(approval, Decision.CANCELLED, "whoever proposed it went away before an answer")
             raise
         finally:
+            self._asked.discard(task)
             if pidfd >= 0:
                 os.close(pidfd)
 
@@ -183,23 +205,25 @@ class Asking:
         if len(drafts) < _FEWEST:
             return
         pidfd = open_peer_pidfd(first.proposer) if self._outlive and first.proposer else -1
-        cards: list[tuple[Asked, Approval]] = []
+        cards: list[Approval] = []
         try:
-            for asked, draft in drafts:
+            for _asked, draft in drafts:
                 approval = await self._approvals.request(draft, wait_s=wait_s)
                 self._kept[draft.session, draft.call] = approval, None
-                cards.append((asked, approval))
+                cards.append(approval)
             shown: list[JsonValue] = [
-                {"call": card.call, "approval": card.id, "expires_at": card.expires_at} for _asked, card in cards
+                {"call": card.call, "approval": card.id, "expires_at": card.expires_at} for card in cards
             ]
             await tell({"event": "review", "approvals": shown})
-            await self._approvals.settle([card for _asked, card in cards], wait_s=wait_s)
+            await self._approvals.settle(cards, wait_s=wait_s)
             await tell({"event": "settled"})
             await asyncio.get_running_loop().create_future()
         finally:
-            died = pidfd >= 0 and first.proposer is not None and has_hung_up(first.proposer) and await _ends(pidfd)
-            for asked, card in cards:
-                await self._leave(asked, card, died=died)
+            died = self.leaving or (
+                pidfd >= 0 and first.proposer is not None and has_hung_up(first.proposer) and await _ends(pidfd)
+            )
+            for card in cards:
+                await self._leave(card, died=died)
             if pidfd >= 0:
                 os.close(pidfd)
 
@@ -207,34 +231,34 @@ class Asking:
         """Whether nobody needs to be asked about it: there is a card, or a lease."""
         return (draft.session, draft.call) in self._kept or (asked.leasable and await self._leases.reaches(draft))
 
-    async def _leave(self, asked: Asked, card: Approval, *, died: bool) -> None:
+    async def _leave(self, card: Approval, *, died: bool) -> None:
         """What becomes of a card that was asked ahead, when whoever asked has gone."""
         if self._kept.get((card.session, card.call), (None, None))[0] is not card:
             return
         if died:
-            self._keep(asked, card)
+            self._keep(card)
             return
         del self._kept[card.session, card.call]
         self._approvals.withdraw(card)
-        await self._record(asked, card, Decision.CANCELLED, "whoever proposed it went away before it was done")
+        await self._record(card, Decision.CANCELLED, "whoever proposed it went away before it was done")
 
-    def _keep(self, asked: Asked, approval: Approval) -> None:
-        expiry = self._background.create_task(self._expire(asked, approval))
+    def _keep(self, approval: Approval) -> None:
+        expiry = self._background.create_task(self._expire(approval))
         self._kept[approval.session, approval.call] = approval, expiry
 
-    async def _expire(self, asked: Asked, approval: Approval) -> None:
+    async def _expire(self, approval: Approval) -> None:
         await asyncio.sleep(_seconds_until(approval.expires_at))
         del self._kept[approval.session, approval.call]
         self._approvals.withdraw(approval)
-        await self._record(asked, approval, Decision.UNANSWERED, "whoever proposed it died and did not come back")
+        await self._record(approval, Decision.UNANSWERED, "whoever proposed it died and did not come back")
 
-    async def _record(self, asked: Asked, approval: Approval, decision: Decision, reason: str) -> None:
-        answer = Answer(state=State.EXPIRED, reason=reason)
-        await self._ledger.decided(
-            render_decided(
-                asked.request, asked.verdict, asked.confinement, decision=decision, answer=answer, approval=approval
-            )
-        )
+    async def _record(self, approval: Approval, decision: Decision, reason: str) -> None:
+        await self._ledger.decided(render_lapsed(approval, decision, reason))
+
+
+def is_free(approval: Approval) -> bool:
+    """Whether it may outlive a guard: what a command that runs wants to reach is over when that ends."""
+    return approval.tool != CONNECT
 
 
 def _draft(asked: Asked, environment: Environment) -> Approval:
@@ -251,6 +275,7 @@ def _draft(asked: Asked, environment: Environment) -> Approval:
         user=principal.user,
         tool=request.tool,
         action=request.text,
+        exact=digest_text(request.exact),
         content=request.shown,
         cwd=request.cwd,
         environment=environment,

@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiosd.errors import AiosError, GuardRefusedError, GuardUnavailableError, InvalidRequestError
-from aiosd.types import JsonObject
+from aiosd.types import CallId, JsonObject, SessionId
 
 _INTERFACE = "io.aios.Guard"
 _CALL_DEADLINE_S = 30.0
 _INTERRUPT_DEADLINE_S = 4.0
+_NEXT_GUARD_S = 120.0  # one that ends lets what runs go on for a minute
+_LOOK_S = 0.25
 _LIMIT = 4 * 1024 * 1024  # of an answer
 _MAX_MESSAGE = 1024 * 1024  # the guard takes no longer one
 _FIRST = 16 * 1024  # bytes that a new connection's buffer surely takes
@@ -58,6 +60,26 @@ class GuardClient:
                     return await connection.receive()
             except TimeoutError as exc:
                 raise GuardUnavailableError(f"the guard took over {deadline_s:.0f} s", hint=_HINT) from exc
+
+    async def list_kept(self) -> frozenset[tuple[SessionId, CallId]]:
+        """The calls that wait for an answer and whose proposer the guard has lost."""
+        kept = (await self.call("ListKept")).get("kept")
+        return frozenset(
+            (SessionId(str(each["session"])), CallId(str(each["call"])))
+            for each in (kept if isinstance(kept, list) else [])
+            if isinstance(each, dict)
+        )
+
+    async def keeps(self, session: SessionId, call: CallId) -> bool:
+        """Whether the guard that came after one that ended still asks about `call`; it is waited for a while."""
+        deadline = asyncio.get_running_loop().time() + _NEXT_GUARD_S
+        while True:
+            try:
+                return (session, call) in await self.list_kept()
+            except GuardUnavailableError:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            await asyncio.sleep(_LOOK_S)
 
     @asynccontextmanager
     async def stream(

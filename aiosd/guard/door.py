@@ -100,6 +100,15 @@ class Door:
         """The actions whose proposer died while they waited for an answer, and that can be proposed again."""
         return self._asking.kept()
 
+    def leave(self) -> None:
+        """Wait for no more answers: what is asked is left to the next guard, where one comes."""
+        self._asking.leave()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether what is asked is left to the next guard."""
+        return self._asking.leaving
+
     async def judge(
         self, session: GuardSession, action: CommandAction | FileAction | FetchAction
     ) -> tuple[Verdict, str]:

@@ -16,6 +16,7 @@ from aiosd.guard.activation import notify
 from aiosd.guard.approvals import Approvals
 from aiosd.guard.door import Door
 from aiosd.guard.jobs import Jobs
+from aiosd.guard.sessions import Sessions
 from aiosd.guard.settings import LiveSettings
 from aiosd.guard.varlink import Server
 from aiosd.guard.workers import Workers
@@ -23,6 +24,7 @@ from aiosd.guard.workers import Workers
 _LOG = logging.getLogger(__name__)
 _DRAIN_S = 60.0
 _SWEEP_S = 5.0
+IDLE = "idle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class Life:
     workers: Workers
     live: LiveSettings
     jobs: Jobs
+    sessions: Sessions
     reload: Callable[[], str]
     lifeline_fd: int
 
@@ -58,11 +61,14 @@ class Life:
             await stop.wait()
             if not orphaned.is_set():
                 notify("STATUS=waiting for what runs to end")
+                self.door.leave()
                 await self._drain(orphaned)
             for task in tasks:
                 task.cancel()
+        if self.lifeline_fd >= 0 or idle.is_set():
+            self.sessions.forget()
         notify("STOPPING=1")
-        return "aiosd ended" if orphaned.is_set() else "idle" if idle.is_set() else "signal"
+        return "aiosd ended" if orphaned.is_set() else IDLE if idle.is_set() else "signal"
 
     def _on_lifeline(self, stop: asyncio.Event, orphaned: asyncio.Event) -> None:
         if not os.read(self.lifeline_fd, 64):

@@ -2,7 +2,7 @@
 
 import posixpath
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from aiosd.policy.tools import WEB
 from aiosd.sandbox.profile import ProfileName
 from aiosd.types import CallId, RunAs, Tier
 
+CONNECT: Final = "connect"
 Proposed = CommandAction | FileAction | FetchAction | ObserveAction
 MAX_LINE: Final = 65_536 + 1  # the policy denies what is over; the wire only bounds it
 
@@ -85,8 +86,14 @@ class Request:
 
     @property
     def shown(self) -> str:
-        """What stands on a card below the action: what a file tool would write."""
-        return self.exact.partition("\0")[2] if isinstance(self.action, FileAction) else ""
+        """What stands on a card below the action: what a file tool would write, or a command reads as its input."""
+        match self.action:
+            case FileAction():
+                return self.exact.partition("\0")[2]
+            case CommandAction():
+                return self.content.decode("utf-8", "surrogateescape")
+            case _:
+                return ""
 
     @property
     def exact(self) -> str:
@@ -104,7 +111,7 @@ class ConnectRequest(Request):
     @property
     def tool(self) -> str:
         """No tool of the model's."""
-        return "connect"
+        return CONNECT
 
     @property
     def text(self) -> str:
@@ -213,12 +220,39 @@ def render_decided(
         tier=verdict.tier,
         decision=decision,
         confinement=confinement,
-        rules=tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in verdict.rules),
+        rules=name_rules(verdict.rules),
         reason=f"in its place: {answer.line}" if answer.line else answer.reason or verdict.reason,
         approval=approval.id if approval else answer.lease,
         approver=answer.answered_by,
         landlock=landlock,
     )
+
+
+def render_lapsed(approval: Approval, decision: Decision, reason: str) -> Decided:
+    """What became of a question that whoever proposed it asks no more."""
+    return Decided(
+        session=approval.session,
+        call=approval.call,
+        uid=approval.uid,
+        user=approval.user,
+        tool=approval.tool,
+        action=approval.action,
+        digest=approval.exact,
+        cwd=approval.cwd,
+        run_as=approval.run_as,
+        tier=Tier.REQUIRE_APPROVAL,
+        decision=decision,
+        confinement=approval.confinement,
+        rules=name_rules(approval.rules),
+        reason=reason,
+        approval=approval.id,
+        approver=-1,
+    )
+
+
+def name_rules(rules: Sequence[RuleRef]) -> tuple[str, ...]:
+    """Rules as the record names them."""
+    return tuple(f"{rule.file}:{rule.line} {rule.name}" if rule.file else rule.name for rule in rules)
 
 
 _DECISIONS: Final = {

@@ -284,6 +284,8 @@ class Service:
     async def _list_kept(self, call: Call) -> None:
         if call.peer.uid != self._agent_uid:
             raise VarlinkError(f"{_NAME}.NotEntitled", reason="only aiosd goes on with what an aiosd proposed")
+        if self._door.leaving:
+            raise VarlinkError(f"{_NAME}.NotReady", reason="it ends; the next one knows")
         await call.reply({"kept": [{"session": session, "call": each} for session, each in self._door.kept()]})
 
     async def _records(self, call: Call) -> None:

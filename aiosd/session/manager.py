@@ -22,7 +22,7 @@ from aiosd.session.credentials import check_secrets
 from aiosd.session.names import check_name, propose_names
 from aiosd.session.session import Rooms, Session
 from aiosd.session.turn import Ask
-from aiosd.types import CallId, JsonObject, SessionId
+from aiosd.types import JsonObject, SessionId
 from aiosd.wire import CheckInfo, SessionDetail, SessionList
 
 _LOG = logging.getLogger(__name__)
@@ -172,11 +172,10 @@ class SessionManager:
             return
         try:
             async with asyncio.timeout(_GO_ON_S):
-                answer = await self._rooms.guard.call("ListKept")
+                kept = await self._rooms.guard.list_kept()
         except (AiosError, TimeoutError) as exc:
             _LOG.warning("turns that waited for an answer are interrupted: %r", exc)
-            answer = {}
-        kept = _parse_kept(answer)
+            kept = frozenset()
         going = [turn for turn in left if (turn.session, turn.call) in kept]
         self._rooms.transcripts.spare(frozenset(turn.session for turn in going))
         for turn in left:
@@ -261,13 +260,3 @@ class SessionManager:
                 continue
             if deleted:
                 _LOG.info("%d old sessions of uid %d were deleted", deleted, uid)
-
-
-def _parse_kept(answer: JsonObject) -> set[tuple[SessionId, CallId]]:
-    """The guard's answer to ListKept."""
-    kept = answer.get("kept")
-    return {
-        (SessionId(str(each["session"])), CallId(str(each["call"])))
-        for each in (kept if isinstance(kept, list) else [])
-        if isinstance(each, dict)
-    }

@@ -230,6 +230,7 @@ class Session:
             wait=lambda call, tell: self._ask_person(call, tell, ask.wait_s),
             reveal=rooms.reveal,
             keep=belongings.keep,
+            put_files=belongings.begin,
             summariser=rooms.models.find(model.info.name),
         )
         told = await rooms.transcripts.messages(self.uid, self.id)

@@ -73,7 +73,7 @@ class Turn:
     """A turn of `session` of `uid`: by `number`, of `model`, with whoever hears of it and is asked.
 
     `summariser` is the same model anew, for what is not the answer. `reveal` reads a credential; `keep` takes what
-    commands made for the session.
+    commands made for the session, `put_files` gives the guard what the session has.
     """
 
     uid: int
@@ -89,6 +89,7 @@ class Turn:
     wait: Wait
     reveal: Callable[[str], str]
     keep: Callable[[bytes], Awaitable[None]]
+    put_files: Callable[[], Awaitable[None]]
     summariser: Model
 
     def make_loop(self, budget: Budget) -> Loop:
@@ -109,6 +110,7 @@ class Turn:
             home=self.facts.home,
             egress=Desk(self._lists, self.reveal),
             keep=self.keep,
+            put_files=self.put_files,
         )
         outlet = Outlet(
             requests=self.transcripts.sent,

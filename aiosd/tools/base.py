@@ -47,7 +47,7 @@ class ToolContext:
     What lies below `downloads` (`~` is `home`) is of others, too.
     `egress` serves what a command may reach of the network; without it there is none. `moved` is where commands
     have gone in this turn; `variables` what the session's commands are given. `told` is what the person was told once.
-    `keep` takes what commands made for the session.
+    `keep` takes what commands made for the session; `put_files` gives a guard that does not have them its files.
     """
 
     guard: GuardClient
@@ -67,6 +67,7 @@ class ToolContext:
     variables: dict[str, str] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     keep: Callable[[bytes], Awaitable[None]] | None = None
+    put_files: Callable[[], Awaitable[None]] | None = None
 
     @property
     def place(self) -> str:
@@ -215,19 +216,49 @@ async def _follow(
     asked: tuple[str, JsonObject],
     channel: int = -1,
 ) -> JsonObject:
-    """The last event of an action, the others passed on."""
+    """The last event of an action, the others passed on. While it waits for an answer the guard may be another one."""
+    shown = _Shown(channel)
+    while True:
+        try:
+            return await _follow_one(call, context, collected, asked, shown)
+        except GuardUnavailableError:
+            if not shown.waiting or not await context.guard.keeps(context.session, call.id):
+                raise
+            if context.put_files:
+                await context.put_files()
+
+
+class _Shown:
+    """The card that was told of, and whether it still waits; `channel` for the network of what it is about."""
+
+    def __init__(self, channel: int) -> None:
+        self.channel = channel
+        self.approval = ""
+        self.waiting = False
+
+
+async def _follow_one(
+    call: ToolCall,
+    context: ToolContext,
+    collected: CollectedOutput,
+    asked: tuple[str, JsonObject],
+    shown: _Shown,
+) -> JsonObject:
     done: JsonObject = {"outcome": "refused", "status": -1, "reason": "the guard gave no answer"}
     made = b""
-    async with context.guard.stream(*asked, egress_fd=channel) as events:
+    async with context.guard.stream(*asked, egress_fd=shown.channel) as events:
         async for event in events:
+            shown.waiting = event.get("event") == "approval"
             match event.get("event"):
-                case "decision":
+                case "decision" if not shown.approval:
                     verdict = parse_verdict(_object(event["verdict"]))
                     context.emit(DecisionMade(call=call.id, verdict=verdict))
                     context.foreign.update(_list_foreign(verdict))
                 case "approval":
                     approval, expires_at = str(event["approval"]), str(event["expires_at"])
-                    context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
+                    if approval != shown.approval:
+                        context.emit(ApprovalNeeded(call=call.id, approval=approval, expires_at=expires_at))
+                    shown.approval = approval
                 case "output":
                     _collect(call, context, collected, event["stream"], base64.b64decode(str(event["data"])))
                 case "files":

@@ -1,5 +1,6 @@
 """Processes killed at the worst moment: nothing goes on unseen, the record says so, the session can be continued."""
 
+import base64
 import itertools
 import os
 import secrets
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.daemon.asking import asking
-from tests.daemon.cards import answered, own_folder, proposed, said, stored_state
+from tests.daemon.cards import answered, card_of, own_folder, proposed, said, stored_state
 from tests.daemon.conftest import MakeDaemon
 from tests.daemon.harness import Daemon, guard_pid, processes_with, wait_until
+from tests.daemon.people import OTHER, PERSON, default_person, needs_root
 
 _NUMBERS = itertools.count(10_000 + secrets.randbelow(10**6) * 1000)
 
@@ -175,18 +177,55 @@ def test_when_the_guard_is_killed_in_mid_command_the_command_ends_and_the_sessio
     _whole(daemon, session)
 
 
-def test_when_the_guard_is_killed_while_a_card_waits_the_answer_is_no(make_daemon: MakeDaemon) -> None:
+def test_when_the_guard_is_killed_while_a_card_waits_it_waits_on_and_runs_once(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon()
     place: Path = own_folder(daemon, "place")
-    with proposed(daemon, f"touch {place}/made") as (stream, card):
-        _kill_guard(daemon)
-        assert stream.until("call_done")["outcome"] == "cancelled"
-        assert stream.until("turn_done")["exit_status"] == 130
-    wait_until(lambda: _guard_answers(daemon), "another guard")
+    with proposed(daemon, f"mkdir {place}/made") as (stream, card):
+        for _ in range(2):
+            _kill_guard(daemon)
+            wait_until(lambda: _guard_answers(daemon), "another guard")
+        assert card_of(daemon, card["id"]) == card
+        assert answered(daemon, card) == {}
+        assert stream.until("call_done")["outcome"] == "done"
+        assert stream.until("turn_done")["exit_status"] == 0
+    assert [each["type"] for each in _events(daemon, card["session"])].count("approval_needed") == 1
+    assert (place / "made").is_dir()
+    assert stored_state(daemon, card["id"]) == ("consumed", default_person())
     assert answered(daemon, card)["error"] == "io.aios.Guard.NotPending"
-    assert stored_state(daemon, card["id"])[0] == "expired"
-    assert list(place.iterdir()) == []
+    assert _outline(daemon, card["session"]) == ["approved", "done"]
     _whole(daemon, card["session"])
+
+
+def test_a_yes_to_what_has_changed_while_no_guard_ran_is_asked_about_anew(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    place: Path = own_folder(daemon, "place")
+    script = place / "script"
+    script.write_text("touch first")
+    with proposed(daemon, f"cd {place} && sh script") as (stream, card):
+        _kill_guard(daemon)
+        script.write_text("touch second")
+        other = stream.until("approval_needed")["approval"]
+        assert other != card["id"]
+        assert answered(daemon, card)["error"] == "io.aios.Guard.NotPending"
+        assert answered(daemon, card_of(daemon, other), approve=False) == {}
+        assert stream.until("call_done")["outcome"] == "denied"
+    assert list(place.iterdir()) == [script]
+    assert stored_state(daemon, card["id"])[0] == "expired"
+
+
+@needs_root
+def test_a_guard_that_comes_after_a_killed_one_knows_whose_the_sessions_are(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    session = daemon.ask("how much memory is free?")[0]["session"]
+    _kill_guard(daemon)
+    wait_until(lambda: _guard_answers(daemon), "another guard")
+    proposal = {"session": session, "call": "later", "command": "id -u", "cwd": "/"}
+    with daemon.guard_stream("Execute", proposal, uid=OTHER) as replies:
+        assert next(replies)["error"] == "io.aios.Guard.NoSession"
+    with daemon.guard_stream("Execute", proposal, uid=PERSON) as replies:
+        output = next(event for event in replies if event["event"] == "output")
+        assert next(event for event in replies if event["event"] == "done")["outcome"] == "done"
+    assert base64.b64decode(output["data"]) == f"{PERSON}\n".encode()
 
 
 def test_a_guard_that_is_killed_again_and_again_comes_back_each_time(make_daemon: MakeDaemon) -> None:

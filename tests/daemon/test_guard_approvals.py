@@ -316,6 +316,18 @@ def test_an_answer_to_something_else_than_what_is_asked_is_refused(daemon: Daemo
     assert (place / "made").exists()
 
 
+def test_what_a_command_reads_as_its_input_is_on_its_card(daemon: Daemon, place: Path) -> None:
+    session = daemon.ask("how much memory is free?")[0]["session"]
+    proposal = {"session": session, "call": "c1", "command": "sh", "cwd": str(place), "input": f"touch {place}/made\n"}
+    with daemon.guard_stream("Execute", proposal, uid=default_person()) as replies:
+        asked = next(event for event in replies if event["event"] == "approval")
+        card = card_of(daemon, asked["approval"])
+        assert (card["action"], card["content"]) == ("sh", proposal["input"])
+        assert answered(daemon, card) == {}
+        assert next(event for event in replies if event["event"] == "done")["outcome"] == "done"
+    assert (place / "made").exists()
+
+
 def test_a_yes_to_one_command_is_no_yes_to_another(daemon: Daemon, place: Path) -> None:
     with (
         proposed(daemon, f"touch {place}/shown") as (first, shown),

@@ -56,15 +56,28 @@ def test_a_no_reaches_the_turn_that_goes_on(installed: Guest) -> None:
     assert not installed.exists(path)
 
 
-def test_when_the_guard_dies_too_the_card_is_over_and_nothing_runs(installed: Guest) -> None:
-    path = "/home/bob/guard-died"
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["kill", "--signal=KILL", "aios-guard.service"],
+        ["kill", "--signal=KILL", "aiosd.service", "aios-guard.service"],
+        ["restart", "aios-guard.service"],
+        ["restart", "aiosd.service", "aios-guard.service"],
+    ],
+    ids=["the guard is killed", "both are killed", "the guard is restarted", "both are restarted"],
+)
+def test_a_card_outlives_the_guard_and_is_answered_to_the_next_one(installed: Guest, order: list[str]) -> None:
+    path = f"/home/bob/guard-{len(order)}-{order[0]}"
     number = _propose(installed, path)
-    installed.enter(["systemctl", "kill", "--signal=KILL", "aiosd.service", "aios-guard.service"])
+    installed.enter(["systemctl", *order])
     installed.run(["aios", "status"], user="bob")
-    refused = installed.run(["aios", "approve", "--yes", number], user="bob", check=False)
-    assert refused.status != 0
-    assert "interrupted" in installed.run(["aios", "sessions"], user="bob").stdout
-    assert not installed.exists(path)
+    assert number in _pending(installed, path)
+    installed.run(["aios", "approve", "--yes", number], user="bob")
+    installed.wait_for(lambda: installed.exists(path))
+    assert _outcomes(installed, path) == ["approved"]
+    installed.wait_for(lambda: "running" not in installed.run(["aios", "sessions"], user="bob").stdout)
+    assert installed.run(["aios", "approve", "--yes", number], user="bob", check=False).status == 65
+    assert _outcomes(installed, path) == ["approved"]
 
 
 def test_an_interrupted_turns_card_is_over(installed: Guest) -> None:

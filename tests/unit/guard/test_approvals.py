@@ -29,6 +29,7 @@ DRAFT = Approval(
     user="ann",
     tool="bash",
     action="touch x",
+    exact="e" * 64,
     content="",
     cwd="/srv",
     environment=(("PATH", "/usr/bin"),),
@@ -45,7 +46,7 @@ DRAFT = Approval(
 async def _opened(path: Path) -> AsyncIterator[Approvals]:
     store = Approvals(path, boot="b1")
     try:
-        await store.expire_open()
+        await store.open_store(lambda _approval: False)
         yield store
     finally:
         store.close()
@@ -204,13 +205,46 @@ async def test_what_was_open_when_the_guard_ended_is_expired_at_its_next_start(
         assert await _answer(store, approved) == await _answer(store, denied, approve=False) == ""
     store = Approvals(path, boot="b2")
     try:
-        assert await store.expire_open() == 2
+        assert await store.open_store(lambda _approval: True) == ([], 2)
         assert await _answer(store, pending) == await _answer(store, approved) == "unknown"
         assert store.pending(who=ROOT) == []
     finally:
         store.close()
     states = [_stored(path, each.id)[0] for each in (pending, approved, denied)]
     assert states == ["expired", "expired", "denied"]
+
+
+async def test_what_was_open_in_this_boot_is_open_again_with_the_yes_that_was_not_used(
+    no_task_left: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "approvals.db"
+    async with _opened(path) as store:
+        pending = await store.request(
+            replace(DRAFT, environment=(("A", "b=c"), ("PATH", "/x")), files=("f",)), wait_s=60
+        )
+        approved = await store.request(DRAFT, wait_s=60)
+        used = await store.request(DRAFT, wait_s=60)
+        over = await store.request(replace(DRAFT, action="late"), wait_s=0)
+        tied = await store.request(replace(DRAFT, tool="connect"), wait_s=60)
+        changed = await store.request(DRAFT, wait_s=60)
+        assert await _answer(store, approved) == await _answer(store, used) == ""
+        assert (await store.wait(used, wait_s=60)).state is State.APPROVED
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "UPDATE approvals SET record = replace(record, 'touch x', 'touch y') WHERE id = ?", (changed.id,)
+        )
+        database.commit()
+    store = Approvals(path, boot="b1")
+    try:
+        assert await store.open_store(lambda each: each.tool != "connect") == ([pending, approved], 3)
+        assert store.pending(who=ANN) == [pending]
+        assert (await store.wait(approved, wait_s=0)).answered_by == 1000
+        assert await _answer(store, pending) == ""
+        assert (await store.wait(pending, wait_s=60)).state is State.APPROVED
+    finally:
+        store.close()
+    states = [_stored(path, each.id)[0] for each in (pending, approved, used, over, tied, changed)]
+    assert states == ["consumed", "consumed", "consumed", "expired", "expired", "expired"]
 
 
 async def test_the_store_keeps_a_thousand(no_task_left: None, tmp_path: Path) -> None:

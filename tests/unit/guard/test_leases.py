@@ -30,7 +30,7 @@ async def store(no_task_left: None, tmp_path: Path) -> AsyncIterator[Approvals]:
     """An empty store."""
     made = Approvals(tmp_path / "approvals.db", boot="b1")
     try:
-        await made.expire_open()
+        await made.open_store(lambda _approval: False)
         yield made
     finally:
         made.close()
