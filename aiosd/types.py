@@ -34,7 +34,7 @@ _STRICTNESS = {tier: rank for rank, tier in enumerate(Tier)}
 
 def strictest(*tiers: Tier) -> Tier:
     """The strictest of `tiers`; with none, `deny`: nothing said is nothing allowed."""
-    return max(tiers, key=lambda tier: tier.strictness, default=Tier.DENY)
+    return max(tiers, key=_STRICTNESS.__getitem__, default=Tier.DENY)
 
 
 class Facet(StrEnum):

@@ -46,7 +46,16 @@ _COSTLY = (
         "/../",
         "-rf ",
     ),
+    *("=cd a;", "echo cd a;(){", "rm -rf ls | echo ", "{a,b} cd a;", "./0* ", "x=1 ", "2>", "a > /b "),
     *("$x; rm -rf / ", "sh -c 'a' ", "find . -exec rm ", "cat <<E\nrm x\n", "$(", "a|xargs ", "'a'", "ls '*'*"),
+)
+
+_COUNTED = (
+    ("rm -rf ", "./{}* "),
+    ("env ", "--x{}=/ kill -9 ./{}* * "),
+    ("cat x | xargs rm ", "a{} * ~/"),
+    ("rm -rf / ", "=#> /a{} $"),
+    ("git ", "--x{}=/ >& /"),
 )
 
 
@@ -56,8 +65,8 @@ def measure(rounds: int) -> str:
     lines = [judged.line for name in ("benign", "harmful", "evasions") for judged in read_corpus(name)]
     one = [_time(policy, line) for _ in range(max(rounds // 10, 1)) for line in lines]
     costly = {text: min(_time(policy, (text * _SIZE)[:_SIZE]) for _ in range(3)) for text in _COSTLY}
-    many = f"rm -rf {' '.join(f'./{number}*' for number in range(_SIZE))}"[:_SIZE]
-    costly["rm -rf ./0* ./1* …"] = min(_time(policy, many) for _ in range(3))
+    for begin, unit in _COUNTED:
+        costly[f"{begin}{unit}"] = min(_time(policy, _counted(begin, unit)) for _ in range(3))
     slowest = max(costly, key=lambda text: costly[text])
     batch, floor = (_batch([line for line in lines if "\0" not in line], code) for code in (_AIOS, _ECHO))
     rows = (
@@ -68,6 +77,11 @@ def measure(rounds: int) -> str:
         ("the same JSON read and written alone", f"{floor:.0f}", "(floor)"),
     )
     return "".join(f"{name:40} {figure:>20}   {goal}\n" for name, figure, goal in rows)
+
+
+def _counted(begin: str, unit: str) -> str:
+    """The unit again and again, with another number each time."""
+    return (begin + "".join(unit.format(number, number) for number in range(_SIZE // len(unit))))[:_SIZE]
 
 
 def _time(policy: Policy, line: str) -> float:

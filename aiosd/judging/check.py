@@ -12,6 +12,7 @@ from aiosd.policy.remedy import with_remedies
 from aiosd.policy.render import render_verdict
 from aiosd.types import JsonObject, JsonValue, Principal, RunAs, Tier
 
+_RIGHTS: Final = [each.value for each in RunAs]
 _FLUSH_LINES: Final = 200
 _AS_ROOT: Final = "root, in a unit of its own"
 _INDENT: Final = " " * 19
@@ -85,13 +86,14 @@ def check_batch(
     """
     gc.disable()  # a decision leaves no cycles behind
     wrong = 0
+    encode = json.JSONEncoder(check_circular=False).encode
     answers: list[str] = []
     for line in lines:
         if not line.strip():
             continue
         answer = _answer(policy, principal, line, cwd)
         wrong += "error" in answer
-        answers.append(json.dumps(answer))
+        answers.append(encode(answer))
         if len(answers) >= _FLUSH_LINES:
             write("".join(f"{each}\n" for each in answers).encode())
             answers.clear()
@@ -102,7 +104,7 @@ def check_batch(
 def _answer(policy: Policy, principal: Principal, line: bytes, cwd: str) -> JsonObject:
     identity: JsonValue = None
     try:
-        asked: JsonValue = json.loads(line)
+        asked: JsonValue = json.loads(line.decode())
         if isinstance(asked, dict):
             identity = asked.get("id")
         action = _read_action(asked, cwd)
@@ -122,9 +124,11 @@ def _answer(policy: Policy, principal: Principal, line: bytes, cwd: str) -> Json
 
 
 def _read_action(asked: JsonValue, cwd: str) -> CommandAction:
-    if not isinstance(asked, dict) or not isinstance(asked.get("command"), str):
+    line = asked.get("command") if isinstance(asked, dict) else None
+    if not isinstance(asked, dict) or not isinstance(line, str):
         raise _RequestError('write {"id": ..., "command": "..."}')
     where, run_as = asked.get("cwd") or cwd, asked.get("run_as") or RunAs.USER.value
-    if not isinstance(where, str) or run_as not in tuple(RunAs):
+    if not isinstance(where, str) or run_as not in _RIGHTS:
         raise _RequestError("cwd is a path, run_as is user or root")
-    return CommandAction(line=str(asked["command"]), cwd=posixpath.join(cwd, where), run_as=RunAs(str(run_as)))
+    where = where if where[:1] == "/" else posixpath.join(cwd, where)
+    return CommandAction(line=line, cwd=where, run_as=RunAs.ROOT if run_as == RunAs.ROOT.value else RunAs.USER)

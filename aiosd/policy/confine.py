@@ -18,6 +18,7 @@ from aiosd.policy.rough import see_through, segments
 _FUTILE: Final = frozenset(
     (Effect.WRITES, Effect.NETWORK, Effect.CHANGES, Effect.MISLEADS, Effect.ROOT, Effect.DESTRUCTIVE)
 )
+_MAX_TEXT: Final = 8192  # characters; no one looks further for what helps and guards nothing
 _PROGRAMS: Final = ("bin", "bin/")  # where a path can name a program that is known
 _OF_THE_HOST: Final = re.compile(r"/proc/(?:[0-9*?\[$\0]|(?:self/)?net\b)")
 
@@ -33,8 +34,8 @@ def why_not_confined(knowledge: Knowledge, argv: Sequence[Word], judgement: Judg
 
 
 def why_text_not_confined(knowledge: Knowledge, text: str) -> str:
-    """The same of a line outside the language, by a rough reading."""
-    text = see_through(text)
+    """The same of a line outside the language, by a rough reading of its beginning."""
+    text = see_through(text[:_MAX_TEXT])
     for segment in segments(text, lambda word: knowledge.reach(posixpath.basename(word)) is not None):
         for command in segment.commands:
             spec = knowledge.spec(posixpath.basename(command[0]))

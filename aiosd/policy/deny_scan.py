@@ -7,8 +7,6 @@ word that is only an argument (`echo "rm -rf /"`) is data. Linear in the text fo
 commands that matter, it raises LimitError instead of leaving off.
 """
 
-import fnmatch
-import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -25,7 +23,8 @@ from aiosd.policy.rough import (
     without_quoted,
 )
 from aiosd.policy.rules import Rule
-from aiosd.policy.wide import Arguments, Wide, canonical_path, widen
+from aiosd.policy.searched import About, Searched, base_name
+from aiosd.policy.wide import Arguments, canonical_path
 from aiosd.sandbox.bundle import PLACE
 from aiosd.sandbox.folders import is_within
 from aiosd.types import Tier
@@ -36,55 +35,13 @@ _GLOB: Final = frozenset("*?[")
 _SHELL_TEXT: Final = frozenset(" \t\n;|&")
 _WRITES_NOTHING: Final = frozenset("/dev/" + name for name in ("null", "zero", "full", "stdout", "stderr", "tty"))
 _MAX_GLOBS: Final = 16  # command names with a pattern in them, looked at in one scan; each costs a match per rule
+_MAX_SEGMENTS: Final = 4096
+_FEW: Final = 16  # words among which it is not worth looking for those that stand there twice
 _DEPTH_OF_XARGS: Final = 8  # each later one in a pipeline is given all words before it again
 
 
 class LimitError(Exception):
     """More commands inside each other, or beside each other, than can be searched. The argument says which."""
-
-
-class Searched:
-    """The strict rules of a policy, ready to be searched for."""
-
-    def __init__(self, rules: Iterable[Rule], knowledge: Knowledge) -> None:
-        strict = [rule for rule in rules if not rule.allows]
-        wides = [widen(rule, rule.pattern, knowledge) for rule in strict if rule.pattern is not None]
-        self._by_name: dict[str, list[Wide]] = {}
-        self._prefixes = [wide for wide in wides if wide.prefix]
-        self._prefix_names = tuple(wide.name for wide in self._prefixes)
-        for wide in wides:
-            if not wide.prefix:
-                self._by_name.setdefault(wide.name, []).append(wide)
-        self.texts = [("".join(rule.text.split()), rule) for rule in strict if rule.text and rule.text[0] != ">"]
-        self.redirects = [(_path_prefix(rule.text), rule) for rule in strict if rule.text[:1] == ">"]
-        self.asks_of_redirects = any(rule.ref.tier is Tier.REQUIRE_APPROVAL for _, rule in self.redirects)
-        self._knowledge = knowledge
-
-    def of(self, base: str) -> list[Wide]:
-        """The rules about a command of this name."""
-        found = self._by_name.get(base, [])
-        if base.startswith(self._prefix_names):
-            return found + [wide for wide in self._prefixes if wide.names(base)]
-        return found
-
-    def like(self, base: str) -> list[Wide]:
-        """The rules about a command whose name the pattern `base` matches, as in `/bin/r?`."""
-        named = [wide for name, wides in self._by_name.items() if fnmatch.fnmatchcase(name, base) for wide in wides]
-        return named + [wide for wide in self._prefixes if fnmatch.fnmatchcase(wide.name, base)]
-
-    def matter(self, word: str) -> bool:
-        """Whether `word`, if it were a command, could meet a rule: by its own name or by running another."""
-        base = word.rpartition("/")[2]
-        if base in self._by_name or base in ("cd", "pushd", "find") or not _GLOB.isdisjoint(base):
-            return True
-        if base.startswith(self._prefix_names):
-            return True
-        spec = self._knowledge.spec(base)
-        return spec is not None and (spec.shell or spec.wraps is not None)
-
-
-def _path_prefix(text: str) -> str:
-    return text.lstrip("> ").strip().removesuffix("*")
 
 
 class Scan:
@@ -93,14 +50,17 @@ class Scan:
     def __init__(self, searched: Searched, knowledge: Knowledge, *, cwd: str, home: str) -> None:
         self._searched = searched
         self._knowledge = knowledge
-        self._places = [cwd]
+        self._places = [canonical_path(cwd, "/", home)]
         self._home = home
         self._globs = 0
         self._commands = 0
+        self._matters: dict[str, bool] = {}
         self.found: dict[Rule, None] = {}
 
     def pipeline(self, pipeline: Pipeline, depth: int = 0) -> list[tuple[Rule, ...]]:
         """For each stage of a recognised pipeline, the strict rules met in it. Raises LimitError."""
+        if not any(self._matter(stage.argv[0].text) for stage in pipeline.stages):
+            return [()] * len(pipeline.stages)
         stages = [[word.text for word in stage.argv] for stage in pipeline.stages]
         reads_script = [at for at, words in enumerate(stages) if at and self._reads_script(words)]
         out: list[tuple[Rule, ...]] = []
@@ -136,13 +96,14 @@ class Scan:
 
     def _command(self, words: Sequence[str], stdin: Sequence[str], depth: int) -> None:
         """Search a command and all that it wraps; `stdin` are the words that may reach it as further operands."""
-        if words and self._searched.matter(words[0]):
-            self._count()
+        if not words or not self._matter(words[0]):
+            return
+        self._count()
         while words:
             if depth > MAX_DEPTH:
                 raise LimitError(f"more than {MAX_DEPTH} commands are wrapped in each other")
             depth += 1
-            base = posixpath.basename(words[0])
+            base = base_name(words[0])
             self._visit(base, words, stdin)
             if base == "find":
                 self._find_exec(words, depth)
@@ -162,57 +123,58 @@ class Scan:
                 self._command_anywhere(words, depth)
                 return
 
+    def _matter(self, word: str) -> bool:
+        known = self._matters.get(word)
+        if known is None:
+            known = self._matters[word] = self._searched.matter(word)
+        return known
+
     def _count(self) -> None:
         self._commands += 1
         if self._commands > MAX_COMMANDS:
             raise LimitError(f"it holds more than {MAX_COMMANDS} commands")
 
-    def _rules_of(self, base: str) -> list[Wide]:
-        wides = self._searched.of(base)
+    def _rules_of(self, base: str) -> About | None:
         if self._globs < _MAX_GLOBS and not _GLOB.isdisjoint(base):
             self._globs += 1
-            wides = wides + self._searched.like(base)
-        return wides
+            return self._searched.like(base)
+        return self._searched.of(base)
 
     def _visit(self, base: str, words: Sequence[str], stdin: Sequence[str]) -> None:
-        wides = []
-        for wide in self._rules_of(base):
-            if wide.needs_arguments:
-                wides.append(wide)
-            else:
-                self.found[wide.rule] = None
-        if not wides:
+        about = self._rules_of(base)
+        if about is None:
             return
-        given = Arguments(self._knowledge.spec(base), self._places, self._home)
-        arguments = [*words[1:], *(piece for word in stdin for piece in word.split())]
-        for word in arguments:
-            if word[:1] == "-":
-                given.add(word)
-        met: dict[tuple[frozenset[str], ...], bool] = {}  # many rules ask for the same flags
-        for wide in wides:
-            if wide.flags not in met:
-                met[wide.flags] = wide.flags_match(given)
-        wides = [wide for wide in wides if met[wide.flags]]
-        if any(wide.needs_operands for wide in wides):
-            for word in dict.fromkeys(arguments):
-                given.add(word)
-        self.found.update((wide.rule, None) for wide in wides if wide.operands_match(given))
+        if not about.by_flags:
+            self.found |= about.always
+            return
+        given = Arguments(self._knowledge.spec(base), self._places, self._home, self._searched.prefixes)
+        arguments: Iterable[str] = words[1:]
+        if stdin or len(words) > _FEW:
+            arguments = dict.fromkeys([*arguments, *(piece for word in stdin for piece in word.split())])
+        given.flags_of(arguments)
+        self.found.update(dict.fromkeys(about.met(given, lambda: given.add_all(arguments))))
 
     def _command_anywhere(self, words: Sequence[str], depth: int) -> None:
-        """Search with any word as the command. From the right, so that the arguments are collected only once."""
-        given = Arguments(None, self._places, self._home)
+        """Search with any word as the command. From the right, so that the arguments are collected only once; a word
+
+        that stands there again is looked at where it stands first, with the most arguments.
+        """
+        given = Arguments(None, self._places, self._home, self._searched.prefixes)
         distinct = dict.fromkeys(words)
-        rules = {word: found for word in distinct if (found := self._rules_of(posixpath.basename(word)))}
+        rules = {word: found for word in distinct if (found := self._rules_of(base_name(word)))}
         for word in distinct:
             self._text_in_word(word, depth)
             if word[:1] == "-":  # `env -S'TEXT'`, `-vSTEXT`, `--split-string=TEXT`
                 joined = word.partition("=")[2] if word[:2] == "--" else ""
                 for text in (joined,) if joined else (word[2:], word[3:]):
                     self._text_in_word(text, depth)
-        for word in reversed(words):
+        first = dict(zip(reversed(words), range(len(words) - 1, -1, -1), strict=True)) if rules else {}
+        for at in range(len(words) - 1, -1, -1) if rules else ():
+            word = words[at]
             if word in rules:
                 self._count()
-                self.found.update((wide.rule, None) for wide in rules[word] if wide.matches(given))
+                if at == first[word]:
+                    self.found.update(dict.fromkeys(rules[word].met(given, lambda: None)))
             if word in distinct:
                 del distinct[word]
                 given.add(word)
@@ -244,18 +206,18 @@ class Scan:
         shell = self._innermost(words)
         if not shell:
             return False
-        spec = self._knowledge.spec(posixpath.basename(shell[0]))
+        spec = self._knowledge.spec(base_name(shell[0]))
         if spec is None or not spec.shell:
             return False
         script = [word for word in shell[1:] if not word.startswith("-") or word == "-c"]
         return not script or "-s" in shell[1:] or self._reads_operands(words)
 
     def _reads_operands(self, words: Sequence[str]) -> bool:
-        return "xargs" in words or "parallel" in words or posixpath.basename(words[0]) in ("xargs", "parallel")
+        return "xargs" in words or "parallel" in words or words[0].endswith(("/xargs", "/parallel"))
 
     def _innermost(self, words: Sequence[str]) -> Sequence[str]:
         for _ in range(MAX_DEPTH):
-            spec = self._knowledge.spec(posixpath.basename(words[0])) if words else None
+            spec = self._knowledge.spec(base_name(words[0])) if words else None
             if spec is None or spec.wraps is None or spec.shell:
                 break
             words = words[_inner_command(spec, words) or 1 :]
@@ -280,36 +242,43 @@ class Scan:
         self._redirected(paths, Tier.DENY)
         self._redirected(written, Tier.REQUIRE_APPROVAL)
         piped_to_shell = False
-        for segment in segments(text, self._searched.matter):
-            for command in segment.commands:
+        for at, (commands, piped, unknown) in enumerate(segments(text, self._matter)):
+            if at == _MAX_SEGMENTS:
+                raise LimitError(f"more than {_MAX_SEGMENTS} pieces of it could be commands")
+            for command in commands:
                 self._enter(command)
                 self._command(command, (), depth)
-            if segment.piped and (
-                segment.unknown
-                or any(self._reads_script(words) or self._reads_operands(words) for words in segment.commands)
-            ):
-                piped_to_shell = True
+            if piped and not piped_to_shell:
+                piped_to_shell = unknown or any(
+                    self._reads_operands(words) or (self._matter(words[0]) and self._reads_script(words))
+                    for words in commands
+                )
         if piped_to_shell:
-            self._command_anywhere([word for word in text.replace("\0", "").split() if self._worth(word)], depth)
+            words = text.replace("\0", "").split()
+            worth = {word for word in set(words) if self._worth(word)}
+            self._command_anywhere([word for word in words if word in worth], depth)
 
     def _redirected(self, paths: Iterable[str], tier: Tier) -> None:
         """Note the rules of `tier` about redirecting to any of `paths`."""
+        rules = [(prefix, rule) for prefix, rule in self._searched.redirects if rule.ref.tier is tier]
+        prefixes = tuple({prefix for prefix, _ in rules})
         for path in paths:
+            if not rules:
+                return
             canonical = [canonical_path(path, place, self._home) for place in self._places]
-            own = all(is_within(each, PLACE) for each in canonical)  # of the session, where nothing of the host is
-            self.found.update(
-                (rule, None)
-                for prefix, rule in self._searched.redirects
-                if rule.ref.tier is tier
-                and not (own and rule.default)
-                and any(p.startswith(prefix) and p not in _WRITES_NOTHING for p in canonical)
-            )
+            canonical = [each for each in canonical if each.startswith(prefixes) and each not in _WRITES_NOTHING]
+            if canonical:
+                own = all(is_within(each, PLACE) for each in canonical)  # of the session, where nothing of the host is
+                met = [(p, rule) for p, rule in rules if any(each.startswith(p) for each in canonical)]
+                self.found.update((rule, None) for _, rule in met if not (own and rule.default))
+                rules = [each for each in rules if each[1] not in self.found]
+                prefixes = tuple({prefix for prefix, _ in rules})
 
     def _worth(self, word: str) -> bool:
-        return word[0] == "-" or "/" in word or self._searched.matter(word)
+        return word[0] == "-" or "/" in word or self._matter(word)
 
     def _enter(self, command: Sequence[str]) -> None:
-        if command[0] in ("cd", "pushd"):
+        if command[0] == "cd" or command[0] == "pushd":
             for word in command[1:2]:
                 self._places[1:] = [canonical_path(word, self._places[-1], self._home)]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from aiosd.policy.confine import why_not_confined, why_text_not_confined
-from aiosd.policy.deny_scan import MAX_COMMANDS, LimitError, Scan, Searched
+from aiosd.policy.deny_scan import MAX_COMMANDS, LimitError, Scan
 from aiosd.policy.explain import (
     Unmatched,
     at_least,
@@ -36,6 +36,7 @@ from aiosd.policy.program import Opaque, Pipeline, Program, Simple
 from aiosd.policy.recogniser import hides_characters, recognise
 from aiosd.policy.root_prefix import strip_sudo
 from aiosd.policy.rules import Rule, uncovered
+from aiosd.policy.searched import Searched
 from aiosd.policy.tools import FILE_TOOLS, MCP, WEB
 from aiosd.policy.verdict import Action, CommandAction, FetchAction, FileAction, Part, RuleRef, ToolAction, Verdict
 from aiosd.policy.wide import canonical_path
@@ -101,7 +102,8 @@ class Policy:
         match action:
             case CommandAction():
                 verdict = _Evaluation(self._book, action, principal).verdict()
-                return replace(verdict, programs=self.manner.programs)
+                programs = self.manner.programs
+                return verdict if programs is None else replace(verdict, programs=programs)
             case FileAction():
                 verdict = _evaluate_file(self._book, action, principal)
                 part = part_fenced_off(verdict.parts[0], self.folders, action, principal)
@@ -129,6 +131,7 @@ class _Rulebook:
         self.searched = Searched(rules, knowledge)
         self.tools = [rule for rule in rules if rule.tool is not None]
         self.everything = [rule for rule in rules if not (rule.pattern or rule.text or rule.tool)]
+        self.unbound = frozenset(rule for rule in rules if rule.is_unbound())
         self.allowing: dict[str, list[Rule]] = {}
         for rule in rules:
             if rule.allows and rule.pattern is not None:
@@ -292,7 +295,7 @@ class _Evaluation:
         if self._run_as is RunAs.ROOT and program.plain_argv() is None:
             parts = [part_asked(part, "root", _PLAIN) if part.tier is Tier.NOTIFY else part for part in parts]
         parts = [at_least(part, self._book.manner.least) for part in parts]
-        tier = strictest(*(part.tier for part in parts))
+        tier = parts[0].tier if len(parts) == 1 else strictest(*[part.tier for part in parts])
         if self._book.manner.only_simple and tier is not Tier.DENY and not program.is_simple():
             return self._not_simple()
         return Verdict(
@@ -307,7 +310,7 @@ class _Evaluation:
 
     def _pipeline(self, pipeline: Pipeline, strict: Sequence[Sequence[Rule]]) -> tuple[list[Part], frozenset[Facet]]:
         parts = [self._simple(command, rules) for command, rules in zip(pipeline.stages, strict, strict=True)]
-        facets = _NO_FACETS.union(*(part.facets for part in parts))
+        facets = parts[0].facets if len(parts) == 1 else _NO_FACETS.union(*[part.facets for part in parts])
         if facets >= _NEVER_JOINED:
             allowed = (Tier.AUTO_ALLOW, Tier.NOTIFY)
             parts = [part_asked(part, "bus and sockets", _JOINED) if part.tier in allowed else part for part in parts]
@@ -350,7 +353,11 @@ class _Evaluation:
         return Scan(self._book.searched, self._book.knowledge, cwd=self._cwd, home=self._principal.home)
 
     def _applying(self, rules: Iterable[Rule]) -> list[Rule]:
-        return [rule for rule in rules if rule.applies(self._principal, self._run_as, self._cwd, self._machine)]
+        return [
+            rule
+            for rule in rules
+            if rule in self._book.unbound or rule.applies(self._principal, self._run_as, self._cwd, self._machine)
+        ]
 
 
 def _speaking(rules: Sequence[Rule]) -> Sequence[Rule]:

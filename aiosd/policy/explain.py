@@ -33,7 +33,7 @@ class Unmatched(StrEnum):
 
 def part_of_rules(text: str, rules: Sequence[Rule], facets: frozenset[Facet] = frozenset()) -> Part:
     """The part that the strictest of `rules`, of which there is at least one, decide."""
-    tier = strictest(*(rule.ref.tier for rule in rules))
+    tier = rules[0].ref.tier if len(rules) == 1 else strictest(*[rule.ref.tier for rule in rules])
     speaking = [rule for rule in rules if rule.ref.tier is tier]
     name = speaking[0].ref.name
     match tier:
@@ -51,7 +51,7 @@ def part_of_rules(text: str, rules: Sequence[Rule], facets: frozenset[Facet] = f
         text=text,
         tier=tier,
         reason=" ".join(_reasons(speaking)) or reason,
-        rules=tuple(dict.fromkeys(rule.ref for rule in speaking)),
+        rules=_places(speaking),
         facets=facets,
         suggest=_suggestion(speaking),
     )
@@ -78,7 +78,7 @@ def part_of_opaque(text: str, opaque: Opaque, rules: Sequence[Rule], futile: str
     reasons = [outside(opaque), *([futile] if futile else []), "A person must approve its exact text."]
     reasons += _reasons(rules)
     ref = RuleRef(name="opaque", tier=Tier.REQUIRE_APPROVAL)
-    refs = tuple(dict.fromkeys(rule.ref for rule in rules if rule.ref.tier is ref.tier)) or (ref,)
+    refs = _places([rule for rule in rules if rule.ref.tier is ref.tier]) or (ref,)
     return Part(text=text, tier=ref.tier, reason=" ".join(reasons), rules=refs, suggest=_suggestion(rules))
 
 
@@ -90,7 +90,7 @@ def part_asked(part: Part, name: str, reason: str) -> Part:
 
 def at_least(part: Part, least: Tier) -> Part:
     """`part`, asked about (or denied) where policy lets nothing pass with less."""
-    if part.tier.strictness >= least.strictness:
+    if least is Tier.AUTO_ALLOW or part.tier.strictness >= least.strictness:
         return part
     ref = RuleRef(name="least", tier=least)
     reason = f"{part.reason} The policy lets nothing pass with less than {least}."
@@ -157,6 +157,10 @@ def summary(parts: Sequence[Part], tier: Tier) -> str:
     said = [f"`{part.text}`: {part.reason}" for part in deciding[:3]]
     more = len(deciding) - len(said)
     return " ".join(said) + (f" And {more} more." if more else "")
+
+
+def _places(rules: Sequence[Rule]) -> tuple[RuleRef, ...]:
+    return tuple(dict.fromkeys([rule.ref for rule in rules])) if len(rules) > 1 else tuple(rule.ref for rule in rules)
 
 
 def _reasons(rules: Sequence[Rule]) -> list[str]:

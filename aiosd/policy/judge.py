@@ -7,8 +7,7 @@ Source: getopt_long(3) for clusters, `--` and values; each tool's manual for the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiosd.policy.knowledge import PHRASES, Arity, Effect, Knowledge, Option, Spec, Style, Suspect
 from aiosd.policy.program import Word
@@ -21,8 +20,7 @@ _TELLS: Final = ("--version", "--help")  # alone, after any command that is know
 _MAX_SUGGESTIONS: Final = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concern:
+class Concern(NamedTuple):
     """Why an argv is not harmless: the place of the word, the effect, and the reason in words.
 
     `incomplete`: something is missing, and more words could put it right.
@@ -34,8 +32,7 @@ class Concern:
     incomplete: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What is known of an argv. Without concerns it is harmless: it only reads, and it ends."""
 
     known: bool
@@ -47,13 +44,15 @@ class Judgement:
         return self.known and not self.concerns
 
 
-@dataclass(slots=True, kw_only=True)
 class _Findings:
-    concerns: list[Concern] = field(default_factory=list)
-    facets: frozenset[Facet] = _NO_FACETS
-    seen: set[str] = field(default_factory=set)
-    scripts: list[int] = field(default_factory=list)  # where scripts stand that options name
-    joined: bool = False  # whether one stands in the word of its option
+    __slots__ = ("concerns", "facets", "joined", "scripts", "seen")
+
+    def __init__(self) -> None:
+        self.concerns: list[Concern] = []
+        self.facets = _NO_FACETS
+        self.seen: set[str] = set()
+        self.scripts: list[int] = []  # where scripts stand that options name
+        self.joined = False  # whether one stands in the word of its option
 
     def add(self, at: int, effect: Effect, text: str, *, incomplete: bool = False) -> None:
         self.concerns.append(Concern(at=at, effect=effect, text=text, incomplete=incomplete))

@@ -145,6 +145,10 @@ class Knowledge:
         effects = _effects(_text(table, "effects"))
         return next((effect for effect in effects if effect in _WITHHELD), None)
 
+    def openers(self) -> frozenset[str]:
+        """Every command that runs another one which its words name, or text of a shell."""
+        return frozenset(name for name, table in self._tables.items() if "wraps" in table or "shell" in table)
+
     def commands(self) -> frozenset[str]:
         """Every command name known."""
         return frozenset(self._tables)

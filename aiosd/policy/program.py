@@ -1,11 +1,13 @@
 """What the recogniser recognised, and what therefore runs: argv lists, our own pipes, our own globbing.
 
+Words, commands, pipelines and programs are tuples, because a decision makes little else.
 Plain data. There is no second parser: the worker executes exactly these values (`render_program` turns them into the
 marshal-able tuples that cross to it).
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Joiner(StrEnum):
@@ -17,8 +19,7 @@ class Joiner(StrEnum):
     OR = "||"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class Word(NamedTuple):
     r"""One argument after quote removal.
 
     `text` is what is passed when nothing expands. `pattern` is set where unquoted `* ? [` stand: the same word with
@@ -56,8 +57,7 @@ class ReadFrom:
 Redirect = DiscardTo | DuplicateTo | ReadFrom
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simple:
+class Simple(NamedTuple):
     """A simple command: at least one word; redirections in the order written. `start` and `end` are offsets."""
 
     argv: tuple[Word, ...]
@@ -66,16 +66,14 @@ class Simple:
     end: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """One or more simple commands joined by pipes; its status is the rightmost non-zero one (pipefail)."""
 
     stages: tuple[Simple, ...]
     joiner: Joiner = Joiner.FIRST
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(NamedTuple):
     """A whole line. Empty (only blanks and comments) is not a program; the recogniser calls that opaque."""
 
     pipelines: tuple[Pipeline, ...]

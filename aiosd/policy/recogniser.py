@@ -24,7 +24,7 @@ from aiosd.policy.program import (
     Simple,
     Word,
 )
-from aiosd.policy.words import WHY_CHARACTER, WORD_END, OutsideError, Token, WordScanner
+from aiosd.policy.words import PLAIN_WORD, WHY_CHARACTER, WORD_END, OutsideError, Token, WordScanner
 
 _BLANKS: Final = re.compile(r"[ \t]+")
 _COMMAND_NAME: Final = re.compile(r"\[|[A-Za-z0-9_./][A-Za-z0-9_./+@:,-]*")
@@ -147,6 +147,14 @@ class _Scanner(WordScanner):
         redirects: list[Redirect] = []
         start = end = self._at
         while True:
+            if argv and (plain := PLAIN_WORD.match(self._line, self._at)):  # the common case, said first
+                self._count_word(self._at)
+                argv.append(Word(text=plain[1]))
+                end = plain.end(1)
+                self._at = plain.end()
+                if self._peek() in "\\#":
+                    self._skip_blanks()
+                continue
             char = self._peek()
             if char in ("", "\n", ";", "|") or (char == "&" and not self._line.startswith("&>", self._at)):
                 break

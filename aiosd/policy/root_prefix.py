@@ -16,6 +16,8 @@ _MEANS_ROOT: Final = ("-n", "--non-interactive", "-uroot", "--user=root")
 
 def strip_sudo(line: str, program: Program | Opaque) -> tuple[str, Program | Opaque, bool]:
     """`line` and its reading without a leading `sudo` of any command, and whether there was one."""
+    if "sudo" not in line:
+        return line, program, False
     shorter = _strip(line, program)
     if shorter == line:
         return line, program, False

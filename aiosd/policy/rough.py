@@ -7,8 +7,7 @@ what must not run; it never becomes something that runs. Linear: no expression h
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _ANSI_C: Final = re.compile(r"\$'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _ANSI_C_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|[uU]([0-9A-Fa-f]{1,8})|(.))", re.DOTALL)
@@ -29,8 +28,9 @@ _VARIABLE: Final = re.compile(_USED)
 _MAX_CONSTANT: Final = 256  # characters of a value
 _MAX_WITH_CONSTANTS: Final = 8192
 _NOT_TEXT: Final = str.maketrans("", "", "'\"\\")
-_AS_BLANKS: Final = str.maketrans(dict.fromkeys(";|&()<>`{},=", " "))
 _UNKNOWN: Final = "\0"  # stands for an expansion whose value nobody knows
+_SPREAD: Final = str.maketrans({**dict.fromkeys("{},=", " "), _UNKNOWN: ""})
+_AS_BLANKS: Final = str.maketrans({**dict.fromkeys(";|&()<>`{},=", " "), _UNKNOWN: ""})
 _KEYWORDS: Final = frozenset("if then else elif while until do ! { } function select case in coproc".split())
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
 _MAX_ASSIGNMENTS: Final = 4
@@ -38,8 +38,7 @@ _MAX_NAME: Final = 64
 _MAX_FUNCTIONS: Final = 256  # nobody defines as many in one line to do good
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class Segment(NamedTuple):
     """What stands between two boundaries: the commands it may be, and how it may get its standard input.
 
     `unknown`: it begins with an expansion, so its command may be anything.
@@ -122,30 +121,44 @@ def redirected_paths(text: str) -> tuple[str, list[str]]:
     paths: dict[str, None] = {}
 
     def note(found: re.Match[str]) -> str:
-        copied = found[1] == ">&" and _DESCRIPTOR.fullmatch(found[2])
-        if (found[1].startswith(">") or found[1] == "<>") and not copied:
-            paths[found[2].replace(_UNKNOWN, "")] = None
+        operator, path = found[1], found[2]
+        if (operator[0] == ">" or operator == "<>") and not (operator == ">&" and _DESCRIPTOR.fullmatch(path)):
+            paths[path] = None
         return " "
 
-    return _REDIRECT.sub(note, text), list(paths)
+    return _REDIRECT.sub(note, text), [path.replace(_UNKNOWN, "") for path in paths]
 
 
 def segments(text: str, matters: Callable[[str], bool]) -> Iterator[Segment]:
     """The segments that hold a word for which `matters` is true, or that are piped to an unknown command."""
-    words = set(text.translate(_AS_BLANKS).replace(_UNKNOWN, "").split())
+    split = _BOUNDARY.split
+    words = set(text.translate(_AS_BLANKS).split())
     found = {word for word in words if matters(word)}
     if not found and _UNKNOWN not in text:
         return
-    pieces = _BOUNDARY.split(text)
+    pieces = split(text)
+    spread = text.translate(_SPREAD)  # what a brace or an assignment joins, apart
+    apart = split(spread) if spread != text else pieces
     for at in range(0, len(pieces), 2):
-        piece = pieces[at]
+        held = apart[at].split()
         piped = at > 0 and pieces[at - 1] in ("|", "|&")
-        unknown = piped and piece.lstrip()[:1] == _UNKNOWN
-        if unknown or not found.isdisjoint(piece.translate(_AS_BLANKS).replace(_UNKNOWN, "").split()):
-            expanded = piece.split()
-            if "{" in piece:
+        unknown = piped and pieces[at].lstrip()[:1] == _UNKNOWN
+        if unknown or not found.isdisjoint(held):
+            if apart[at] == pieces[at]:
+                yield Segment(commands=_plain_commands(held), piped=piped, unknown=False)
+                continue
+            expanded = pieces[at].split()
+            if "{" in pieces[at]:
                 expanded = [word for raw in expanded for word in _unbrace(raw)]
             yield Segment(commands=tuple(_commands(expanded)), piped=piped, unknown=unknown)
+
+
+def _plain_commands(words: Sequence[str]) -> tuple[Sequence[str], ...]:
+    """As `_commands`, of words without expansions and assignments."""
+    at = 0
+    while at < len(words) and words[at] in _KEYWORDS:
+        at += 2 if words[at] == "function" else 1
+    return (words[at:],) if at < len(words) else ()
 
 
 def _commands(words: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -155,12 +168,12 @@ def _commands(words: Sequence[str]) -> Iterator[Sequence[str]]:
         word = words[at]
         if word == "function":
             at += 2
-        elif assignment := _ASSIGNMENT.match(word):
+        elif word in _KEYWORDS or word == _UNKNOWN:
+            at += 1
+        elif "=" in word and (assignment := _ASSIGNMENT.match(word)):
             assignments += 1
             if assignments <= _MAX_ASSIGNMENTS:
                 yield from _known([word[assignment.end() :], *words[at + 1 :]])
-            at += 1
-        elif word in _KEYWORDS or word == _UNKNOWN:
             at += 1
         else:
             yield from _known(words[at:])

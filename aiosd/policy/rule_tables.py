@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from aiosd.policy.deny_scan import LimitError, Scan, Searched
+from aiosd.policy.deny_scan import LimitError, Scan
 from aiosd.policy.errors import PolicyError, nearest
 from aiosd.policy.judge import judge, may_become_harmless
 from aiosd.policy.knowledge import Knowledge
 from aiosd.policy.program import Program, Word
 from aiosd.policy.recogniser import recognise
 from aiosd.policy.rules import Pattern, PatternError, Rule, parse_pattern, uncovered
+from aiosd.policy.searched import Searched
 from aiosd.policy.toml_lines import Path
 from aiosd.policy.tools import ALL_TOOLS, MCP, WEB, WRITING_TOOLS, ToolPatternError, parse_tool_pattern
 from aiosd.policy.verdict import RuleRef

@@ -84,6 +84,10 @@ class Rule:
     def allows(self) -> bool:
         return self.ref.tier in (Tier.AUTO_ALLOW, Tier.NOTIFY)
 
+    def is_unbound(self) -> bool:
+        """Whether it counts for everybody, everywhere."""
+        return not (self.allows or self.run_as or self.machines or self.users or self.groups or self.cwd)
+
     def covers(self, argv: Sequence[Word]) -> bool:
         """The narrow reading of its pattern; a rule without one covers no command."""
         return self.pattern is not None and self.pattern.covers(argv)

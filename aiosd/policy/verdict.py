@@ -125,6 +125,8 @@ class Verdict:
     @property
     def rules(self) -> tuple[RuleRef, ...]:
         """The rules that gave the tier, each once."""
+        if len(self.parts) == 1:
+            return self.parts[0].rules
         seen: dict[RuleRef, None] = {}
         for part in self.parts:
             if part.tier is self.tier:

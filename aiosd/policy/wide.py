@@ -8,7 +8,7 @@ anything. Pure; where the commands to compare with come from is `deny_scan`'s pa
 import fnmatch
 import posixpath
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from aiosd.policy.rules import Pattern, Rule
 from aiosd.types import Tier
 
 _CANONICAL: Final = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")  # already; but not below /proc
+_NAME: Final = re.compile(r"(?:\./)?([A-Za-z0-9_-][A-Za-z0-9_.*-]*)")
 _MAX_GLOBS: Final = 16  # operands with a pattern in them; each costs a match per rule
 _GLOB_CHARACTERS: Final = frozenset("*?[")
 _PATH_CHARACTERS: Final = frozenset("/*?[")
@@ -25,10 +26,16 @@ _PROC_ROOT: Final = re.compile(r"^/proc/(?:self|thread-self|[0-9]+)/root(?=/|$)"
 
 
 def canonical_path(text: str, cwd: str, home: str) -> str:
-    """`text` as an absolute path without `.`, `..`, doubled slashes; a component that is only a glob becomes `*`."""
+    """`text`, in the canonical folder `cwd`, as an absolute path without `.`, `..`, doubled slashes.
+
+    A component that is only a glob becomes `*`.
+    """
     first = text[:1]
-    if first == "/" and _CANONICAL.fullmatch(text) and not text.startswith("/proc/"):
-        return text
+    if first == "/":
+        if _CANONICAL.fullmatch(text) and not text.startswith("/proc/"):
+            return text
+    elif (name := _NAME.fullmatch(text)) and not cwd.startswith("/proc/"):
+        return f"{'' if cwd == '/' else cwd}/{name[1]}"
     if first == "~" and text[1:2] in ("", "/"):
         text = home + text[1:]
         first = text[:1]
@@ -41,17 +48,31 @@ def canonical_path(text: str, cwd: str, home: str) -> str:
 class Arguments:
     """The flags and operands of a command, in every form that a strict rule may ask for.
 
-    `places` are the directories that a relative path may be relative to.
+    `places` are the directories that a relative path may be relative to, `prefixes` how operands begin that rules ask
+    for by their beginning.
     """
 
-    __slots__ = ("_globs", "_home", "_homes", "_places", "_spec", "below_all", "flags", "operands")
+    __slots__ = (
+        "_globs",
+        "_home",
+        "_homes",
+        "_places",
+        "_prefixes",
+        "_spec",
+        "begun",
+        "below_all",
+        "flags",
+        "operands",
+    )
 
-    def __init__(self, spec: Spec | None, places: Sequence[str], home: str) -> None:
+    def __init__(self, spec: Spec | None, places: Sequence[str], home: str, prefixes: tuple[str, ...]) -> None:
         self._spec = spec
+        self._prefixes = prefixes
         self._places = places
         self._home = home
         self.flags: set[str] = set()
         self.operands: set[str] = set()
+        self.begun: list[str] = []  # those operands that begin in one of these ways
         self.below_all = False  # something in each folder of the root
         self._globs: list[str] = []
         self._homes = (home, f"{home}/*")
@@ -67,6 +88,21 @@ class Arguments:
             for glob in self._globs
         )
 
+    def have(self, flags: Iterable[frozenset[str]]) -> bool:
+        """Whether each of `flags`, in one of its spellings, is given."""
+        return not any(spellings.isdisjoint(self.flags) for spellings in flags)
+
+    def flags_of(self, words: Iterable[str]) -> None:
+        """Take in only what are flags among `words`."""
+        for word in words:
+            if word[:1] == "-":
+                self.add(word)
+
+    def add_all(self, words: Iterable[str]) -> None:
+        """Take in `words`."""
+        for word in words:
+            self.add(word)
+
     def add(self, word: str) -> None:
         """Take in one word, wherever it stands."""
         first = word[:1]
@@ -76,12 +112,14 @@ class Arguments:
             else:
                 self._add_cluster(word)
         elif word not in self.operands:
-            self.operands.add(word)
+            added = [word]
             key, equals, value = word.partition("=") if "=" in word else (word, "", "")
             if equals and value:
-                self.operands.update([f"{key}={path}" for path in self._paths(value)])
+                added += [f"{key}={path}" for path in self._paths(value)]
             elif first == "/" or first in (".", "~") or not _PATH_CHARACTERS.isdisjoint(word):
-                self.operands.update(self._paths(word))
+                added += self._paths(word)
+            self.operands.update(added)
+            self.begun += [operand for operand in added if operand.startswith(self._prefixes)]
 
     def _add_cluster(self, word: str) -> None:
         self.flags.add(word)
@@ -128,28 +166,18 @@ class Wide:
     def needs_operands(self) -> bool:
         return bool(self.operands or self.operand_prefix)
 
-    def flags_match(self, given: Arguments) -> bool:
-        """Whether all flags asked for are there."""
-        return all(_given(spellings, given.flags) for spellings in self.flags)
-
-    def matches(self, given: Arguments) -> bool:
-        """Whether a command of this name with these arguments is meant."""
-        return self.flags_match(given) and self.operands_match(given)
-
     def operands_match(self, given: Arguments) -> bool:
         """Whether all operands asked for are there."""
         for operand in self.operands:
             if not given.has(operand) and not (operand == "/*" and given.below_all):
                 return False
-        return not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.operands)
+        return not self.operand_prefix or any(each.startswith(self.operand_prefix) for each in given.begun)
 
 
-def _given(spellings: frozenset[str], flags: Set[str]) -> bool:
-    if not spellings.isdisjoint(flags):
-        return True
-    long = [name for name in spellings if name.startswith("--")]
-    return bool(long) and any(
-        flag.startswith("--") and len(flag) > 2 and any(name.startswith(flag) for name in long) for flag in flags
+def _abbreviated(spellings: Iterable[str]) -> frozenset[str]:
+    """With every way to shorten those of them that are long."""
+    return frozenset(
+        name[:length] for name in spellings for length in range(3 if name[:2] == "--" else len(name), len(name) + 1)
     )
 
 
@@ -167,9 +195,9 @@ def widen(rule: Rule, pattern: Pattern, knowledge: Knowledge) -> Wide:
         if word in ("-", "--"):
             continue
         if word.startswith("--") or (word.startswith("-") and (whole_words or len(word) == 2)):
-            flags.append(knowledge.spellings(name, word.partition("=")[0]))
+            flags.append(_abbreviated(knowledge.spellings(name, word.partition("=")[0])))
         elif word.startswith("-"):
-            flags += [knowledge.spellings(name, "-" + letter) for letter in word[1:]]
+            flags += [_abbreviated(knowledge.spellings(name, "-" + letter)) for letter in word[1:]]
         elif at == len(pattern.words) - 1 and pattern.open and (deny or "/" in word) and word != "/":
             prefix = _canonical_operand(word)
         else:

@@ -24,6 +24,8 @@ WHY_CHARACTER: Final = {
 
 # A run of characters that mean themselves anywhere inside a word. `#` and `!` are special at its start only.
 _PLAIN: Final = re.compile(r"""[^ \t\n|&;()<>'"\\$`*?\[~{]+""")
+# Such a run (not of a comment), up to a blank, the end or an operator that joins; and the blanks after it.
+PLAIN_WORD: Final = re.compile(r"""((?!\#)[^ \t\n|&;()<>'"\\$`*?\[~{]++)(?:[ \t]+|(?=[\n;|])|\Z)""")
 _SINGLE_QUOTED: Final = re.compile(r"'([^']*)'")
 _DOUBLE_QUOTED_RUN: Final = re.compile(r'[^"\\$`]+')
 _BRACKET: Final = re.compile(r"\[[!^]?((?:[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|[A-Za-z0-9_.,])+)\]")
@@ -70,12 +72,15 @@ class WordScanner:
     def _peek(self) -> str:
         return self._line[self._at] if self._at < self._end else ""
 
-    def _token(self) -> Token:
-        """One word, from a character that begins one to the first that ends it."""
+    def _count_word(self, start: int) -> None:
         self._words += 1
-        start = self._at
         if self._words > MAX_WORDS:
             raise OutsideError(start, f"more than {MAX_WORDS} words")
+
+    def _token(self) -> Token:
+        """One word, from a character that begins one to the first that ends it."""
+        start = self._at
+        self._count_word(start)
         plain = _PLAIN.match(self._line, start)
         if plain:
             self._at = plain.end()

@@ -319,3 +319,14 @@ def test_deny_patterns_of_ones_own_are_as_wide(tmp_path: Path) -> None:
     ]
     assert tiers(policy, denied) == dict.fromkeys(denied, "deny")
     assert "deny" not in tiers(policy, others).values()
+
+
+def test_text_with_more_pieces_than_can_be_searched_is_denied_and_a_long_script_is_asked_about() -> None:
+    assert verdict(shipped_policy(), "=cd a;" * 5000).tier is Tier.DENY
+    assert verdict(shipped_policy(), "cat > x <<'E'\n" + "rm old\nls\n" * 200 + "E").tier is Tier.REQUIRE_APPROVAL
+
+
+@pytest.mark.parametrize("again", ["rm x", "rm"])
+def test_a_word_that_stands_again_counts_with_all_that_follows_it_anywhere(again: str) -> None:
+    assert verdict(shipped_policy(), f"watch rm -rf / {again}").tier is Tier.DENY
+    assert verdict(shipped_policy(), f"watch rm -rf x {again}").tier is Tier.REQUIRE_APPROVAL
