@@ -332,9 +332,9 @@ class Service:
 
     async def _diagnose(self, call: Call) -> None:
         _principal, identity = await self._identify(call)
-        await call.reply(
-            {"checks": [*await diagnose(self._workers, identity, mode=self._mode), check_record(self._ledger.trouble)]}
-        )
+        own = str(call.connection.getsockname())
+        checks = await diagnose(self._workers, identity, mode=self._mode, socket=own)
+        await call.reply({"checks": [*checks, check_record(self._ledger.trouble)]})
 
     def _whose(self, call: Call) -> Peer:
         """The person a call is about: its peer, or the peer of the socket that aiosd hands over with it."""

@@ -17,6 +17,7 @@ from aiosd.guard.slices import Slices
 from aiosd.guard.standins import find_files
 from aiosd.policy.folders import NO_FOLDERS, Folders
 from aiosd.sandbox.folders import Fence, expand_home, make_fence
+from aiosd.sandbox.limits import Limits
 from aiosd.sandbox.link import Identity, Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
 from aiosd.sandbox.start import Starter
@@ -117,13 +118,14 @@ class Workers:
         session: SessionId | None = None,
         cwd: str = "/",
         tool: bool = False,
+        limits: Limits | None = None,
     ) -> AsyncIterator[Link]:
         """A sandbox for one action, ended with it: what is done there in `cwd`, and whether it is a file tool.
 
-        Without a `session` it is nobody's, and a try.
+        Without a `session` it is nobody's, and a try, which may have `limits` of its own.
         """
         if session is None:
-            link = await self._start(identity, profile, "", cwd=cwd, tool=tool)
+            link = await self._start(identity, profile, "", cwd=cwd, tool=tool, limits=limits)
         else:
             async with self.slices.of(session) as name:
                 link = await self._start(identity, profile, name, cwd=cwd, tool=tool)
@@ -156,6 +158,18 @@ class Workers:
         for key in [key for key in self._ready if self._wanted.get(key, 0.0) < oldest]:
             await self._ready.pop(key)[0].end()
         await self.slices.tidy()
+
+    async def ping(self) -> tuple[int, int]:
+        """How many warm workers answer, of those in which nothing is done; how many did not, and were ended."""
+        answered = ended = 0
+        for warm in [each for each in self._warm.values() if not each.lock.locked()]:
+            async with warm.lock:
+                if warm.link is not None and warm.link.alive:
+                    if await warm.link.ping():
+                        answered += 1
+                    else:
+                        ended += 1
+        return answered, ended
 
     @property
     def busy(self) -> bool:
@@ -201,7 +215,14 @@ class Workers:
             self._ready[key] = link, name
 
     async def _start(
-        self, identity: Identity, profile: Profile, within: str, *, cwd: str = "/", tool: bool = False
+        self,
+        identity: Identity,
+        profile: Profile,
+        within: str,
+        *,
+        cwd: str = "/",
+        tool: bool = False,
+        limits: Limits | None = None,
     ) -> Link:
         self._failed = True
         if self._host.trouble:  # it may have been mended
@@ -214,12 +235,14 @@ class Workers:
             raise SandboxError(f"the kernel has Landlock {self._host.landlock}, guard.least_landlock asks for {least}")
         if profile.programs is not None and not self._host.landlock:
             raise SandboxError("the policy's only_programs needs Landlock, which this kernel has not")
-        link = await self._make(identity, profile, within, cwd, tool=tool)
+        link = await self._make(identity, profile, within, cwd, tool=tool, limits=limits or self._live.now.limits)
         self._failed = False
         return link
 
-    async def _make(self, identity: Identity, profile: Profile, within: str, cwd: str, *, tool: bool) -> Link:
-        link = self._link(identity, profile, within, cwd, tool=tool)
+    async def _make(
+        self, identity: Identity, profile: Profile, within: str, cwd: str, *, tool: bool, limits: Limits
+    ) -> Link:
+        link = self._link(identity, profile, within, cwd, tool=tool, limits=limits)
         try:
             await link.start()
         except SandboxError as exc:
@@ -228,11 +251,11 @@ class Workers:
                 raise
             # A container that hides parts of its /proc lets nobody mount a new one: show the container's own.
             self._host = replace(self._host, fresh_proc=False)
-            link = self._link(identity, profile, within, cwd, tool=tool)
+            link = self._link(identity, profile, within, cwd, tool=tool, limits=limits)
             await link.start()
         return link
 
-    def _link(self, identity: Identity, profile: Profile, within: str, cwd: str, *, tool: bool) -> Link:
+    def _link(self, identity: Identity, profile: Profile, within: str, cwd: str, *, tool: bool, limits: Limits) -> Link:
         return Link(
             profile,
             identity,
@@ -243,7 +266,7 @@ class Workers:
             texts=find_files(self._live.secrets, identity.user) if profile.network else (),
             cwd=cwd,
             tool=tool,
-            limits=self._live.now.limits,
+            limits=limits,
         )
 
     def _fence(self, identity: Identity, profile: Profile) -> Fence:

@@ -33,6 +33,15 @@ def enable_controllers(path: str) -> None:
             _write(f"{path}/cgroup.subtree_control", f"+{name}")
 
 
+def counts_memory(group: str) -> bool:
+    """Whether the memory of a whole command is counted and bounded by a cgroup below `group`, "" being none."""
+    try:
+        given = Path(group).parent.joinpath("cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        return False
+    return bool(group) and "memory" in given
+
+
 def find_controllers(path: str) -> str:
     """What a cgroup can count and bound of a command, in words."""
     try:

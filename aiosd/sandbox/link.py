@@ -13,28 +13,18 @@ import select
 import signal
 import socket
 import sys
-from dataclasses import dataclass
 from typing import Any
 
-from aiosd.sandbox.cgroup import CommandGroup
-from aiosd.sandbox.folders import Fence, expand_home, make_fence
-from aiosd.sandbox.launch import RECORD_VERSION
+from aiosd.sandbox.cgroup import CommandGroup, counts_memory
+from aiosd.sandbox.folders import Fence
 from aiosd.sandbox.limits import Limits, render_group, render_resources
 from aiosd.sandbox.parts import await_eof, changed_at, give_away, put_in_memory, read_pid, take_descriptors, worker_code
-from aiosd.sandbox.profile import (
-    HOME_SECRETS,
-    PROXY_PORT,
-    SHOWN_FOLDERS,
-    HostFacts,
-    Profile,
-    ProfileName,
-    render_bwrap,
-    sees_white_list,
-    shares_pids,
-    shows,
-)
+from aiosd.sandbox.profile import PROXY_PORT, HostFacts, Profile, ProfileName, sees_white_list, shares_pids
+from aiosd.sandbox.record import Identity, Order, render_record
 from aiosd.sandbox.seccomp import UnsupportedArchitectureError, render_filters
 from aiosd.sandbox.start import DirectStarter, Launched, Starter
+
+__all__ = ["Identity", "Link", "SandboxError", "WorkingDirectoryError"]
 
 _START_DEADLINE_S = 20.0
 _END_DEADLINE_S = 5.0
@@ -48,18 +38,6 @@ class SandboxError(Exception):
 
 class WorkingDirectoryError(SandboxError):
     """The action's working directory cannot be entered inside the sandbox."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Whose rights a sandbox has. `drop` is true where the guard is root and has to become them."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    user: str
-    home: str
-    drop: bool
 
 
 class Link:
@@ -117,7 +95,7 @@ class Link:
             record = self._render_record()
             parts += map(put_in_memory, render_filters(self.profile.sockets, machine=self._host.machine))
             await self._start_launcher()
-            resources = render_resources(self.limits, counted=bool(self.group))
+            resources = render_resources(self.limits, counted=counts_memory(self.group))
             port = PROXY_PORT if self.profile.network else 0
             writable, bus, programs = self.profile.writable, self.profile.bus, self.profile.programs
             parts.append(put_in_memory(worker_code(writable, bus, resources, port, programs)))
@@ -141,41 +119,16 @@ class Link:
                 os.close(fd)
 
     def _render_record(self) -> dict[str, Any]:
-        name, home = self.profile.name, self.identity.home
-        hides = name is not ProfileName.USER and home not in ("", "/")
-        masks = tuple(
-            mask
-            for mask in (*self._masks, *(f"{home}/{each}" for each in HOME_SECRETS if hides))
-            if shows(self.profile, self._host, mask)
+        order = Order(
+            profile=self.profile,
+            identity=self.identity,
+            masks=self._masks,
+            fence=self.fence,
+            texts=self._texts,
+            cwd=self._cwd,
+            tool=self._tool,
         )
-        fence = self.fence
-        if name is ProfileName.WORKSPACE:  # it stays writable, so what is hidden in it is mounted upon
-            hidden = ((mask, False, False, False, None, None, (), (), 0) for mask in masks)
-            fence, masks = make_fence((*fence, *hidden)), ()
-        return {
-            "version": RECORD_VERSION,
-            "parent": self._starter.parent,
-            "drop": self.identity.drop,
-            "uid": self.identity.uid,
-            "gid": self.identity.gid,
-            "groups": self.identity.groups,
-            "bwrap": self._host.bwrap,
-            "interpreter": self._host.interpreter,
-            "arguments": render_bwrap(self.profile, self._host),
-            "masks": masks,
-            "direct_masks": self._host.direct_masks,
-            "rebuild": name is ProfileName.READ_ONLY,
-            "fence": fence,
-            "writes": tuple(expand_home(path, home) for path in self.profile.writes),
-            "sockets": tuple(expand_home(path, home) for _, path in self.profile.named),
-            "shown": SHOWN_FOLDERS if self.sees_white_list else (),
-            "open_base": name is ProfileName.USER,
-            "scoped": name is ProfileName.USER and self.profile.programs is None,
-            "tool": self._tool,
-            "cwd": self._cwd,
-            "texts": tuple((expand_home(path, home), text) for path, text in self._texts),
-            "protect": home if name is ProfileName.WORKSPACE else "",
-        }
+        return render_record(order, self._host, parent=self._starter.parent)
 
     async def _start_launcher(self) -> None:
         self._errors, tell_errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -266,6 +219,19 @@ class Link:
                 await self.end()
             raise
 
+    async def ping(self) -> bool:
+        """Whether its worker answers, while it does nothing else. One that does not is ended."""
+        self._actions += 1
+        try:
+            async with asyncio.timeout(_END_DEADLINE_S):
+                self._control.send(marshal.dumps(("ping", self._actions)))
+                if await self._receive() == f"pong {self._actions}".encode():
+                    return True
+        except (TimeoutError, OSError):
+            pass
+        await self.end()
+        return False
+
     def hand_over(self, channel: int, packet: bytes) -> None:
         """Give the sandbox's listener away by `channel`, with `packet`; where there is no channel it is closed."""
         listener, self.listener = self.listener, -1
@@ -299,7 +265,8 @@ class Link:
         workspace = self.profile.name is ProfileName.WORKSPACE
         knows = not self._launched.group and shares_pids(self.profile, self._host)
         if self._worker >= 0 and (knows or workspace):
-            self._control.shutdown(socket.SHUT_WR)  # the worker alone knows its descendants; it ends them, and itself
+            with contextlib.suppress(OSError):  # it alone knows its descendants; it ends them, and itself
+                self._control.send(marshal.dumps(("end", 0)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_DEADLINE_S / 2):
                     await self._emptied.wait()

@@ -10,12 +10,13 @@ Landlock domain of their own keeps from signalling it. It decides nothing, and t
 exit status.
 
 Packets from the guard (SOCK_SEQPACKET on descriptor 0, marshalled tuples; stdin, stdout, stderr by SCM_RIGHTS):
-`("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`. A fourth
-descriptor is the gate: what is started says a byte there, and goes on when the guard has placed it in its cgroup.
-`("large", id)` says that the packet itself is in the first descriptor, a file in memory.
+`("run", id, stages, cwd, environment)`, `("tool", id, name, arguments, cwd, environment)`, `("kill", id)`,
+`("ping", id)`, and `("end", id)`, which is the last. A fourth descriptor is the gate: what is started says a byte
+there, and goes on when the guard has placed it in its cgroup. `("large", id)` says that the packet itself is in the
+first descriptor, a file in memory. What begins it is the launcher's record, of one version, with this code beside it.
 Packets to the guard (ASCII): `listener` (and its descriptor), `ready`, `exit ID STATUS` (with `foreign` behind it where
 the command was given files of others, `files` where what the session keeps has changed), `cwd ID ERRNO`, `lost ID` (the
-packet could not be served).
+packet could not be served), `pong ID`.
 
 Source: kill(2), landlock(7), pid_namespaces(7), posix_spawn(3), unix(7).
 """
@@ -110,11 +111,14 @@ class _Worker:
 
     def serve_one(self) -> bool:
         packet, fds = self._receive()
-        if packet is None:
+        if packet is None or packet[0] == "end":
             return False
         kind, identity = packet[0], packet[1]
         if kind == "kill":
             return True  # its action is over already
+        if kind == "ping":
+            self._control.send(f"pong {identity}".encode())
+            return True
         if kind == "large":
             packet = marshal.loads(_take(fds.pop(0)))
         try:
@@ -214,8 +218,8 @@ class _Worker:
                 packet, fds = self._receive()
                 for stray in fds:
                     posix.close(stray)
-                alive = packet is not None
-                if packet is None or packet[:2] == ("kill", identity):
+                alive = packet is not None and packet[0] != "end"
+                if not alive or packet[:2] == ("kill", identity):
                     self._kill_all()
             _reap(waiting, statuses)
             if not alive:

@@ -280,3 +280,18 @@ def _bwrap_and_worker(before: set[int]) -> set[int]:
             if name.startswith(("bwrap", "python")):
                 found.add(pid)
     return found
+
+
+@pytest.mark.parametrize("profile", [READ_ONLY, PROCESSES, USER], ids=["read-only", "processes", "user"])
+async def test_a_worker_answers_between_actions_and_one_that_is_gone_does_not(
+    host: HostFacts, profile: Profile
+) -> None:
+    async with opened(profile, host) as box:
+        assert await box.link.ping()
+        assert (await box.run("echo", "on")).out == b"on\n"
+        assert await box.link.ping()
+        os.kill(box.link.worker_pid, signal.SIGKILL)
+        assert not await box.link.ping()
+        assert not box.link.alive
+        with pytest.raises(SandboxError):
+            await box.run("echo", "never")

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from aiosd.sandbox import probe
+from aiosd.sandbox.limits import Limits
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileName
 from tests.daemon.people import IS_ROOT, PERSON, needs_root
-from tests.sandbox.box import USER, VIEWS, Box, make_identity, opened
+from tests.sandbox.box import READ_ONLY, USER, VIEWS, Box, make_identity, opened
 
 WORKSPACE = Profile(name=ProfileName.WORKSPACE, writes=("/var/empty-aios",))
 REACHING = Profile(name=ProfileName.WORKSPACE, writes=("/var/empty-aios",), network=("example.org",))
@@ -118,6 +120,25 @@ async def test_a_process_of_the_same_user_outside_cannot_be_looked_into(host: Ho
         assert other.poll() is None
         other.stdin.close()
     assert {"root", "cwd", "exe", "fd", "environ", "maps", "kill"} <= seen
+
+
+async def test_what_the_doctor_tries_to_use_up_or_reach_is_had_outside_and_not_inside(host: HostFacts) -> None:
+    with tempfile.TemporaryDirectory(prefix="aios-probe-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        os.chmod(folder, 0o755)
+        path = f"{folder}/socket"
+        listener.bind(path)
+        os.chmod(path, 0o777)
+        listener.listen(8)
+        tries = {"sockets": ("sockets", path), "processes": ("processes", "96"), "memory": ("memory", "256")}
+        said = {"sockets": path, "processes": "processes", "memory": "memory"}
+        for name, words in tries.items():
+            ran = subprocess.run(
+                [sys.executable, "-I", "-S", probe.__file__, *words], capture_output=True, check=True, text=True
+            )
+            assert ran.stdout == f"{said[name]}\n"
+            async with opened(READ_ONLY, host, limits=Limits(command_processes=24, command_memory_mib=64)) as box:
+                inside = await box.run("/usr/bin/python3", "-I", "-S", probe.__file__, *words)
+            assert inside.out == b""
 
 
 @every_confined

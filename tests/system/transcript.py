@@ -37,6 +37,8 @@ _FORMS = (
     (re.compile(r"Landlock: version \d+"), "Landlock: version N"),
     (re.compile(r"bubblewrap: \S+ or later"), "bubblewrap: N or later"),
     (re.compile(r" {2,}"), "  "),
+    (re.compile(r"none of \d+ others"), "none of N others"),
+    (re.compile(r"\d+ of sessions answer"), "N of sessions answer"),
     (re.compile(r"limits: .*"), "limits: LIMITS"),  # by what controllers the machine around it has left
 )
 
