@@ -18,9 +18,9 @@ _DEADLINE_S = 20.0
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
+def folder(parent: str = "/tmp") -> Iterator[Path]:
     """A folder with a short path, removed afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="aios-bench-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="aios-bench-", dir=parent))
     path.chmod(0o755)
     try:
         yield path

@@ -67,7 +67,7 @@ def find_rivals(place: Path, port: int) -> list[Rival]:
     # fmt: off
     known = {
         "codex": (
-            "exec", "--skip-git-repo-check", "-m", "m", "-c", "model_provider=b", "-c", f"model_providers.b={codex}",
+            "exec", "--skip-git-repo-check", "-c", "model_provider=b", "-c", f"model_providers.b={codex}",
         ),
         "claude": ("-p", "--allowedTools", "Bash", "--model", "claude-sonnet-4-5", "--"),
         "llm": ("-n", "-m", "m", "--key", "x", "--chain-limit", "0", "--functions", str(home / "functions.py")),

@@ -80,12 +80,16 @@ def _message(body: dict[str, Any]) -> tuple[str, bytes]:
 
 def _respond(body: dict[str, Any]) -> tuple[str, bytes]:
     """Responses."""
-    done = sum(each.get("type") == "function_call_output" for each in body["input"])
-    found = _find_call(body, done)
+    done = sum(str(each.get("type")).endswith("_call_output") for each in body["input"])
+    scripts = any(each.get("type") == "additional_tools" for each in body["input"])  # it writes JavaScript that calls
+    found = _find_call({**body, "tools": [{"name": "exec_command"}]} if scripts else body, done)
     item: dict[str, Any] = {"type": "message", "role": "assistant", "id": "i"}
     item["content"] = [{"type": "output_text", "text": "done", "annotations": []}]
     if found:
         item = {"type": "function_call", "id": "i", "call_id": f"call_{done}", "name": found[0], "arguments": found[1]}
+    if found and scripts:
+        line = f"text((await tools.exec_command({found[1]})).output)"
+        item = {"type": "custom_tool_call", "id": "i", "call_id": f"call_{done}", "name": "exec", "input": line}
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
     return _render_events(
         {"type": "response.created", "response": {"id": "r"}},

@@ -25,7 +25,13 @@ _NULL = subprocess.DEVNULL
 
 def measure(rounds: int) -> str:
     """Run it; the tables."""
-    with folder() as place, folder() as floor_place, folder() as model_place, _model(model_place) as port:
+    with (
+        folder() as place,
+        folder() as floor_place,
+        folder() as model_place,
+        folder("/var/tmp") as beside,  # codex runs no command from a home below /tmp
+        _model(model_place) as port,
+    ):
         floor_socket = floor_place / "socket"
         floor = [PYTHON, "-c", _code("bench.floor_turn"), str(floor_socket), str(port)]
         _configure(place, port)
@@ -41,7 +47,7 @@ def measure(rounds: int) -> str:
             timed: dict[str, Timed] = time_cases(cases, rounds=rounds)
             out = render_ratios(timed, floor=FLOOR, goals=_GOALS)
             out += _count_bytes(port, {FLOOR: cases[FLOOR], OURS: cases[OURS]})
-            rivals, told = _try_rivals(place, port)
+            rivals, told = _try_rivals(beside, port)
             out += _time_rivals(timed, rivals, rounds=rounds, port=port) if rivals else ""
             many: dict[str, tuple[list[str], Mapping[str, str] | None]] = {
                 "the floor": ([*client, "run 1 command"], None),

@@ -8,7 +8,7 @@ failure is the model's to know; a model's failure is the turn's.
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from aiosd import exits
@@ -37,6 +37,7 @@ from aiosd.model.base import (
     TextDelta,
     ToolCall,
     ToolResult,
+    ToolSpec,
     UsageDelta,
     UserMessage,
     VerdictDelta,
@@ -110,7 +111,7 @@ class Loop:
         self._began = 0  # the running turn, among the messages
         self._made: Counter[str] = Counter()  # how often each call was proposed
         self._exit_status = exits.OK
-        told = len(system) + sum(len(json.dumps(asdict(tool.spec))) for tool in self._tools.values())
+        told = len(system) + sum(map(_count_told, (tool.spec for tool in self._tools.values())))
         tokens = model.info.context_tokens
         self._window = Context(max(tokens * BYTES_PER_TOKEN - told, told) if tokens else 0)
 
@@ -312,6 +313,11 @@ _STATUS_OF_OUTCOME = {
     "timed_out": exits.TIMEOUT,
     "cancelled": exits.INTERRUPTED,
 }
+
+
+def _count_told(spec: ToolSpec) -> int:
+    """About how many bytes a tool takes in a request."""
+    return 50 + len(spec.name) + len(spec.description) + len(str(spec.parameters))
 
 
 def _find_begun(messages: Sequence[Message]) -> tuple[str, list[ToolCall]]:

@@ -34,6 +34,7 @@ async def supervise(guard: GuardProcess) -> None:
     """
     loop = asyncio.get_running_loop()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    loop.add_signal_handler(signal.SIGCHLD, _reap_orphans, guard)
     pause_s = _FIRST_PAUSE_S
     for number in itertools.count():
         began = loop.time()
@@ -84,6 +85,13 @@ async def _wait(guard: GuardProcess) -> int:
     _pid, raw = os.waitpid(pid, 0)
     guard.pid = 0
     return os.waitstatus_to_exitcode(raw)
+
+
+def _reap_orphans(guard: GuardProcess) -> None:
+    """Reap what a sandbox left when it ended. The guard itself is waited for elsewhere."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != guard.pid:
+            os.waitpid(ended.si_pid, 0)
 
 
 async def _end_what_it_left() -> None:

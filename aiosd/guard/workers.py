@@ -25,7 +25,7 @@ from aiosd.sandbox.units import ManagedStarter, SliceMaker
 from aiosd.types import Facet, SessionId
 
 _LOG = logging.getLogger(__name__)
-_MAX_WARM = 16
+_MAX_WARM = 4  # of sessions where nothing runs just now; each takes memory, and comes back in a few milliseconds
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Workers:
                 yield warm.link
             finally:
                 warm.used_at = _now()
-        await self._trim()
+        self._trim()
 
     async def ensure(self, identity: Identity) -> None:
         """SandboxError where no sandbox can be made: where the last could not, another is tried."""
@@ -278,12 +278,12 @@ class Workers:
         hidden = (expand_home(path, identity.home) for path in files)
         return make_fence((*fence, *((path, False, False, False, None, None, (), (), 0) for path in hidden)))
 
-    async def _trim(self) -> None:
+    def _trim(self) -> None:
         idle = sorted(
             (item for item in self._warm.items() if not item[1].lock.locked()), key=lambda item: item[1].used_at
         )
         for key, _warm in idle[: max(len(self._warm) - _MAX_WARM, 0)]:
-            await self._drop(key)
+            self._group.create_task(self._drop(key))
 
     async def _drop(self, key: tuple[SessionId, Profile]) -> None:
         warm = self._warm.pop(key, None)

@@ -44,7 +44,7 @@ class SentRequests:
         self, uid: int, session: SessionId, turn: int, *, model: str, address: str, body: bytes, sources: Sequence[str]
     ) -> int:
         """Write one down; its number."""
-        digest, packed = hashlib.sha256(body).hexdigest(), zlib.compress(body, 6)
+        digest, packed = hashlib.sha256(body).hexdigest(), zlib.compress(body, 1)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
         def work(database: sqlite3.Connection) -> int:
@@ -59,8 +59,11 @@ class SentRequests:
 
         return await self._store.run(uid, work)
 
-    async def finish(self, uid: int, number: int, *, tokens: tuple[int, int, int], cost: float, error: str) -> None:
-        """Write down what became of it: tokens read, of them cached, and written; its price; the error's code or ""."""
+    def finish(self, uid: int, number: int, *, tokens: tuple[int, int, int], cost: float, error: str) -> None:
+        """Write down what became of it: tokens read, of them cached, and written; its price; the error's code or "".
+
+        It is stored before whatever is stored next.
+        """
 
         def work(database: sqlite3.Connection) -> None:
             database.execute(
@@ -69,7 +72,7 @@ class SentRequests:
                 (*tokens, cost, error, number),
             )
 
-        await self._store.run(uid, work)
+        self._store.put(uid, work)
 
     async def spent(self, uid: int, session: SessionId, turn: int) -> Spent:
         """What has been spent so far."""

@@ -1,8 +1,9 @@
 """The databases: one SQLite file per user, opened, migrated and used by one thread, which alone writes them.
 
-What is done in there is for `transcripts` and its siblings to say. Where the disk takes nothing, a user's database goes
-on as a copy in memory (`trouble` says why), and is put back as a whole when the disk takes it. Any other error of the
-disk or of SQLite reaches the caller as StorageError, and what was stored before stays.
+What is done in there is for `transcripts` and its siblings to say; what comes while the thread is busy is done
+together, in one transaction of each user's. Where the disk takes nothing, a user's database goes on as a copy in memory
+(`trouble` says why), and is put back as a whole when the disk takes it. Any other error of the disk or of SQLite
+reaches the caller as StorageError, and what was stored before stays.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ import logging
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiosd.errors import StorageError
 from aiosd.memory.migrate import migrate, refuse_newer
@@ -25,6 +26,34 @@ _MOST_COPIED = 64 * 1024 * 1024
 _AGAIN_S = 1.0
 _NO_DISK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
 _LOG = logging.getLogger(__name__)
+
+
+class _Job(Generic[_T]):
+    """Work with the database of `uid`, done anew where nothing of it was kept; `future` is whoever waits for it."""
+
+    def __init__(self, uid: int, work: Callable[[sqlite3.Connection], _T]) -> None:
+        self.uid = uid
+        self.future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._work = work
+        self._results: list[_T] = []
+        self._error: BaseException | None = None
+
+    def do(self, database: sqlite3.Connection) -> None:
+        """Do it."""
+        self._results = [self._work(database)]
+
+    def fail(self, error: BaseException) -> None:
+        """It cannot be done."""
+        self._error = error
+
+    def settle(self) -> None:
+        """Say what came of it; in the loop's thread."""
+        if self.future.done():
+            return
+        if self._error is None:
+            self.future.set_result(self._results[0])
+        else:
+            self.future.set_exception(self._error)
 
 
 class Store:
@@ -38,36 +67,76 @@ class Store:
         self._memory: dict[int, sqlite3.Connection] = {}
         self._why: dict[int, str] = {}
         self._tried_at = 0.0
+        self._waiting: list[_Job[Any]] = []
+        self._busy = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def run(self, uid: int, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """`work` with the database of `uid`, in one transaction, in the store's thread.
+        """`work` with the database of `uid`, all of it or nothing, in the store's thread; what it did is stored then.
 
         Cancelling does not tear it: CancelledError comes when the work is done, StorageError if it failed.
         """
-
-        def call() -> _T:
-            try:
-                try:
-                    result = _transact(self._connect(uid), work)
-                except sqlite3.Error as exc:
-                    if uid in self._memory or (getattr(exc, "sqlite_errorcode", 0) & 0xFF) not in _NO_DISK:
-                        raise
-                    self._go_on_in_memory(uid, exc)
-                    result = _transact(self._memory[uid], work)
-            except (sqlite3.Error, OSError, ValueError) as exc:  # a value: text or JSON that is damaged
-                raise StorageError(
-                    f"the transcripts cannot be stored: {exc}", hint="is the disk full, or the file damaged?"
-                ) from exc
-            return result
-
-        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        job = self._add(_Job(uid, work))
         try:
-            return await asyncio.shield(future)
+            return await asyncio.shield(job.future)
         except asyncio.CancelledError:
-            await asyncio.wait({future})
-            future.result()
+            await asyncio.wait({job.future})
+            job.future.result()
             raise
+
+    def put(self, uid: int, work: Callable[[sqlite3.Connection], None]) -> None:
+        """As `run`, when nobody waits for it: stored before all that is wanted later; a failure is logged."""
+        self._add(_Job(uid, work)).future.add_done_callback(_tell_failure)
+
+    def _add(self, job: _Job[_T]) -> _Job[_T]:
+        if not self._waiting:  # a moment later, so that what is wanted in the same breath goes along
+            asyncio.get_running_loop().call_soon(self._begin)
+        self._waiting.append(job)
+        return job
+
+    def _begin(self) -> None:
+        """Have the thread do what waits, unless it is busy."""
+        if self._waiting and not self._busy:
+            batch, self._waiting, self._busy = self._waiting, [], True
+            self._thread.submit(self._do_all, asyncio.get_running_loop(), batch)
+
+    def _do_all(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Job[Any]]) -> None:
+        for uid in dict.fromkeys(job.uid for job in batch):
+            self._do_together(uid, [job for job in batch if job.uid == uid])
+        loop.call_soon_threadsafe(self._settle, batch)
+
+    def _settle(self, batch: Sequence[_Job[Any]]) -> None:
+        self._busy = False
+        for job in batch:
+            job.settle()
+        self._begin()
+
+    def _do_together(self, uid: int, jobs: Sequence[_Job[Any]]) -> None:
+        """All in one transaction; where one fails or the disk does, each in its own, so that it fails alone."""
+        if len(jobs) > 1:
+            with contextlib.suppress(Exception):
+                _transact(self._connect(uid), lambda database: _do_each(jobs, database))
+                return
+        for job in jobs:
+            try:
+                self._do(uid, job)
+            except BaseException as exc:  # noqa: BLE001 - whoever waits for it gets it
+                job.fail(exc)
+
+    def _do(self, uid: int, job: _Job[Any]) -> None:
+        """One of them. StorageError."""
+        try:
+            try:
+                _transact(self._connect(uid), job.do)
+            except sqlite3.Error as exc:
+                if uid in self._memory or (getattr(exc, "sqlite_errorcode", 0) & 0xFF) not in _NO_DISK:
+                    raise
+                self._go_on_in_memory(uid, exc)
+                _transact(self._memory[uid], job.do)
+        except (sqlite3.Error, OSError, ValueError) as exc:  # a value: text or JSON that is damaged
+            raise StorageError(
+                f"the transcripts cannot be stored: {exc}", hint="is the disk full, or the file damaged?"
+            ) from exc
 
     def trouble(self, uid: int) -> str:
         """Why the newest of `uid` is in memory alone; "" where it is on the disk."""
@@ -81,6 +150,8 @@ class Store:
         """Close every database."""
 
         def call() -> None:
+            for job in self._waiting:
+                self._do_together(job.uid, [job])
             for uid in list(self._memory):
                 if not self._put_back(uid):
                     _LOG.error("what uid %d said since the disk took nothing is lost: %s", uid, self._why[uid])
@@ -155,6 +226,16 @@ class Store:
         self._memory.pop(uid).close()
         del self._why[uid]
         return True
+
+
+def _do_each(jobs: Sequence[_Job[Any]], database: sqlite3.Connection) -> None:
+    for job in jobs:
+        job.do(database)
+
+
+def _tell_failure(future: asyncio.Future[None]) -> None:
+    if not future.cancelled() and (error := future.exception()):
+        _LOG.error("%s", error)
 
 
 def _transact(database: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:

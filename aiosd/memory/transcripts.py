@@ -7,10 +7,12 @@ found `interrupted` at the next start, its conversation made whole: every propos
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiosd import exits
+from aiosd.errors import StorageError
 from aiosd.memory.archive import Archive
 from aiosd.memory.files import SessionFiles
 from aiosd.memory.rows import SELECT_SESSIONS, read_session
@@ -21,6 +23,15 @@ from aiosd.wire import SessionInfo, TurnInfo, TurnState
 
 _INTERRUPTED = "the daemon ended before this turn did"
 _NO_RESULT = "interrupted: the turn ended before this call did"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A turn that has been started: its number, the model it asks ("" is the configured one), the conversation."""
+
+    number: int
+    model: str
+    messages: tuple[str, ...]
 
 
 class Transcripts:
@@ -74,17 +85,6 @@ class Transcripts:
 
         return await self._store.run(uid, work)
 
-    async def choose_model(self, uid: int, session: SessionId, wanted: str) -> str:
-        """The model that a session asks ("" is the configured one); from now on `wanted`, where that is not ""."""
-
-        def work(database: sqlite3.Connection) -> str:
-            if wanted:
-                database.execute("UPDATE sessions SET model = ? WHERE id = ?", (wanted, session))
-            row = database.execute("SELECT model FROM sessions WHERE id = ?", (session,)).fetchone()
-            return str(row[0]) if row else wanted
-
-        return await self._store.run(uid, work)
-
     async def sessions(self, uid: int, *, limit: int) -> tuple[SessionInfo, ...]:
         """The newest sessions, the last used first."""
 
@@ -130,12 +130,24 @@ class Transcripts:
         return await self._store.run(uid, work)
 
     async def begin_turn(
-        self, uid: int, session: SessionId, prompt: str, message: JsonObject, *, cwd: str = "/", wait_s: int = 0
-    ) -> int:
-        """Start a turn with the person's message; its number. `cwd` and `wait_s` are what it needs to go on."""
+        self,
+        uid: int,
+        session: SessionId,
+        prompt: str,
+        message: JsonObject,
+        *,
+        cwd: str = "/",
+        wait_s: int = 0,
+        model: str = "",
+    ) -> Begun:
+        """Start a turn with the person's message. `cwd` and `wait_s` are what it needs to go on.
 
-        def work(database: sqlite3.Connection) -> int:
+        `model` is the one that the session asks from now on, where it is not "".
+        """
+
+        def work(database: sqlite3.Connection) -> Begun:
             now = render_now()
+            chosen = _choose_model(database, session, model)
             row = database.execute("SELECT coalesce(max(number), 0) + 1 FROM turns WHERE session = ?", (session,))
             (number,) = row.fetchone()
             database.execute(
@@ -145,18 +157,21 @@ class Transcripts:
             )
             database.execute("UPDATE sessions SET used_at = ? WHERE id = ?", (now, session))
             _append_messages(database, session, number, [message])
-            return int(number)
+            return Begun(number=number, model=chosen, messages=_read_messages(database, session))
 
         return await self._store.run(uid, work)
 
-    async def running_turn(self, uid: int, session: SessionId) -> tuple[int, str, str, int] | None:
-        """The turn that has not ended: its number, what was asked, its `cwd` and `wait_s`; None where all have."""
+    async def running_turn(self, uid: int, session: SessionId) -> tuple[Begun, str, str, int] | None:
+        """The turn that has not ended, what was asked, its `cwd` and `wait_s`; None where all have."""
 
-        def work(database: sqlite3.Connection) -> tuple[int, str, str, int] | None:
+        def work(database: sqlite3.Connection) -> tuple[Begun, str, str, int] | None:
             row = database.execute(
                 "SELECT number, prompt, cwd, wait_s FROM turns WHERE session = ? AND state = 'running'", (session,)
             ).fetchone()
-            return (int(row[0]), str(row[1]), str(row[2]), int(row[3])) if row else None
+            if row is None:
+                return None
+            model, messages = _choose_model(database, session, ""), _read_messages(database, session)
+            return Begun(number=int(row[0]), model=model, messages=messages), str(row[1]), str(row[2]), int(row[3])
 
         return await self._store.run(uid, work)
 
@@ -166,21 +181,15 @@ class Transcripts:
 
     async def messages(self, uid: int, session: SessionId) -> list[JsonObject]:
         """The conversation, oldest first."""
-
-        def work(database: sqlite3.Connection) -> list[JsonObject]:
-            rows = database.execute(
-                "SELECT body FROM messages WHERE session = ? ORDER BY number", (session,)
-            ).fetchall()
-            return [json.loads(body) for (body,) in rows]
-
-        return await self._store.run(uid, work)
+        return parse_messages(await self._store.run(uid, lambda database: _read_messages(database, session)))
 
     async def end_turn(
         self, uid: int, session: SessionId, turn: int, *, answer: str, state: TurnState, exit_status: int
     ) -> None:
-        """End a turn."""
+        """End a turn, and make its conversation whole."""
 
         def work(database: sqlite3.Connection) -> None:
+            _complete_turn(database, session, turn)
             database.execute(
                 "UPDATE turns SET answer = ?, state = ?, exit_status = ?, ended_at = ?"
                 " WHERE session = ? AND number = ?",
@@ -250,10 +259,7 @@ class Transcripts:
         for session, turn in running:
             if session in self._spared:
                 continue
-            bodies = database.execute(
-                "SELECT body FROM messages WHERE session = ? AND turn = ? ORDER BY number", (session, turn)
-            ).fetchall()
-            _append_messages(database, session, turn, complete_calls([json.loads(body) for (body,) in bodies]))
+            _complete_turn(database, session, turn)
             (seq,) = database.execute(
                 "SELECT coalesce(max(seq), 0) + 1 FROM events WHERE session = ?", (session,)
             ).fetchone()
@@ -275,6 +281,16 @@ class Transcripts:
                 (render_now(), session, turn),
             )
         database.execute("COMMIT")
+
+
+def parse_messages(stored: Sequence[str]) -> list[JsonObject]:
+    """A conversation as it was stored. StorageError where that is damaged."""
+    try:
+        return [json.loads(body) for body in stored]
+    except ValueError as exc:
+        raise StorageError(
+            f"the transcripts cannot be stored: {exc}", hint="is the disk full, or the file damaged?"
+        ) from exc
 
 
 def complete_calls(messages: Sequence[JsonObject]) -> list[JsonObject]:
@@ -310,6 +326,28 @@ def _append_messages(database: sqlite3.Connection, session: str, turn: int, mess
         "INSERT INTO messages VALUES (?, ?, ?, ?)",
         [(session, row[0] + i, turn, json.dumps(body)) for i, body in enumerate(messages, 1)],
     )
+
+
+def _read_messages(database: sqlite3.Connection, session: str) -> tuple[str, ...]:
+    rows = database.execute("SELECT body FROM messages WHERE session = ? ORDER BY number", (session,))
+    return tuple(body for (body,) in rows)
+
+
+def _complete_turn(database: sqlite3.Connection, session: str, turn: int) -> None:
+    """Every call of a turn has a result."""
+    bodies = database.execute(
+        "SELECT body FROM messages WHERE session = ? AND turn = ? ORDER BY number", (session, turn)
+    ).fetchall()
+    missing = complete_calls([json.loads(body) for (body,) in bodies])
+    if missing:
+        _append_messages(database, session, turn, missing)
+
+
+def _choose_model(database: sqlite3.Connection, session: str, wanted: str) -> str:
+    if wanted:
+        database.execute("UPDATE sessions SET model = ? WHERE id = ?", (wanted, session))
+    row = database.execute("SELECT model FROM sessions WHERE id = ?", (session,)).fetchone()
+    return str(row[0]) if row else wanted
 
 
 def _used_bytes(database: sqlite3.Connection) -> int:

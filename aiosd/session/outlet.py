@@ -36,7 +36,7 @@ class Outlet:
     async def sent(self, number: int, used: Used) -> None:
         """Write down what became of it."""
         tokens = (used.input_tokens, used.cached_tokens, used.output_tokens)
-        await self.requests.finish(self.uid, number, tokens=tokens, cost=used.cost, error=used.error)
+        self.requests.finish(self.uid, number, tokens=tokens, cost=used.cost, error=used.error)
 
     async def _check_spent(self) -> None:
         agent = self.live.config.agent

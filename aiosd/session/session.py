@@ -20,7 +20,7 @@ from aiosd.agent.summary import ROLE, parse_summary
 from aiosd.config import Live
 from aiosd.errors import AiosError, NotFoundError, SessionBusyError, StorageError, TurnTimeoutError
 from aiosd.guard.client import GuardClient
-from aiosd.memory.transcripts import Transcripts, complete_calls
+from aiosd.memory.transcripts import Begun, Transcripts, parse_messages
 from aiosd.model.base import Model, UserMessage
 from aiosd.model.catalog import Models
 from aiosd.sandbox.bundle import PLACE
@@ -99,19 +99,29 @@ class Session:
         try:
             message = UserMessage(text=await self._attach(ask), pictures=ask.pictures)
             after = self.log.last_seq
-            model, gone = await self._choose_model(ask.model)
-            turn = await self._rooms.transcripts.begin_turn(
-                self.uid, self.id, ask.about, render_message(message), cwd=ask.cwd, wait_s=ask.wait_s
+            if ask.model:
+                self._rooms.models.find(ask.model)
+            begun = await self._rooms.transcripts.begin_turn(
+                self.uid,
+                self.id,
+                ask.about,
+                render_message(message),
+                cwd=ask.cwd,
+                wait_s=ask.wait_s,
+                model=ask.model,
             )
         except BaseException:
             self._state = "idle"
             raise
-        self.log.append(SessionStarted(name=self.name, turn=turn, model=model.info.name))
-        if gone:
-            self.log.append(Notice(text=f"the model {gone} is not there any more; {model.info.name} is", void=False))
+        model = self._find_model(begun.model)
+        self.log.append(SessionStarted(name=self.name, turn=begun.number, model=model.info.name))
+        if begun.model not in ("", model.info.name):
+            self.log.append(
+                Notice(text=f"the model {begun.model} is not there any more; {model.info.name} is", void=False)
+            )
         self._told = ""
         self._tell_trouble()
-        self.task = group.create_task(self._run(ask, turn))
+        self.task = group.create_task(self._run(ask, begun, model))
         return after
 
     async def _attach(self, ask: Ask) -> str:
@@ -134,23 +144,21 @@ class Session:
 
     async def go_on(self, group: asyncio.TaskGroup) -> None:
         """Go on with the turn that was running when an earlier daemon died; nothing where none was."""
-        begun = await self._rooms.transcripts.running_turn(self.uid, self.id)
-        if begun is None or self.running:
+        found = await self._rooms.transcripts.running_turn(self.uid, self.id)
+        if found is None or self.running:
             return
-        turn, prompt, cwd, wait_s = begun
+        begun, prompt, cwd, wait_s = found
         self._state = "starting"
         self._waits = True  # it is noted on disk, also where its card has been answered meanwhile
-        self.task = group.create_task(self._run(Ask(prompt=prompt, input="", cwd=cwd, wait_s=wait_s), turn))
+        ask = Ask(prompt=prompt, input="", cwd=cwd, wait_s=wait_s)
+        self.task = group.create_task(self._run(ask, begun, self._find_model(begun.model)))
 
-    async def _choose_model(self, wanted: str) -> tuple[Model, str]:
-        """The model asked, from now on `wanted` where that is not "", and the name of the one before if it is gone."""
-        if wanted:
-            self._rooms.models.find(wanted)
-        name = await self._rooms.transcripts.choose_model(self.uid, self.id, wanted)
+    def _find_model(self, name: str) -> Model:
+        """The model of that name, or the configured one where that is gone."""
         try:
-            return self._rooms.models.find(name), ""
+            return self._rooms.models.find(name)
         except NotFoundError:
-            return self._rooms.models.find(""), name
+            return self._rooms.models.find("")
 
     @property
     def waits(self) -> bool:
@@ -175,7 +183,7 @@ class Session:
             case _:
                 return False
 
-    async def _run(self, ask: Ask, turn: int) -> None:
+    async def _run(self, ask: Ask, begun: Begun, model: Model) -> None:
         """The turn, from its start to its last event, which is shown even where it cannot be stored. Raises nothing."""
         answer, state = "", "failed"
         last: TurnDone | TurnFailed
@@ -183,7 +191,7 @@ class Session:
             if self._state == "cancelled":
                 raise asyncio.CancelledError
             self._state = "going"
-            answered = await self._run_loop(ask, turn)
+            answered = await self._run_loop(ask, begun, model)
             answer, state = answered.text, "done"
             last = TurnDone(exit_status=answered.exit_status, steps=answered.steps)
         except asyncio.CancelledError:
@@ -201,7 +209,7 @@ class Session:
         self._state = "ending"
         self._note_waiting(None)
         try:
-            await self._end(turn, answer, cast("TurnState", state), last)
+            await self._end(begun.number, answer, cast("TurnState", state), last)
         except StorageError as exc:
             _LOG.error("the end of a turn of session %s is not stored: %s", self.id, exc.message)
         except Exception:  # noqa: BLE001 - nor does a bug at its end
@@ -210,16 +218,15 @@ class Session:
             self._settle()
             self.log.show_unstored()
 
-    async def _run_loop(self, ask: Ask, number: int) -> Answered:
+    async def _run_loop(self, ask: Ask, begun: Begun, model: Model) -> Answered:
         rooms, limits = self._rooms, self._rooms.live.config.agent
         seconds = min(limits.max_seconds, ask.timeout_s or limits.max_seconds)
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, seconds=seconds)
-        model, _gone = await self._choose_model("")
         belongings = Belongings(rooms.guard, rooms.transcripts.files, self.uid, self.id, self._emit)
         turn = Turn(
             uid=self.uid,
             session=self.id,
-            number=number,
+            number=begun.number,
             ask=ask,
             model=model,
             facts=find_facts(self.uid, mode=rooms.mode, unmatched=self.unmatched, memory=limits.notes),
@@ -233,13 +240,13 @@ class Session:
             put_files=belongings.begin,
             summariser=rooms.models.find(model.info.name),
         )
-        told = await rooms.transcripts.messages(self.uid, self.id)
+        told = parse_messages(begun.messages)
         history = [parse_message(stored) for stored in told if stored.get("role") != ROLE]
         summary = next(filter(None, map(parse_summary, reversed(told))), None)
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 draining = group.create_task(self.log.drain_forever())
-                if not (self.new and number == 1 and not ask.files):
+                if not (self.new and begun.number == 1 and not ask.files):
                     await belongings.begin()
                 answered = await turn.make_loop(budget).run(history, summary, planned=ask.carry_out)
                 draining.cancel()
@@ -288,14 +295,12 @@ class Session:
         self._waits = call is not None
 
     async def _end(self, turn: int, answer: str, state: TurnState, last: TurnDone | TurnFailed) -> None:
-        """Make the conversation whole, say how it ended, show it."""
-        transcripts = self._rooms.transcripts
+        """Say how it ended, show it."""
         self._tell_trouble()
         self.log.append(last)
-        missing = complete_calls(await transcripts.messages(self.uid, self.id))
-        if missing:
-            await transcripts.append_messages(self.uid, self.id, turn, missing)
-        await transcripts.end_turn(self.uid, self.id, turn, answer=answer, state=state, exit_status=last.exit_status)
+        await self._rooms.transcripts.end_turn(
+            self.uid, self.id, turn, answer=answer, state=state, exit_status=last.exit_status
+        )
         await self.log.drain(then=self._settle)
 
     def _settle(self) -> None:

@@ -32,6 +32,15 @@ def _outcomes(daemon: Daemon, session: str) -> list[str]:
     return [each.get("decision") or each["outcome"] for each in daemon.records(session=session)]
 
 
+def test_no_ended_sandbox_stays_among_the_processes(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    for _ in range(7):  # more sessions than keep a sandbox
+        assert daemon.ask(QUESTION)[-1]["exit_status"] == 0
+    assert daemon.process is not None
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+    wait_until(lambda: children.read_text(encoding="ascii").split() == [str(guard_pid(daemon))], "the orphans' end")
+
+
 # Stopping -------------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from aiosd.errors import StorageError
-from aiosd.memory.transcripts import Transcripts, complete_calls, render_time
+from aiosd.memory.transcripts import Transcripts, complete_calls, parse_messages, render_time
 from aiosd.types import JsonObject, SessionId
 from aiosd.wire import SessionInfo, TurnInfo
 from tests.daemon.people import needs_root
@@ -77,10 +77,12 @@ async def test_what_is_anothers_is_not_found(transcripts: Transcripts) -> None:
 
 async def test_turns_and_messages_are_read_back_in_order(transcripts: Transcripts) -> None:
     session = await _create(transcripts, 1)
-    assert await transcripts.begin_turn(ANN, session, "one?", _message("one?")) == 1
+    assert (await transcripts.begin_turn(ANN, session, "one?", _message("one?"))).number == 1
     await transcripts.append_messages(ANN, session, 1, [_message("a"), _message("b")])
     await transcripts.end_turn(ANN, session, 1, answer="1.", state="done", exit_status=0)
-    assert await transcripts.begin_turn(ANN, session, "two?", _message("two?")) == 2
+    begun = await transcripts.begin_turn(ANN, session, "two?", _message("two?"))
+    assert begun.number == 2
+    assert parse_messages(begun.messages) == await transcripts.messages(ANN, session)
     first, second = await transcripts.turns(ANN, session)
     assert first == TurnInfo(
         number=1, prompt="one?", answer="1.", state="done", started_at=first.started_at, exit_status=0
@@ -194,7 +196,7 @@ async def test_a_turn_that_the_daemon_was_killed_in_is_interrupted_and_its_conve
             "hint": f"continue it: aios ask --session {OLD} …",
             "exit_status": 75,
         }
-        assert await transcripts.begin_turn(ANN, session, "go on", _message("go on")) == 3
+        assert (await transcripts.begin_turn(ANN, session, "go on", _message("go on"))).number == 3
     finally:
         transcripts.close()
 
@@ -358,6 +360,26 @@ async def test_work_that_fails_leaves_nothing_of_itself(transcripts: Transcripts
     with pytest.raises(StorageError):
         await transcripts._store.run(ANN, work)
     assert len(await transcripts.sessions(ANN, limit=10)) == 1
+
+
+async def test_what_is_wanted_together_fails_alone(transcripts: Transcripts) -> None:
+    session, other = SessionId("session1"), SessionId("session2")
+    await transcripts.create(ANN, session, ["calm-keen-hopper"], "")
+    await transcripts.begin_turn(ANN, session, "?", _message("?"))
+    said = [_message("a"), _message("b"), _message("c")]
+    async with asyncio.TaskGroup() as group:
+        work = [group.create_task(transcripts.append_messages(ANN, session, 1, [each])) for each in said]
+        lost = group.create_task(_failing(transcripts.append_events(ANN, other, [(1, "{}")], keep=9)))
+        theirs = group.create_task(transcripts.create(BOB, other, ["calm-keen-hopper"], ""))
+    assert await transcripts.messages(ANN, session) == [_message("?"), *said]
+    assert [each.result() for each in (*work, theirs)] == [None, None, None, "calm-keen-hopper"]
+    assert "FOREIGN KEY" in lost.result()
+
+
+async def _failing(work: Coroutine[None, None, None]) -> str:
+    with pytest.raises(StorageError) as caught:
+        await work
+    return caught.value.message
 
 
 async def test_cancelling_does_not_tear_what_is_being_stored(transcripts: Transcripts) -> None:
