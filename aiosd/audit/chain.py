@@ -1,8 +1,9 @@
 """What makes the log's lines fit together: a key that only the guard reads, and the newest head, kept beside the log.
 
 The key is 32 random bytes: the credential `aios.audit-key` where the service manager gives one, else `audit.key` beside
-the log's folder, made at the first start, 0600. `audit.head` there holds number and HMAC of the newest record, signed
-with the same key, so that cutting off the end of the log shows.
+the log's folder, made at the first start, 0600. `audit.head` there holds number and HMAC of the newest record, up to
+which number records were on the disk for sure, and in which boot, signed with the same key: so cutting off the end of
+the log shows, and is told from what a power cut took.
 """
 
 import errno
@@ -11,11 +12,20 @@ import hmac
 import os
 import secrets
 from pathlib import Path
+from typing import NamedTuple
 
 _KEY_BYTES = 32
 _CREDENTIAL = "aios.audit-key"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_NO_HEAD = (0, "0" * 64)
+
+
+class Head(NamedTuple):
+    """The newest record, the newest that was on the disk for sure, and the boot in which that was written down."""
+
+    sequence: int = 0
+    digest: str = "0" * 64
+    synced: int = 0
+    boot: str = "-"
 
 
 class ChainError(Exception):
@@ -23,9 +33,10 @@ class ChainError(Exception):
 
 
 class Chain:
-    """Signs lines, and remembers the newest. `folder` is the log's; key and head lie beside it."""
+    """Signs lines, and remembers the newest. `folder` is the log's; key and head lie beside it. `boot` is its id."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, boot: str) -> None:
+        self._boot = boot or "-"
         self._key = _load_key(folder.with_name(f"{folder.name}.key"))
         self._path = folder.with_name(f"{folder.name}.head")
         self._writable = True
@@ -64,20 +75,33 @@ class Chain:
 
     def write_head(self, sequence: int, digest: str) -> None:
         """Remember the newest record. OSError where that cannot be."""
-        self.head = (sequence, digest)
-        text = f"{sequence:020d} {digest}"
-        os.pwrite(self._fd, f"{text} {self.sign(text)}\n".encode(), 0)
+        self._write(Head(sequence, digest, self.head.synced, self._boot))
+
+    def note_synced(self, sequence: int) -> None:
+        """Remember that all records up to `sequence` are on the disk. OSError where that cannot be."""
+        self._write(self.head._replace(synced=max(sequence, self.head.synced), boot=self._boot))
 
     def sync(self) -> None:
         """Return when the head is on the disk."""
         os.fdatasync(self._fd)
 
-    def _read_head(self) -> tuple[int, str]:
+    def _write(self, head: Head) -> None:
+        self.head = head
+        text = f"{head.sequence:020d} {head.digest} {head.synced:020d} {head.boot}"
+        os.pwrite(self._fd, f"{text} {self.sign(text)}\n".encode(), 0)
+
+    def _read_head(self) -> Head:
         """The newest record by the head, nothing where it says nothing that we signed."""
-        words = os.pread(self._fd, 4096, 0).decode("ascii", "replace").split()
-        if len(words) != 3 or not self.fits(f"{words[0]} {words[1]}", words[2]):
-            return _NO_HEAD
-        return int(words[0]), words[1]
+        *words, signature = os.pread(self._fd, 4096, 0).decode("ascii", "replace").split() or [""]
+        if not self.fits(" ".join(words), signature):
+            return Head()
+        match words:
+            case [sequence, digest, synced, boot]:
+                return Head(int(sequence), digest, int(synced), boot)
+            case [sequence, digest]:  # as releases before 0.2 wrote it
+                return Head(int(sequence), digest, int(sequence))
+            case _:
+                return Head()
 
 
 def _load_key(path: Path) -> bytes:

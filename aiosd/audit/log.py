@@ -3,7 +3,8 @@
 It promises: `append` returns when the record is in the file, `sync` when it is on the disk; either raises AuditError
 otherwise, and then nothing may run. `verify` finds a line that was changed, taken out, put in or cut off the end, and
 says where: without the key nobody can make a line that fits, and the newest head is kept apart (`chain`).
-What a crash left of a line that it tore stays as evidence, and the record after it carries its digest (`torn`).
+What a crash left of a line that it tore stays as evidence, and the record after it carries its digest (`torn`); where
+a power cut took what was not on the disk for sure, how many records that were (`lost`).
 What is `volatile` is recorded in memory while the disk takes nothing (`reserve`), as the same chain goes on, and moved
 to the disk before anything else is written there; `trouble` says why, as long as that is so.
 Segments of 16 MiB, `audit-00000001.jsonl` and up; nothing is deleted here.
@@ -61,13 +62,14 @@ class AuditLog:
         self.boot = _read_boot_id()
         self._sequence = 0
         self._hash = _NO_HASH
+        self._lost = 0  # how many records a power cut took after the newest
         self._torn = ""  # the digest of what a crash left after the newest record
         with contextlib.ExitStack() as opened:
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._lock = _lock(folder)
                 opened.callback(os.close, self._lock)
-                self._chain = Chain(folder)
+                self._chain = Chain(folder, self.boot)
                 opened.callback(self._chain.close)
                 segments = self._segments()
                 self._index = segments[-1][0] if segments else 1
@@ -105,6 +107,7 @@ class AuditLog:
             "boot": self.boot,
             **render_record(record),
             **({"torn": self._torn} if self._torn else {}),
+            **({"lost": self._lost} if self._lost else {}),
             "prev": self._hash,
         }
         digest = self._chain.sign(_dump(entry))
@@ -119,7 +122,7 @@ class AuditLog:
             self._keep(line, exc)
         self._sequence += 1
         self._hash = digest
-        self._torn = ""
+        self._torn, self._lost = "", 0
         return {**entry, "hash": digest}
 
     def sync(self) -> None:
@@ -128,7 +131,10 @@ class AuditLog:
             with self._writing:
                 self._carry_over()
                 self.trouble = ""
+                written = self._sequence
             os.fdatasync(self._fd)
+            with self._writing:
+                self._chain.note_synced(written)
             self._chain.sync()
         except OSError as exc:
             raise AuditError(f"the record cannot be stored: {exc.strerror}") from exc
@@ -199,11 +205,12 @@ class AuditLog:
                 stated = entry.pop("hash", "")
                 if not self._chain.fits(_dump(entry), str(stated)):
                     problems.append(f"{where}: record {entry.get('seq')} was altered")
-                if entry.get("prev") != previous or entry.get("seq") != sequence + 1:
+                lost = int(str(entry.get("lost", 0)))
+                if (entry.get("prev") != previous and not lost) or entry.get("seq") != sequence + lost + 1:
                     problems.append(f"{where}: record {entry.get('seq')} does not follow record {sequence}")
                 previous, sequence = str(stated), int(str(entry.get("seq", 0)))
         problems += _judge_strange(strange, self._torn, self._folder.name)
-        if sequence < self._sequence:
+        if sequence < self._sequence - self._lost:
             problems.append(f"the end is missing: the newest record is {sequence}, {self._sequence} were written")
         return problems
 
@@ -288,10 +295,15 @@ class AuditLog:
         self._go_on_from_head()
 
     def _go_on_from_head(self) -> None:
-        """Where more was written than is there, go on after that: the gap stays for `verify` to find."""
-        sequence, digest = self._chain.head
-        if sequence > self._sequence:
-            self._sequence, self._hash = sequence, digest
+        """Where more was written than is there, go on after that: the gap stays for `verify` to find.
+
+        What was written in another boot, and not on the disk for sure, went with the power: the next record says so.
+        """
+        head = self._chain.head
+        if head.sequence > self._sequence:
+            if head.boot not in ("-", self.boot) and self._sequence >= head.synced:
+                self._lost = head.sequence - self._sequence
+            self._sequence, self._hash = head.sequence, head.digest
 
     def _segments(self) -> list[tuple[int, Path]]:
         found = []

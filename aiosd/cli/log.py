@@ -54,6 +54,9 @@ def render_timeline(records: list[dict[str, Any]]) -> str:
         if day != shown_day:
             rows.append((day,))
             shown_day = day
+        if record.get("lost"):
+            lost = say("{count} records before this were not on the disk when the power was cut", count=record["lost"])
+            rows.append((f"{moment}  -- {lost}",))
         match record["kind"]:
             case "decided":
                 own = record["tool"] != "connect"  # which is a question of a command that has a record of its own

@@ -243,7 +243,7 @@ def test_the_key_is_the_credential_where_there_is_one(tmp_path: Path, monkeypatc
 def test_a_line_torn_by_a_crash_stays_as_evidence_and_the_next_record_vouches_for_it(folder: Path) -> None:
     whole = _lines(folder)
     _write(folder, [*whole[:4], whole[4][:40]])
-    chain = Chain(folder)  # a crash in the middle of a line comes before its head is kept
+    chain = Chain(folder, "b1")  # a crash in the middle of a line comes before its head is kept
     chain.write_head(4, json.loads(whole[3])["hash"])
     chain.close()
     with _opened(folder) as log:
@@ -260,6 +260,44 @@ def test_a_line_torn_by_a_crash_stays_as_evidence_and_the_next_record_vouches_fo
     assert _verify(folder) == altered
     _write(folder, [*lines[:4], *lines[5:]])
     assert _verify(folder) == [f"{SEGMENT}:5: what a crash tore is gone"]
+
+
+def _boot_anew(folder: Path, synced: int) -> None:
+    """Have the head say that it was written in another boot, when so many records were on the disk for sure."""
+    head = folder.with_name("audit.head")
+    newest = json.loads(_lines(folder)[-1])
+    head.unlink()
+    chain = Chain(folder, "another")
+    chain.write_head(newest["seq"], newest["hash"])
+    chain.note_synced(synced)
+    chain.close()
+
+
+def test_what_a_power_cut_took_is_counted_by_the_next_record_and_nothing_else_is_missing(folder: Path) -> None:
+    whole = _lines(folder)
+    _boot_anew(folder, synced=3)
+    _write(folder, whole[:3])
+    with _opened(folder) as log:
+        assert log.verify() == []
+        entry = log.append(Stopped(reason="signal"))
+        assert (entry["seq"], entry["lost"], entry["prev"]) == (6, 2, json.loads(whole[4])["hash"])
+        assert "lost" not in log.append(Stopped(reason="signal"))
+        assert log.verify() == []
+    assert _verify(folder) == []
+    _write(folder, [*whole[:2], *_lines(folder)[3:]])
+    assert _verify(folder) == [f"{SEGMENT}:3: record 6 does not follow record 2"]
+
+
+@pytest.mark.parametrize(("synced", "another"), [(4, True), (0, False)], ids=["it was on the disk", "no new boot"])
+def test_what_no_power_cut_can_have_taken_is_missing(folder: Path, synced: int, another: bool) -> None:
+    whole = _lines(folder)
+    if another:
+        _boot_anew(folder, synced)
+    _write(folder, whole[:3])
+    assert _verify(folder) == ["the end is missing: the newest record is 3, 5 were written"]
+    with _opened(folder) as log:
+        assert "lost" not in log.append(Stopped(reason="signal"))
+        assert log.verify() == [f"{SEGMENT}:4: record 6 does not follow record 3"]
 
 
 @pytest.mark.parametrize("last", [b'{"seq":"x","hash":"h","at":"now"}\n', b"null\n", b"\x00" * 4096, b"[" * 100_000])
