@@ -1,6 +1,7 @@
 """`python -m tests.whole [system] [PYTEST OPTION...]`: every test, or those on booted machines, side by side.
 
-The tests of booted machines and of daemons wait much; the modules of the former are dealt out to two processes.
+The tests of booted machines and of daemons wait much; the modules of the former are dealt out to two processes, and
+those that bring a kernel of their own (which the tests of a booted systemd do without) have another.
 Progress is printed as it comes, a line at a time with the part's name; each part's report is printed whole at its end.
 The exit status is that of the worst part (pytest's own: 0 all passed, 1 some failed, 2 interrupted, ...).
 """
@@ -26,7 +27,8 @@ def parts_of(*, system_alone: bool) -> dict[str, list[str]]:
     machines = {"machines 1": modules[0::2], "machines 2": modules[1::2]}
     if system_alone:
         return machines
-    return machines | {"daemons": [DAEMON], "others": ["tests", f"--ignore={SYSTEM}", f"--ignore={DAEMON}"]}
+    others = ["tests", f"--ignore={SYSTEM}", f"--ignore={DAEMON}"]
+    return machines | {"daemons": [DAEMON], "others": others, "kernels": [str(SYSTEM / "kernels")]}
 
 
 def follow(name: str, process: subprocess.Popen[str]) -> None:

@@ -1,7 +1,7 @@
 """Faults on a booted machine: after each, nothing is lost, nothing has run twice, and nobody was let in.
 
 What is asked for grows a file by one byte, so the file's size is how often it has run. The clock cannot be set here:
-tests/system/test_power.py does, on a kernel of its own.
+tests/system/kernels/test_power.py does, on a kernel of its own.
 """
 
 import json

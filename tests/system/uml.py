@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.system.command import PATIENCE_S, CompletedGuest, GuestUnavailableError, bounded
+from tests.system.command import PATIENCE_S, CompletedGuest, GuestError, GuestUnavailableError, bounded
 from tests.system.guest import SCRIPTS, UNAVAILABLE, Testbed
 
 __all__ = ["Machine", "booted"]
@@ -63,7 +63,10 @@ def booted(testbed: Testbed) -> Iterator[Machine]:
     built.checked()
     machine = Machine(f"sysu{os.getpid()}", testbed.folder)
     try:
-        machine.boot()
+        try:
+            machine.boot()
+        except GuestError as exc:
+            raise GuestUnavailableError(str(exc)) from exc
         yield machine
     finally:
         machine.cut_power(keep=False)

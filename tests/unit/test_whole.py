@@ -46,4 +46,6 @@ def test_every_module_is_in_one_part() -> None:
     whole = parts_of(system_alone=False)
     assert {name: paths for name, paths in whole.items() if name in machines} == machines
     assert whole["daemons"] == ["tests/daemon"]
+    assert whole["kernels"] == ["tests/system/kernels"]
+    assert {path.parent.name for path in Path("tests/system").rglob("test_*.py")} == {"system", "kernels"}
     assert whole["others"] == ["tests", "--ignore=tests/system", "--ignore=tests/daemon"]
