@@ -1,7 +1,8 @@
 r"""Looks for strict rules (`require_approval`, `deny`) in all that a line could run, also in what is opaque.
 
 It promises over-approximation: inside wrappers (`sudo env timeout xargs …`), in constant strings given to a shell, in
-what is piped to one, in `find -exec`; and, in text outside the language, in every place where a command could begin,
+what is piped to one, in what a `find` does to all that it finds, in where a command writes by what is known of it, in
+what the text of a program plainly runs; and, in text outside the language, in every place where a command could begin,
 with quotes, backslashes, `$IFS` and constant expansions seen through. In a recognised line nothing else is searched: a
 word that is only an argument (`echo "rm -rf /"`) is data. Linear in the text for each layer; past 32 layers, or 256
 commands that matter, it raises LimitError instead of leaving off.
@@ -10,8 +11,10 @@ commands that matter, it raises LimitError instead of leaving off.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from aiosd.policy.find_all import commands_over_all, words_listed
 from aiosd.policy.knowledge import Arity, Knowledge, Spec
 from aiosd.policy.program import Pipeline, Program
+from aiosd.policy.program_text import texts_run, trees_removed
 from aiosd.policy.recogniser import recognise
 from aiosd.policy.rough import (
     is_assignment,
@@ -25,6 +28,7 @@ from aiosd.policy.rough import (
 from aiosd.policy.rules import Rule
 from aiosd.policy.searched import About, Searched, base_name
 from aiosd.policy.wide import Arguments, canonical_path
+from aiosd.policy.written import written_paths
 from aiosd.sandbox.bundle import PLACE
 from aiosd.sandbox.folders import is_within
 from aiosd.types import Tier
@@ -54,6 +58,7 @@ class Scan:
         self._home = home
         self._globs = 0
         self._commands = 0
+        self._coded = False  # whether an interpreter was met
         self._matters: dict[str, bool] = {}
         self.found: dict[Rule, None] = {}
 
@@ -77,7 +82,8 @@ class Scan:
                     self._command_anywhere(stage, depth)
             out.append(tuple(self.found))
             before |= self.found
-            earlier += words
+            spec = self._knowledge.spec("find") if base_name(words[0]) == "find" else None
+            earlier += words_listed(spec, words) if spec else words
         self.found = before
         return out
 
@@ -105,11 +111,17 @@ class Scan:
             depth += 1
             base = base_name(words[0])
             self._visit(base, words, stdin)
-            if base == "find":
-                self._find_exec(words, depth)
             spec = self._knowledge.spec(base)
             if spec is None:
                 return
+            if base == "find":
+                self._find(spec, words, depth)
+            if spec.code:
+                self._coded = True
+                for word in words[1:]:
+                    self._program_text(word, depth)
+            if written := written_paths(spec, words, stdin):
+                self._redirected(written, Tier.DENY)
             if spec.shell:
                 self._shell(words, depth)
             if spec.wraps is None:
@@ -192,7 +204,16 @@ class Scan:
                 self._command(words[at + 1 :], (), depth)
                 return
 
-    def _find_exec(self, words: Sequence[str], depth: int) -> None:
+    def _program_text(self, text: str, depth: int) -> None:
+        for path in trees_removed(text):
+            self._command(("rm", "-r", path), (), depth)
+        for script in texts_run(text):
+            self._count()
+            self.text(script, depth + 1)
+
+    def _find(self, spec: Spec, words: Sequence[str], depth: int) -> None:
+        for command in commands_over_all(spec, words):
+            self._command(command, (), depth)
         start = 0
         for at, word in enumerate((*words, ";")):
             if start and word in (";", "+"):
@@ -237,7 +258,7 @@ class Scan:
             if wanted in squeezed or (bomb and reads_as_fork_bomb(wanted)):
                 self.found[rule] = None
         written = redirected_paths(without_quoted(text))[1] if self._searched.asks_of_redirects else []
-        text = see_through(text)
+        said, text = text, see_through(text)
         text, paths = redirected_paths(text)
         self._redirected(paths, Tier.DENY)
         self._redirected(written, Tier.REQUIRE_APPROVAL)
@@ -253,6 +274,9 @@ class Scan:
                     self._reads_operands(words) or (self._matter(words[0]) and self._reads_script(words))
                     for words in commands
                 )
+        if self._coded:
+            for path in trees_removed(said):
+                self._command(("rm", "-r", path), (), depth)
         if piped_to_shell:
             words = text.replace("\0", "").split()
             worth = {word for word in set(words) if self._worth(word)}

@@ -114,6 +114,9 @@ class Spec:
     wraps: int | None = None
     shell: bool = False
     suspect: Suspect = ()
+    into: str = ""
+    code: bool = False
+    writing: bool = False  # whether the value of an option may be a path that is written
 
     @property
     def positional(self) -> bool:
@@ -146,8 +149,9 @@ class Knowledge:
         return next((effect for effect in effects if effect in _WITHHELD), None)
 
     def openers(self) -> frozenset[str]:
-        """Every command that runs another one which its words name, or text of a shell."""
-        return frozenset(name for name, table in self._tables.items() if "wraps" in table or "shell" in table)
+        """Every command that runs another one which its words name, or text of a shell, or writes where they say."""
+        keys = ("wraps", "shell", "into", "writes", "code")
+        return frozenset(name for name, table in self._tables.items() if any(key in table for key in keys))
 
     def commands(self) -> frozenset[str]:
         """Every command name known."""
@@ -191,7 +195,7 @@ def load_knowledge(directory: str = _OPTIONS_DIR) -> Knowledge:
 _EFFECT_KEYS: Final = frozenset(effect.value for effect in Effect if effect not in (Effect.ROOT, Effect.UNKNOWN))
 _KEYS: Final = _EFFECT_KEYS.union(
     """options scripts local effects facets operands counts needs style stops nested bare verbs sub form use sees wraps
-    shell suspect""".split()
+    shell suspect into code""".split()
 )
 
 
@@ -234,6 +238,9 @@ def _compile_spec(table: Mapping[str, object], groups: Mapping[str, Mapping[str,
         forms=tuple(_compile_spec(form, groups) for form in _tables(table, "form")),
         wraps=wraps,
         shell=table.get("shell") is True,
+        into=_text(table, "into"),
+        code=table.get("code") is True,
+        writing=any(each.effect is Effect.WRITES and each.arity is not Arity.NONE for each in options.values()),
         suspect=_suspect(table).get("", ()),
     )
 

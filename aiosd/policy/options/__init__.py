@@ -30,6 +30,8 @@ three flags -a, -b and -c where the style is `gnu`; `-NUM` is a dash and digits.
     form         an array of tables: ways to use the command, each complete; harmless if one of them is
     wraps        it runs another command, after so many operands of its own; -1: any of its words may be that command
     shell        true: it is a shell
+    code         true: it runs programs of its own language, which its words may hold
+    into         which operands are paths that it writes: all, last (of several), of (those that begin with `of=`)
     suspect      a table, effect = { options = regular expression }: values of these options ('' is the operands) that
                  have this effect, where others have none
     use          names of option groups (tables whose name begins with `_`) to take in
