@@ -39,7 +39,7 @@ from aiosd.guard.life import Life
 from aiosd.guard.mark import StopMark
 from aiosd.guard.people import find_principal
 from aiosd.guard.refusal import Manager, refuse
-from aiosd.guard.root import RootUnits, is_possible
+from aiosd.guard.root import open_root_units
 from aiosd.guard.run import Runner
 from aiosd.guard.running import MARK, Running
 from aiosd.guard.service import Service
@@ -205,7 +205,7 @@ async def _serve(options: Options, listener: socket.socket, opened: Opened) -> N
             masks = () if os.geteuid() == 0 else (options.state_dir, options.run_dir)
             starter = await find_starter(os.environ) if options.standalone else ManagedStarter()
             host = await find_host()
-            root = RootUnits(host.interpreter) if not options.standalone and is_possible() else None
+            root = None if options.standalone else open_root_units(host.interpreter)
             workers = Workers(live, host, background, starter=starter, masks=(*masks, "/run/aios"))
             running = Running(Path(options.state_dir) / "stopped")
             runner = Runner(live=live, workers=workers, bus=bus, root=root, running=running)

@@ -19,7 +19,7 @@ from typing import Any
 from aiosd.sandbox.link import SandboxError, WorkingDirectoryError
 from aiosd.sandbox.process import Process
 from aiosd.sandbox.start import freeze_group, kill_group
-from aiosd.sandbox.units import WORK_SLICE, slice_path
+from aiosd.sandbox.units import SYSTEM, WORK_SLICE, slice_path
 
 _ROOT = str(Path(__file__).parents[2])
 _TOOL = (
@@ -105,6 +105,13 @@ class RootUnits:
         return (self._interpreter, "-I", "-S", "-X", "utf8", "-c", _TOOL, name, packed)
 
 
-def is_possible() -> bool:
-    """Whether this guard can ask PID 1 for units: it is root, and PID 1 is systemd."""
-    return os.geteuid() == 0 and os.path.exists("/run/systemd/system")
+def open_root_units(interpreter: str) -> RootUnits | None:
+    """Them, where PID 1 is systemd and this guard is root: else None.
+
+    What runs as root of an earlier guard is ended: one that was killed could not, and its units go on by themselves.
+    """
+    if os.geteuid() != 0 or not os.path.exists("/run/systemd/system"):
+        return None
+    for group in Path(SYSTEM.work).glob("**/aios-root-*.service"):
+        kill_group(str(group))
+    return RootUnits(interpreter)

@@ -164,6 +164,19 @@ def test_a_killed_guard_takes_its_command_along_and_the_next_one_records_that(ma
     assert _kinds(machine, "sleep 98769") == [("decided", "allowed"), ("done", "lost")]
 
 
+def test_a_killed_guard_leaves_no_command_as_root_behind(machine: Guest) -> None:
+    with machine.start(["aios", "ask", "run: sudo sleep 98771"], user="bob") as asking:
+        asking.end_of_input()
+        (number,) = machine.wait_for(lambda: re.findall(r"approval (\w+)", _pending(machine)))
+        assert machine.enter(["aios", "approve", "--yes", number]).status == 0
+        machine.wait_for(["pgrep", "-f", "^(/usr/bin/)?sleep 98771$"])
+        _signal(machine, "aios-guard.service", "KILL")
+        assert asking.wait().status != 0
+    _assert_well(machine)
+    machine.wait_for(lambda: machine.enter(["pgrep", "-f", "^(/usr/bin/)?sleep 98771$"], check=False).status == 1)
+    assert _kinds(machine, "sleep 98771") == [("decided", "approved"), ("done", "lost")]
+
+
 @pytest.mark.parametrize("unit", _UNITS)
 def test_out_of_descriptors_it_stays_and_serves_again(machine: Guest, unit: str) -> None:
     machine.put("/srv/hold.py", _HOLDER)
