@@ -139,6 +139,8 @@ def _judge_verb(spec: Spec, argv: Sequence[Word], at: int, operands: list[int], 
     sub = spec.subs.get(verb)
     if effects is None and sub is None:
         found.add(verb_at, Effect.UNKNOWN, f"`{verb}` is not a subcommand of `{argv[at].text}` known to be harmless")
+    elif verb[:1] == "-" and len(argv) > verb_at + 1:
+        found.add(verb_at, Effect.UNKNOWN, f"`{verb}` is a subcommand that is known to be harmless alone")
     found.effects(verb_at, f"{argv[at].text} {verb}", effects or ())
     if sub is None:
         for index in operands[1:] if spec.operands == "local" else ():

@@ -292,7 +292,7 @@ def _add_group(
         names=names, arity=arity, effect=effect, facets=facets, script=checked == "scripts", local=checked == "local"
     )
     for name in names:
-        if not name.startswith("-") or name in options:
+        if not name.startswith("-") or name in options or name[-1] in ":;":
             raise ValueError(f"{name}: not an option, or described twice")
         options[name] = option
 

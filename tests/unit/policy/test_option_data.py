@@ -418,6 +418,22 @@ def test_harmless_lines_are_known_to_be_harmless(line: str) -> None:
         ("apt-get -s -o a=b upgrade", "runs other programs"),
         ("apt-get -s --no-simulate upgrade", "not known to be harmless"),
         ("java -version -jar x", "runs other programs"),
+        ("openssl x509 -noout -in org.openssl.engine:/tmp/x.so:k", "runs other programs"),
+        ("rpm -qp --qf '%{SUMMARY:expand}' x.rpm", "runs other programs"),
+        ("bzip2 -t -d x.bz2", "harmless only with -c"),
+        ("bunzip2 -tk --decompress x.bz2", "harmless only with -c"),
+        ("xz -l -d x.xz", "harmless only with -c"),
+        ("unxz -td x.xz", "harmless only with -c"),
+        ("zstd -l -d x.zst", "harmless only with -c"),
+        ("zstd --test --decompress x.zst", "harmless only with -c"),
+        ("npm --version false run build", "`--version` is a subcommand"),
+        ("npm -v=false x", "not a subcommand"),
+        ("docker --version run x", "`--version` is a subcommand"),
+        ("npm help install --viewer=browser --browser=./x", "0 operands"),
+        ("docker help plugin", "0 operands"),
+        ("cargo help plugin", "0 operands"),
+        ("kubectl help plugin", "0 operands"),
+        ("uv version --bump minor", "writes files"),
         ("unheard-of", "is not a command that the option data knows"),
         ("./ls", "is not a command that the option data knows"),
         ("/bin/ls", "is not a command that the option data knows"),
@@ -427,6 +443,18 @@ def test_what_is_not_harmless_is_said_with_its_reason(line: str, reason: str) ->
     judgement = judged(line)
     assert any(reason in concern.text for concern in judgement.concerns), judgement
     assert not judgement.harmless
+
+
+@pytest.mark.parametrize(
+    "line",
+    """openssl x509 -noout -in cert.pem; rpm -qp --qf %{NAME} x.rpm; bzip2 -tv x.bz2; bzip2 -c -d x.bz2; bunzip2 -t x
+    xz -l x.xz; xz -t x.xz; xz -dc x.xz; unxz -c x; zstd -l x.zst; zstd -tq x.zst; zstd -d -c x.zst; npm --version
+    npm help; docker -v; docker help; cargo help; cargo --list; kubectl help; helm help; uv --version""".replace(
+        "\n", ";"
+    ).split(";"),
+)
+def test_the_same_tools_read_and_tell_their_version(line: str) -> None:
+    assert judged(line.strip()).harmless, judged(line.strip())
 
 
 @pytest.mark.parametrize(
