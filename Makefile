@@ -1,7 +1,7 @@
 # Everything one does with this checkout. `make try` and `make test` do their own set-up; see CONTRIBUTING.md.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help try run-deps venv dev check quick lint types test test-system soak mutants bench lock package release clean
+.PHONY: help try run-deps venv dev check quick lint types test test-system soak mutants bench learn lock package release clean
 
 VENV := .venv/bin
 UV ?= uv
@@ -50,6 +50,9 @@ mutants: dev ## take out each defence in turn and print the test that notices (r
 
 bench: dev ## measure against floors and rivals, side by side
 	@$(VENV)/python -m bench
+
+learn: dev ## learn anew how questions are put, after a change of the built-in model's data
+	@$(VENV)/python -m aiosd.model.builtin.learn
 
 lock: ## resolve the locked dependencies anew (needs uv)
 	@cd requirements && for kind in build runtime dev; do $(UV) pip compile --universal --python-version 3.11 \

@@ -26,13 +26,13 @@ from aiosd.model.base import (
     VerdictDelta,
 )
 from aiosd.model.builtin.intents import Knowledge, load_knowledge
+from aiosd.model.builtin.readings import Subject
 from aiosd.model.builtin.render import RENDERERS
 from aiosd.model.builtin.render.help import not_understood, unclear
 from aiosd.model.builtin.render.outcome import More, Reading, Seen, parse_result
 from aiosd.model.builtin.text import Answer, Say, extract_facts, render_answer
 from aiosd.model.builtin.understand import (
     NotUnderstood,
-    Subject,
     Unclear,
     Understood,
     next_subject,

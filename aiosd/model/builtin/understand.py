@@ -1,8 +1,8 @@
 """Which intent a question is, and how surely.
 
-The confidence of a reading is the share of the question, by weight, that it explains: every concept and slot that the
-intent needs must be there, and what is there beside them counts against it. A word of change (delete, restart) that an
-intent does not name rules the intent out, whatever the rest says.
+Two judges are heard: the meanings that the data gives an intent (`readings`: how much of the question one explains) and
+the phrasings it was shown (`evidence`: how likely each intent is). Where they agree that settles it; where only one of
+them knows, it must be surer; where they are at odds, the person is asked.
 
 What a person leaves out is taken from what they asked before (`Subject`): at once where a word stands for it ("its
 logs"), else only where the question means nothing without it ("restart").
@@ -13,15 +13,27 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from aiosd.model.builtin.evidence import NOTHING, find_features
 from aiosd.model.builtin.exact import find_command
 from aiosd.model.builtin.fold import has_japanese
 from aiosd.model.builtin.intents import Intent, Knowledge, Language
 from aiosd.model.builtin.lexicon import Segment
-from aiosd.model.builtin.slots import Candidate, Slot, fill_slot, find_candidates
+from aiosd.model.builtin.readings import NAMES, Question, Reading, Subject
+from aiosd.model.builtin.slots import Slot, fill_slot
 
 BAR = 0.7  # below it, a reading is not taken: at most one word of three or four may be left unexplained
 CLOSE = 0.1  # two readings nearer than this are asked about
+_LIKELY = 0.25  # the least chance by which the examples alone settle it,
+_AHEAD = 1.8  # and how many times the next one's it must be
+_HALF = 0.3  # of a question that its intent explains less of, and against what the meanings say,
+_SURE = 0.5  # it must be this; and this
+_SURER = 0.4  # where a word of change is said that the intent does not know
+_CERTAIN = 0.9  # and where two could be meant
+_UNLIKELY = 0.1  # what is rarer is not spoken of
+_NONE = (NOTHING, 0.0)
 _BOTH_BAR = 0.9  # what two readings must explain together to be asked about, when neither is over the bar
+_WHOLE = 0.9  # surer than this, a line is one question; and its parts are questions of their own only if they are
+_PLAIN = 0.9  # what the meanings explain to the last word
 _SUGGESTIONS = 3
 _LONGEST_QUESTION = 400  # characters; what comes after is not a question to this model
 _MOST_PARTS = 6  # questions in one line
@@ -62,18 +74,6 @@ class NotUnderstood:
 
 
 Understanding = Understood | Unclear | NotUnderstood
-Subject = Mapping[str, str]  # what was last spoken of, by kind of slot
-_NAMES = ("service", "package", "process")  # what one of them was called, the others may be called too
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    intent: Intent
-    confidence: float
-    slots: Mapping[str, str]
-    needs: int = 0
-    explained: frozenset[int] = frozenset()
-    named: frozenset[str] = frozenset()
 
 
 def understand_all(text: str, knowledge: Knowledge, subject: Subject = {}) -> tuple[Understanding, ...]:  # noqa: B006
@@ -86,13 +86,18 @@ def understand_all(text: str, knowledge: Knowledge, subject: Subject = {}) -> tu
     sentences = [_without_join(sentence, knowledge.joins) for sentence in sentences]
     if len(sentences) > 1 and (found := _each(sentences, knowledge, subject)):
         return found
-    if isinstance(whole, Understood) or (isinstance(whole, NotUnderstood) and whole.hint):
+    if (isinstance(whole, Understood) and whole.confidence >= _WHOLE) or (
+        isinstance(whole, NotUnderstood) and whole.hint
+    ):
         return (whole,)
     parts = [part for sentence in sentences for part in _split(sentence, _joins(knowledge))]
-    return (len(parts) > 1 and _each(parts, knowledge, subject)) or (whole,)
+    found = _each(parts, knowledge, subject) if len(parts) > 1 else ()
+    if isinstance(whole, Understood) and min((part.confidence for part in found), default=0.0) < _WHOLE:
+        return (whole,)
+    return found or (whole,)
 
 
-def _each(parts: Sequence[str], knowledge: Knowledge, subject: Subject) -> tuple[Understanding, ...]:
+def _each(parts: Sequence[str], knowledge: Knowledge, subject: Subject) -> tuple[Understood, ...]:
     """What each part asks; nothing where one is not understood. Later parts may leave out what earlier ones name."""
     found: list[Understood] = []
     language: Language = "ja" if any(map(has_japanese, parts)) else "en"
@@ -144,9 +149,9 @@ def next_subject(subject: Subject, understanding: Understanding) -> Subject:
         for name, slot in understanding.slots.items()
         if name in understanding.named
     }
-    for kind in _NAMES:
+    for kind in NAMES:
         if kind in named:
-            subject = {known: value for known, value in subject.items() if known not in _NAMES}
+            subject = {known: value for known, value in subject.items() if known not in NAMES}
     return {**subject, **named}
 
 
@@ -159,26 +164,59 @@ def understand(text: str, knowledge: Knowledge, subject: Subject = {}) -> Unders
         intent = knowledge.intents[_RUN]
         if command.hint:
             return NotUnderstood(language=language, nearest=(intent,), hint=command.hint)
-        reading = _Reading(intent=intent, confidence=1.0, slots=dict.fromkeys(intent.slots, command.line))
+        reading = Reading(intent=intent, confidence=1.0, slots=dict.fromkeys(intent.slots, command.line))
         return _understood(language, reading, knowledge)
     question = text.strip().split("\n\n", 1)[0][:_LONGEST_QUESTION]
     segments = knowledge.lexicon.segments(question)
     language = _language(question, segments)
+    asked = Question(question, segments, knowledge)
     refers = any(_REFERENCE in segment.concepts for segment in segments)
-    readings = _readings(segments, knowledge, question, subject if refers else {})
+    before = subject if refers else {}
+    readings = asked.readings(before)
     if subject and not refers and not (readings and readings[0].confidence >= BAR):
-        readings = _readings(segments, knowledge, question, subject)
-    if readings and readings[0].confidence >= BAR:
-        first, *rest = readings
-        if rest and _is_close(first, rest[0]):
-            return _unclear(language, (first, rest[0]), knowledge)
-        return _understood(language, first, knowledge)
-    if pair := _pair(readings, segments):
-        return _unclear(language, pair, knowledge)
-    return NotUnderstood(language=language, nearest=_nearest(segments, knowledge))
+        before = subject
+        readings = asked.readings(before)
+    chances = knowledge.evidence.chances(find_features(question, segments)) if knowledge.evidence else {}
+    chosen = _choose(asked, readings, before, chances, knowledge)
+    if len(chosen) == 1:
+        return _understood(language, chosen[0], knowledge)
+    if chosen:
+        return _unclear(language, chosen, knowledge)
+    return NotUnderstood(language=language, nearest=_nearest(segments, chances, knowledge))
 
 
-def _unclear(language: Language, readings: tuple[_Reading, ...], knowledge: Knowledge) -> Unclear:
+def _choose(
+    asked: Question, readings: list[Reading], subject: Subject, chances: Mapping[str, float], knowledge: Knowledge
+) -> tuple[Reading, ...]:
+    """The reading that both judges, or the surer of them, take; two to ask about; none where neither is sure."""
+    told = readings[0] if readings and readings[0].confidence >= BAR else None
+    rival = readings[1] if told and len(readings) > 1 and _is_close(told, readings[1]) else None
+    (likeliest, likely), (_, next_likely) = (*sorted(chances.items(), key=_chance, reverse=True), _NONE, _NONE)[:2]
+    intent = knowledge.intents.get(likeliest)
+    if told is not None and (intent is None or intent is told.intent or likely < _UNLIKELY):
+        return (told,) if rival is None or (intent is told.intent and likely >= _LIKELY) else (told, rival)
+    shown = asked.read_as(intent, subject) if intent is not None and intent.name != _RUN else None
+    if told is None:
+        pair = _pair(readings, asked.segments)
+        if shown is None or (pair and likely < _CERTAIN):
+            return pair
+        least = _SURER if asked.changes(shown.intent) else _LIKELY if shown.confidence >= _HALF else _SURE
+        sure = likely >= least and likely >= _AHEAD * next_likely
+        return (replace(shown, confidence=likely),) if sure else pair
+    if shown is None:
+        return () if likely >= _SURE and chances[told.intent.name] < _UNLIKELY else (told,)
+    if rival is not None and rival.intent is not shown.intent:
+        return told, rival
+    if likely >= _SURE:
+        return (replace(shown, confidence=likely),)
+    return (told,) if likely < _LIKELY or told.confidence >= _PLAIN else (told, shown)
+
+
+def _chance(item: tuple[str, float]) -> float:
+    return item[1]
+
+
+def _unclear(language: Language, readings: tuple[Reading, ...], knowledge: Knowledge) -> Unclear:
     return Unclear(
         language=language,
         intents=tuple(reading.intent for reading in readings),
@@ -186,7 +224,7 @@ def _unclear(language: Language, readings: tuple[_Reading, ...], knowledge: Know
     )
 
 
-def _understood(language: Language, reading: _Reading, knowledge: Knowledge) -> Understood:
+def _understood(language: Language, reading: Reading, knowledge: Knowledge) -> Understood:
     return Understood(
         language=language,
         intent=reading.intent,
@@ -204,100 +242,12 @@ def _language(question: str, segments: tuple[Segment, ...]) -> Language:
     return "ja" if has_japanese(question) else "en"
 
 
-def _readings(segments: tuple[Segment, ...], knowledge: Knowledge, raw: str, subject: Subject) -> list[_Reading]:
-    """The best reading of each intent that is possible at all, the surest first."""
-    present = frozenset[str]().union(*(segment.concepts for segment in segments))
-    candidates = {
-        kind: find_candidates(kind, segments, raw)
-        for kind in {spec.kind for intent in knowledge.intents.values() for spec in intent.slots.values()}
-    }
-    best = []
-    for intent in knowledge.intents.values():
-        found = [
-            reading
-            for needs in intent.means
-            if _words_of(needs) <= present
-            if (reading := _read(intent, needs, segments, candidates, knowledge=knowledge, subject=subject)) is not None
-        ]
-        if found:
-            best.append(max(found, key=_sureness))
-    return sorted(best, key=_sureness, reverse=True)
-
-
-@functools.cache
-def _words_of(needs: frozenset[str]) -> frozenset[str]:
-    """The concepts among what a meaning needs: the rest are slots."""
-    return frozenset(need for need in needs if not need.startswith("{"))
-
-
-def _is_close(first: _Reading, second: _Reading) -> bool:
+def _is_close(first: Reading, second: Reading) -> bool:
     """Whether two readings cannot be told apart: as sure, and neither asks for more than the other."""
     return second.confidence >= max(BAR, first.confidence - CLOSE) and second.needs == first.needs
 
 
-def _sureness(reading: _Reading) -> tuple[float, int]:
-    return round(reading.confidence, 2), reading.needs
-
-
-def _read(
-    intent: Intent,
-    needs: frozenset[str],
-    segments: tuple[Segment, ...],
-    candidates: Mapping[str, list[Candidate]],
-    *,
-    knowledge: Knowledge,
-    subject: Subject,
-) -> _Reading | None:
-    values: dict[str, str] = {}
-    quality: dict[int, float] = {}
-    named = set()
-    for name, spec in intent.slots.items():
-        chosen = next((found for found in candidates[spec.kind] if quality.keys().isdisjoint(found.covers)), None)
-        before = _recall(subject, spec.kind)
-        if chosen is not None:
-            values[name] = chosen.value
-            quality |= dict.fromkeys(chosen.covers, chosen.quality)
-            named.add(name)
-        elif before:
-            values[name] = before
-            named.add(name)
-        elif f"{{{name}}}" in needs:
-            return None
-        elif spec.default is not None:
-            values[name] = spec.default
-    claimed = needs | intent.also
-    for index, segment in enumerate(segments):
-        if index in quality:
-            continue
-        if segment.concepts & knowledge.decisive and not segment.concepts & needs:
-            return None
-        if segment.concepts & claimed:
-            quality[index] = segment.quality
-    total = sum(_weight(segment) for segment in segments)
-    explained = sum(_weight(segments[index]) * sure for index, sure in quality.items())
-    return _Reading(
-        intent=intent,
-        confidence=explained / total if total else 1.0,
-        needs=len(needs),
-        explained=frozenset(quality),
-        slots=values,
-        named=frozenset(named),
-    )
-
-
-def _recall(subject: Subject, kind: str) -> str:
-    """What of `kind` was spoken of before, or of a kind that shares its names."""
-    if kind in subject:
-        return subject[kind]
-    return next((subject[other] for other in _NAMES if kind in _NAMES and other in subject), "")
-
-
-def _weight(segment: Segment) -> float:
-    named = segment.kind in {"path", "place"} or (segment.kind == "name" and segment.quality == 1)
-    return 1.0 if named else segment.weight
-
-
-def _pair(readings: list[_Reading], segments: tuple[Segment, ...]) -> tuple[_Reading, ...]:
+def _pair(readings: list[Reading], segments: tuple[Segment, ...]) -> tuple[Reading, ...]:
     """Two intents that together explain the question, as in `disk and memory usage`."""
     total = sum(segment.weight for segment in segments)
     for i, one in enumerate(readings):
@@ -308,8 +258,8 @@ def _pair(readings: list[_Reading], segments: tuple[Segment, ...]) -> tuple[_Rea
     return ()
 
 
-def _nearest(segments: tuple[Segment, ...], knowledge: Knowledge) -> tuple[Intent, ...]:
-    """The intents whose words the question shares most, and then the commonest."""
+def _nearest(segments: tuple[Segment, ...], chances: Mapping[str, float], knowledge: Knowledge) -> tuple[Intent, ...]:
+    """The intents whose words the question shares most and the examples show, and then the commonest."""
     weights: dict[str, float] = {}
     for segment in segments:
         for concept in segment.concepts:
@@ -320,7 +270,9 @@ def _nearest(segments: tuple[Segment, ...], knowledge: Knowledge) -> tuple[Inten
             weights["{service}"] = 0.5
 
     def affinity(intent: Intent) -> float:
-        return max(sum(weights.get(need, 0.0) for need in needs) / len(needs) for needs in intent.means)
+        shared = max(sum(weights.get(need, 0.0) for need in needs) / len(needs) for needs in intent.means)
+        chance = chances.get(intent.name, 0.0)
+        return shared + (chance if chance >= _UNLIKELY else 0.0)
 
     offered = [intent for intent in knowledge.intents.values() if intent.rank]
     return tuple(sorted(offered, key=lambda intent: (-affinity(intent), intent.rank))[:_SUGGESTIONS])

@@ -3,6 +3,7 @@
 import pytest
 
 from aiosd.model.builtin.intents import load_knowledge
+from aiosd.model.builtin.learn import read_examples
 from aiosd.model.builtin.understand import NotUnderstood, Unclear, Understood, understand
 from tests.unit.builtin import blind, everyday, phrasings
 
@@ -23,6 +24,7 @@ BLIND = [
     for intent, questions in table.items()
     for question in questions
 ]
+SHOWN = {text for texts in read_examples().values() for text in texts}  # to `learn`
 WITHOUT_WORDS = {"$ ls", "df", "ip", "CPU", "cpu"}  # no language in them: English
 
 
@@ -104,18 +106,20 @@ def test_every_intent_is_asked_in_six_ways_and_more_in_each_language() -> None:
 def test_a_hundred_near_misses_and_more_are_tried() -> None:
     tried = {*phrasings.NOT_UNDERSTOOD_ENGLISH, *phrasings.NOT_UNDERSTOOD_JAPANESE, *phrasings.MORE_NOT_UNDERSTOOD}
     assert len(tried) >= 200
+    assert len(tried - SHOWN) >= 200
 
 
 @pytest.mark.parametrize("language", everyday.LANGUAGES)
-@pytest.mark.parametrize(("held_out", "least"), [(False, 1.0), (True, 0.9)])
+@pytest.mark.parametrize(("held_out", "least"), [(False, 1.0), (True, 0.95)])
 def test_what_the_data_was_not_made_for_is_understood_too(language: str, held_out: bool, least: float) -> None:
-    """Of the phrasings that were held out, nine in ten are right and at most one in fifty is taken for another."""
+    """Of the phrasings that were held out, 19 in 20 are right and at most one in fifty is taken for another."""
     asked = [
         (intent, question)
         for intent in everyday.EVERYDAY
         for index, question in enumerate(everyday.phrasings(intent, language))
-        if bool(index % 2) is held_out
+        if bool(index % 2) is held_out and not (held_out and question in SHOWN)
     ]
+    assert len(asked) >= 190
     found = [(intent, understand(question, KNOWLEDGE), question) for intent, question in asked]
     understood = [
         (intent, each.intent.name, question) for intent, each, question in found if isinstance(each, Understood)
@@ -153,7 +157,7 @@ def test_of_two_intents_it_asks_which(question: str, intents: tuple[str, ...]) -
     [
         ("delete the biggest files", "big_files"),
         ("CPUの値段は", "top_cpu"),
-        ("service logs", "running_services"),
+        ("service logs", "service_logs"),
     ],
 )
 def test_the_nearest_intent_is_offered_first(question: str, nearest: str) -> None:

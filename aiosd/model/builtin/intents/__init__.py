@@ -11,10 +11,12 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
+from aiosd.model.builtin.evidence import Evidence, load_evidence
 from aiosd.model.builtin.lexicon import FILE_NAME, KNOWN_NAME, UNIT_NAME, Kind, Lexicon
 
 Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
+LEARNED = Path(__file__).parent.parent / "learned.bin"  # what `learn` made of the phrasings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Knowledge:
     kin: Mapping[str, frozenset[str]]  # services that are called differently elsewhere
     joins: tuple[str, ...]  # what stands between two questions of one line
     starts: tuple[str, ...]  # what a question begins with
+    evidence: Evidence | None  # what was learned from the phrasings; none of other data than ours
 
 
 # How much a word of each group weighs in the share of a question that was understood. A decisive word (delete, restart)
@@ -122,6 +125,7 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
         kin=kin,
         starts=tuple(start for text in _strings(files, "starts") for start in _list(text)),
         joins=tuple(join for text in _strings(files, "joins") for join in _list(text)),
+        evidence=load_evidence(LEARNED) if LEARNED.exists() else None,
     )
 
 
