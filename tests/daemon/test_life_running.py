@@ -307,6 +307,19 @@ def test_a_broken_configuration_is_told_with_file_key_and_the_nearest_right_one(
     assert daemon.ask(QUESTION)[-1]["exit_status"] == 0
 
 
+def test_a_place_for_sessions_that_is_none_is_told(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(start=False)
+    daemon.state.parent.mkdir(parents=True, exist_ok=True)
+    daemon.state.write_text("a file")
+    ran = _try_to_start(daemon)
+    assert ran.status == 78
+    assert f"aiosd: {daemon.state}: " in ran.err
+    assert "Traceback" not in ran.err
+    daemon.state.unlink()
+    daemon.start()
+    assert daemon.ask(QUESTION)[-1]["exit_status"] == 0
+
+
 def test_a_broken_policy_is_told_with_its_file_and_line(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(start=False, policy='[[rule]]\npattern = ["ls"]\ntier = "denied"\nreason = "x"\n')
     daemon.write_config()
