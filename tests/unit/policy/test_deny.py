@@ -245,6 +245,9 @@ _TWINS: list[tuple[str, str]] = [
     ("echo /dev/sda | xargs cp x", "echo /dev/shm/x | xargs cp x"),
     ("find . -fprint /dev/sda", "find /dev/sda -fprint x"),
     ("cp x /dev/block/8:0", "cp x /dev/null"),
+    ("cat x | sponge /dev/sda", "cat /dev/sda | sponge x"),
+    ("dcfldd if=x of=/dev/sda", "dcfldd if=/dev/sda of=x"),
+    ("for d in a b; do cp x /dev/sd$d; done", "for d in a b; do cp /dev/sd$d x; done"),
     # what a program in another language plainly does
     ("python3 -c 'import os; os.system(\"rm -rf /\")'", "python3 -c 'import os; os.system(\"rm -rf build\")'"),
     ("python -c 'import shutil; shutil.rmtree(\"/\")'", "python -c 'import shutil; shutil.rmtree(\"/srv/x\")'"),
