@@ -65,7 +65,8 @@ def load_policy_file(path: Path) -> Policy:
     name, content = _read_any(path)
     layers = [[(name, content)]]
     if _parse_file(str(path), content, load_knowledge(), others=_OTHERS).preset:
-        layers.insert(0, [(str(each), each.read_bytes()) for each in sorted(DEFAULTS.glob("*.toml"))])
+        others = [each for each in sorted(DEFAULTS.glob("*.toml")) if not each.samefile(path)]
+        layers.insert(0, [(str(each), each.read_bytes()) for each in others])
     return _assemble(layers, others=_OTHERS)
 
 

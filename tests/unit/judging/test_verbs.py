@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.policy.samples import shipped_policy
+
 ROOT = Path(__file__).parents[3]
 _AIOS = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from aiosd.cli.main import main; main()"
 
@@ -141,7 +143,7 @@ def test_examples_that_hold_are_counted(tmp_path: Path, founding: Path) -> None:
     )
     shipped = _aios(tmp_path, "policy", "test", AIOS_GUARD__POLICY_DIRS="[]")
     assert shipped.returncode == 0
-    assert "00-defaults.toml: " in shipped.stdout
+    assert f"00-defaults.toml: {len(shipped_policy().rules)} rules, " in shipped.stdout
 
 
 def test_the_rules_of_a_file_are_shown_where_they_stand(founding: Path) -> None:

@@ -451,7 +451,8 @@ def test_what_is_not_harmless_is_said_with_its_reason(line: str, reason: str) ->
     "line",
     """openssl x509 -noout -in cert.pem; rpm -qp --qf %{NAME} x.rpm; bzip2 -tv x.bz2; bzip2 -c -d x.bz2; bunzip2 -t x
     xz -l x.xz; xz -t x.xz; xz -dc x.xz; unxz -c x; zstd -l x.zst; zstd -tq x.zst; zstd -d -c x.zst; npm --version
-    git log --pretty=oneline; git log --format=%h; git reflog --pretty=fuller; npm help; docker -v; docker help; cargo help; cargo --list; kubectl help; helm help; uv --version""".replace(
+    git log --pretty=oneline; git log --format=%h; git reflog --pretty=fuller
+    npm help; docker -v; docker help; cargo help; cargo --list; kubectl help; helm help; uv --version""".replace(
         "\n", ";"
     ).split(";"),
 )
