@@ -183,6 +183,7 @@ class Workers:
             await self._drop(session_key)
         while self._ready:
             await self._ready.popitem()[1][0].end()
+        await self._starter.close()
         await self.slices.tidy()
 
     async def _take(self, session: SessionId, identity: Identity, profile: Profile) -> Link:

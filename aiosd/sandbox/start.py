@@ -5,10 +5,12 @@ A child is what there is without a service manager: the sandbox dies with the gu
 Source: prctl(2) PR_SET_PDEATHSIG, cgroups(7).
 """
 
+import asyncio
 import contextlib
 import errno
 import os
 import signal
+import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +18,8 @@ from typing import Protocol
 from aiosd.sandbox.process import Process
 
 _ROOT = str(Path(__file__).parents[2])
-_CODE = f"import sys;sys.path.insert(0,{_ROOT!r});from aiosd.sandbox.launch import main;main()"
+_CODE = f"import sys;sys.path.insert(0,{_ROOT!r});from aiosd.sandbox.launch import %s as main;main()"
+_LATER_S = 0.05  # so that it is not in the way of the one that was just started
 
 
 class Launched(Protocol):
@@ -58,6 +61,10 @@ class Starter(Protocol):
         """A starter of those in this slice."""
         ...
 
+    async def close(self) -> None:
+        """Keep nothing ready any longer."""
+        ...
+
 
 class _Child:
     """A launcher that is a child of ours."""
@@ -88,24 +95,72 @@ class _Child:
         self._process.close()
 
 
-def render_launcher(interpreter: str) -> tuple[str, ...]:
-    """The argv of a launcher."""
-    return (interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE)
+def render_launcher(interpreter: str, main: str = "main") -> tuple[str, ...]:
+    """The argv of a launcher; with `main_ahead`, of one that waits until it is needed."""
+    return (interpreter, "-I", "-S", "-X", "utf8", "-c", _CODE % main)
 
 
 class DirectStarter:
-    """Starts launchers as children of this process."""
+    """Starts launchers as children of this process.
 
-    def __init__(self) -> None:
+    With `ahead` it keeps one that waits: half of what a sandbox takes to begin is the start of an interpreter.
+    """
+
+    def __init__(self, *, ahead: bool = False) -> None:
         self.parent = os.getpid()
+        self._keeps = ahead
+        self._ahead: tuple[_Child, socket.socket] | None = None
 
     async def start(self, interpreter: str, control: int, errors: int) -> Launched:
         """Start one."""
-        return _Child(render_launcher(interpreter), control, errors)
+        child = await self._take(control, errors) or _Child(render_launcher(interpreter), control, errors)
+        if self._keeps:
+            asyncio.get_running_loop().call_later(_LATER_S, self._prepare, interpreter)
+        return child
 
     def within(self, name: str) -> Starter:  # noqa: ARG002 - there are none
         """Itself."""
         return self
+
+    async def close(self) -> None:
+        """Keep none any longer."""
+        self._keeps = False
+        if self._ahead is not None:
+            (child, ours), self._ahead = self._ahead, None
+            ours.close()
+            await _end(child)
+
+    def _prepare(self, interpreter: str) -> None:
+        if not self._keeps or self._ahead is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._ahead = _Child(render_launcher(interpreter, "main_ahead"), theirs.fileno(), null), ours
+        except OSError:
+            ours.close()
+        finally:
+            theirs.close()
+            os.close(null)
+
+    async def _take(self, control: int, errors: int) -> _Child | None:
+        """The one that waits, told to begin; None where none does."""
+        if self._ahead is None:
+            return None
+        (child, ours), self._ahead = self._ahead, None
+        with ours:
+            try:
+                socket.send_fds(ours, [b"1"], [control, errors])
+            except OSError:
+                await _end(child)
+                return None
+        return child
+
+
+async def _end(child: _Child) -> None:
+    child.kill()
+    await child.wait()
+    child.close()
 
 
 def is_populated(group: str) -> bool:

@@ -69,9 +69,9 @@ async def find_starter(environment: Mapping[str, str]) -> Starter:
         try:
             await ManagedStarter(manager).try_out()
         except OSError:
-            return DirectStarter()
+            return DirectStarter(ahead=True)
         return ManagedStarter(manager)
-    return DirectStarter()
+    return DirectStarter(ahead=True)
 
 
 def find_user_manager(environment: Mapping[str, str]) -> Manager | None:
@@ -190,6 +190,9 @@ class ManagedStarter:
         finally:
             os.close(null)
         return _Unit(f"{slice_path(self._slice, self.manager)}/{unit}")
+
+    async def close(self) -> None:
+        """Nothing is kept ready here: no unit can be in a slice that is not known yet."""
 
     async def try_out(self) -> None:
         """Start a unit that does nothing. OSError where this manager takes none of ours."""

@@ -14,10 +14,11 @@ import pytest
 
 from aiosd.sandbox.link import Link, SandboxError
 from aiosd.sandbox.profile import HostFacts, Profile, ProfileError, ProfileName
+from aiosd.sandbox.start import DirectStarter
 from aiosd.types import Facet
 from tests.daemon.harness import ROOT
 from tests.leaks import descendants
-from tests.sandbox.box import PROCESSES, READ_ONLY, USER, make_identity, opened, until
+from tests.sandbox.box import PROCESSES, READ_ONLY, USER, Box, make_identity, opened, until
 
 LEAVERS = {
     "a background child": "sleep 31415 & echo started",
@@ -295,3 +296,39 @@ async def test_a_worker_answers_between_actions_and_one_that_is_gone_does_not(
         assert not box.link.alive
         with pytest.raises(SandboxError):
             await box.run("echo", "never")
+
+
+def _waiting(before: set[int]) -> set[int]:
+    """The launchers that wait until they are needed."""
+    found = set()
+    for pid in living() - before:
+        with suppress(OSError):
+            if b"main_ahead" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+async def test_a_launcher_that_waits_becomes_the_next_sandbox_and_one_that_is_gone_is_done_without(
+    host: HostFacts,
+) -> None:
+    before, starter = living(), DirectStarter(ahead=True)
+    for gone in (False, False, True, False):
+        link = Link(READ_ONLY, make_identity(), host, starter=starter)
+        waited = _waiting(before)
+        if gone:
+            os.kill(waited.pop(), signal.SIGKILL)
+            await until(lambda: not _waiting(before), "it to end")
+        await link.start()
+        box = Box(link)
+        assert (await box.run("echo", "on")).out == b"on\n"
+        if waited and not gone:
+            assert waited <= living()  # the same process, which is bubblewrap now
+        await until(lambda: len(_waiting(before)) == 1, "the next to wait")
+        await link.end()
+        assert living() - before == _waiting(before)
+    await starter.close()
+    assert living() - before == set()
+    link = Link(READ_ONLY, make_identity(), host, starter=starter)
+    await link.start()
+    await link.end()
+    assert living() - before == set()
