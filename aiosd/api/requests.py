@@ -157,7 +157,7 @@ def parse_frames(body: bytes) -> AskRequest:
         carry_out=frames.CARRY_OUT in fields,
         yes_to=cast("Literal['', 'auto_allow', 'notify']", yes_to),
         timeout_s=int(timeout),
-        max_cost=_parse_cost(fields.get(frames.BUDGET, "0")),
+        max_cost=_parse_cost(fields[frames.BUDGET]) if frames.BUDGET in fields else 0.0,
         schema=fields.get(frames.SCHEMA, ""),
         images=tuple(map(_parse_image, images)),
         files=tuple(files),
@@ -166,9 +166,12 @@ def parse_frames(body: bytes) -> AskRequest:
 
 def _parse_cost(text: str) -> float:
     try:
-        return float(text)
+        amount = float(text)
     except ValueError as exc:
         raise InvalidRequestError(f"{text!r} is no amount") from exc
+    if amount == 0:
+        raise InvalidRequestError("a budget of 0 would be none", hint="say an amount above 0")
+    return amount
 
 
 def _parse_image(text: str) -> Image:

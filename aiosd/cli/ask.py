@@ -155,15 +155,15 @@ class Turn:
                 self._at_line_start = content.endswith(b"\n")
             elif tag == frames.VOID:
                 self.said = b""
-                if not self._at_line_start:
-                    write_all(1, b"\n")
-                    self._at_line_start = True
+                self._break()
             elif tag == frames.NOTE:
                 if content.startswith(_CALL):
                     self.said = b""
                     if progress:
                         progress.status = content[len(_CALL) :]
                 self.left += content.startswith(_UNANSWERED)
+                if self._dim or content.startswith(_CALL):
+                    self._break()
                 note = render_note(content)
                 write_all(2, b"\x1b[2m%s\x1b[0m\n" % note if self._dim else note + b"\n")
             elif tag == frames.SESSION:
@@ -175,12 +175,17 @@ class Turn:
             elif tag == frames.QUESTION:
                 self._put_question(content)
             elif tag == frames.EXIT:
-                if not self._at_line_start:
-                    write_all(1, b"\n")
+                self._break()
                 return int(content)
             if progress:
                 progress.may_draw = self._at_line_start
         raise self.lost()
+
+    def _break(self) -> None:
+        """End the line of the answer that is not at its end."""
+        if not self._at_line_start:
+            write_all(1, b"\n")
+            self._at_line_start = True
 
     def _show_progress(self) -> Progress:
         """Say how long it takes, from now on."""

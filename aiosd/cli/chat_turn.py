@@ -178,11 +178,6 @@ class ChatTurn(Turn):
         dim = self._dim and not self._plain
         write_all(2, f"\x1b[2m{text}\x1b[0m\n".encode() if dim else f"{text}\n".encode())
 
-    def _break(self) -> None:
-        if not self._at_line_start:
-            write_all(1, b"\n")
-            self._at_line_start = True
-
     def _clear(self) -> None:
         if self._drawn:
             write_all(2, _CLEAR.encode())

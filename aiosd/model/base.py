@@ -236,7 +236,10 @@ Delta = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """How a model is listed. `context_tokens` is how much it can read at once; 0 is any amount."""
+    """How a model is listed. `context_tokens` is how much it can read at once; 0 is any amount.
+
+    `priced` is False where what it costs is not known here.
+    """
 
     name: str
     provider: str
@@ -244,6 +247,7 @@ class ModelInfo:
     local: bool
     languages: tuple[str, ...] = field(default=())
     context_tokens: int = 0
+    priced: bool = True
 
 
 class Model(Protocol):

@@ -79,6 +79,7 @@ class RemoteModel:
             provider=table.provider,
             description=f"{table.model} at {url.netloc}",
             local=host in ("localhost", "127.0.0.1", "::1"),
+            priced=bool(table.input_price or table.output_price),
             context_tokens=max(table.context_tokens - table.max_output_tokens, 1024),
         )
 

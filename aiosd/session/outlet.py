@@ -40,7 +40,8 @@ class Outlet:
 
     async def _check_spent(self) -> None:
         agent = self.live.config.agent
-        max_cost = min((each for each in (agent.max_cost, self.max_cost) if each), default=0.0)
+        own = bool(self.max_cost) and (not agent.max_cost or self.max_cost < agent.max_cost)
+        max_cost = self.max_cost if own else agent.max_cost
         if not (
             max_cost or agent.max_session_cost or agent.max_day_cost or agent.max_session_tokens or agent.max_day_tokens
         ):
@@ -53,6 +54,11 @@ class Outlet:
             ("max_session_tokens", spent.session_tokens, agent.max_session_tokens),
             ("max_day_tokens", spent.day_tokens, agent.max_day_tokens),
         ):
+            if most and used >= most and own and key == "max_cost":
+                raise BudgetExceededError(
+                    f"the turn's budget is {most:g}, and {used:g} are used up",
+                    hint="give it more: --budget, or go on without a price: aios ask --model builtin",
+                )
             if most and used >= most:
                 raise BudgetExceededError(
                     f"agent.{key} is {most:g}, and {used:g} are used up",

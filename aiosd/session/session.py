@@ -119,6 +119,11 @@ class Session:
             self.log.append(
                 Notice(text=f"the model {begun.model} is not there any more; {model.info.name} is", void=False)
             )
+        if ask.max_cost and not model.info.priced:
+            text = (
+                f"{model.info.name} has no price in the configuration: what it costs is not counted, and bounds nothing"
+            )
+            self.log.append(Notice(text=text, void=False))
         self._told = ""
         self._tell_trouble()
         self.task = group.create_task(self._run(ask, begun, model))

@@ -129,10 +129,25 @@ def test_a_turn_ends_in_time_and_within_its_budget(make_daemon: MakeDaemon, prov
     provider.says(Say(calls=(_run("cat /etc/hostname"),), usage=(100, 0, 0)))
     dear = daemon.aios("ask", "--budget", "0.01", "what is it called?")
     assert dear.status == 80
+    assert "! the turn's budget is 0.01, and 0.01 are used up (give it more: --budget" in dear.err
     assert len(provider.asked) == 2
-    for words in (["--timeout", "soon"], ["--budget", "much"], ["--budget", "-1"], ["--yes-to", "require_approval"]):
+    for words in (["--timeout", "soon"], ["--budget", "much"], ["--budget", "0"], ["--yes-to", "require_approval"]):
         assert daemon.aios("ask", *words, "x").status in (64, 65)
     assert len(provider.asked) == 2
+    provider.says(Say(text="Yes."), Say(text="Yes."))
+    uncounted = "! claude has no price in the configuration: what it costs is not counted, and bounds nothing\n"
+    told = [daemon.aios("ask", "--budget", "1", "--model", each, "x") for each in ("mine", "claude")]
+    assert [(each.status, each.err) for each in told] == [(0, ""), (0, uncounted)]
+
+
+def test_what_is_said_before_a_call_has_its_own_line(make_daemon: MakeDaemon, provider: ScriptedProvider) -> None:
+    daemon = _daemon(make_daemon, provider)
+    provider.says(Say(text="I look.", calls=(_run("cat /etc/hostname"),)), Say(text="Done."))
+    assert daemon.aios("ask", "what is it called?").out == "I look.\nDone.\n"
+    provider.says(Say(text="I look.", calls=(_run("cat /etc/hostname"),)), Say(text="Done."))
+    with on_terminal(daemon, "ask", "what is it called?") as terminal:
+        assert terminal.end() == 0
+        assert re.sub(r"\x1b\[\d*m", "", terminal.screen) == "I look.\n› cat /etc/hostname\nDone.\n"
 
 
 def test_the_description_of_the_json_has_every_event_with_its_fields() -> None:

@@ -75,6 +75,7 @@ def test_what_is_left_out_has_its_default() -> None:
         (b"p10\n9999999999", "wait_s is not between 0 and 86400"),
         (b"k4\ndeny", "nothing stricter than notify runs without a person"),
         (b"b1\nx", "'x' is no amount"),
+        (b"b1\n0", "a budget of 0 would be none"),
         (b"b3\ninf", "max_cost is below 0, or no number"),
         (b"b2\n-1", "max_cost is below 0, or no number"),
         (b"o6\n100000", "timeout_s is not between 0 and 86400"),
