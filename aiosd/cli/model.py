@@ -19,8 +19,9 @@ import sys
 from aiosd import exits
 from aiosd.cli.parse import UsageError
 from aiosd.cli.reach import NoDaemonError, connect, environment, write_all
-from aiosd.cli.show import escape
+from aiosd.cli.show import escape, wrap
 from aiosd.cli.transport import tell
+from aiosd.words import retell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _HOMES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.opena
 _CREDENTIALS = "/etc/credstore.encrypted"
 _PLAIN_CREDENTIALS = "/etc/credstore"
 _DEADLINE_S = 300.0
+_COLUMNS = 79
 
 
 def add(options: dict[str, str], name: str) -> int:
@@ -45,9 +47,7 @@ def add(options: dict[str, str], name: str) -> int:
     where = table.get("base_url") or _HOMES[table["provider"]]
     _say(f"{name} is {table['model']} at {where}.")
     _say(
-        "What you ask and what tools answered goes there with each request, and facts about this machine; keys, tokens"
-    )
-    _say(
+        "What you ask and what tools answered goes there with each request, and facts about this machine; keys, tokens "
         f"and passwords are taken out before. It is listed by: aios log --sent.{' The key goes along.' if key else ''}"
     )
     if asked and not _agreed("Ask a test question there, and store this? [y/N] "):
@@ -85,6 +85,8 @@ def _read_table(options: dict[str, str], name: str) -> dict[str, str]:
     if provider not in _HOMES:
         raise UsageError("--provider is anthropic or openai", "model add")
     table = {"provider": provider, "model": options.get("server-name") or _ask(f"Its name there ({name}): ") or name}
+    if not table["model"].isprintable() or " " in table["model"]:
+        raise UsageError("a model's name there is printable and has no blanks", "model add")
     base_url = options.get("base-url", "")
     if "base-url" not in options and "provider" not in options:
         base_url = _ask(f"Address ({_HOMES[provider]}): ")
@@ -222,4 +224,5 @@ def _need_terminal(instead: str) -> None:
 
 
 def _say(text: str) -> None:
-    tell(1, f"{text}\n")
+    lines = wrap(retell(text), _COLUMNS) if os.isatty(1) else [retell(text)]
+    write_all(1, "".join(f"{line.rstrip()}\n" for line in lines).encode(errors="surrogateescape"))

@@ -14,6 +14,7 @@ from tests.daemon.cards import own_folder
 from tests.daemon.conftest import MakeDaemon
 from tests.daemon.harness import ROOT, Daemon, _becoming, guard_pid, wait_until
 from tests.daemon.people import default_person
+from tests.daemon.terminal import on_terminal
 from tests.doubles.provider import COMPLETIONS, MESSAGES, Call, Say, ScriptedProvider, complaint
 
 MEMORY = "how much memory is free?"  # the built-in model understands it
@@ -289,6 +290,10 @@ def test_adding_a_model_tries_it_and_stores_its_key_apart(make_daemon: MakeDaemo
             **_becoming(daemon.uid),
         )
 
+    for name in ("a\x1b9", "a b"):
+        words[words.index("--server-name") + 1] = name
+        assert (add().returncode, provider.asked) == (64, [])
+    words[words.index(name)] = "m-1"
     provider.says(complaint(401, "bad key"), Say(text="ready"))
     refused = add()
     assert (refused.returncode, (etc / "credentials").exists(), (etc / "config.d").exists()) == (78, False, False)
@@ -308,3 +313,16 @@ def test_adding_a_model_tries_it_and_stores_its_key_apart(make_daemon: MakeDaemo
     provider.says(Say(text="Hi."))
     assert _said(daemon.ask("hello")) == "Hi."
     assert provider.asked[-1].headers["authorization"] == "Bearer sk-0123456789abcdef"
+
+
+def test_adding_a_model_says_what_will_be_sent_to_whom_in_80_columns(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    words = ("--provider", "openai", "--server-name", "m-1", "--base-url", "http://127.0.0.1:1/v1", "--no-key")
+    with on_terminal(daemon, "model", "add", "mine", *words) as terminal:
+        terminal.wait_for("store this? [y/N] ")
+        terminal.type("n")
+        assert terminal.end() == 77
+        lines = terminal.screen.splitlines()
+    assert "What you ask and what tools answered goes there with each request" in " ".join(lines)
+    assert max(map(len, lines)) <= 80
+    assert "nothing was sent, nothing was stored" in lines
