@@ -3,19 +3,24 @@
 The confidence of a reading by meaning is the share of the question, by weight, that it explains: every concept and slot
 that the intent needs must be there, and what is there beside them counts against it. A word of change (delete, restart)
 that an intent does not name rules the intent out. The examples may see past such a word, but never make a change of
-what has none: an intent that changes something is read only where a word of change is said.
+what has none: an intent that changes something is read only where a word of change is said, and never where a question
+only wants to know (`why did nginx stop?`).
 """
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aiosd.model.builtin.fold import fold
 from aiosd.model.builtin.intents import Intent, Knowledge
 from aiosd.model.builtin.lexicon import Segment
 from aiosd.model.builtin.slots import Candidate, find_candidates
 
 Subject = Mapping[str, str]  # what was last spoken of, by kind of slot
 _PATHS = frozenset({"folder", "path"})  # kinds of slots
+_ENDS = " \t\n?？!！。."
+_CLAUSES = re.compile(r"[,;:!?、。]|\.\s")
 _NEVER = frozenset({"not_wanted", "how_to", "define", "advice"})  # asked about, or asked not to be done
 NAMES = ("service", "package", "process")  # what one of them was called, the others may be called too
 
@@ -43,12 +48,15 @@ class Question:
         self._knowledge = knowledge
         self._present = frozenset[str]().union(*(segment.concepts for segment in segments))
         self._total = sum(_weight(segment) for segment in segments)
+        self._only_asks = _only_asks(raw, knowledge)
         self._candidates: dict[str, list[Candidate]] = {}
 
     def readings(self, subject: Subject) -> list[Reading]:
         """The best reading by meaning of each intent that is possible at all, the surest first."""
         best = []
         for intent in self._knowledge.intents.values():
+            if self._only_asks and self._makes_change(intent):
+                continue
             found = [
                 reading
                 for needs in intent.means
@@ -63,7 +71,7 @@ class Question:
         """The question as `intent`, whatever its meanings; None where a slot or any word of change is missing, and
         where what is asked is not wanted."""
         said = self._present & self._knowledge.decisive
-        if said & _NEVER or (not said and all(needs & self._knowledge.decisive for needs in intent.means)):
+        if said & _NEVER or ((not said or self._only_asks) and self._makes_change(intent)):
             return None
         if not {spec.kind for spec in intent.slots.values()}.isdisjoint(_PATHS) and self._left_over(intent):
             return None
@@ -73,6 +81,9 @@ class Question:
             if (reading := self._read(intent, slots | _all_words(intent) | said, subject)) is not None
         ]
         return max(found, key=sureness, default=None)
+
+    def _makes_change(self, intent: Intent) -> bool:
+        return all(needs & self._knowledge.decisive for needs in intent.means)
 
     def changes(self, intent: Intent) -> bool:
         """Whether a word of change is said that `intent` does not know."""
@@ -123,6 +134,14 @@ class Question:
             slots=values,
             named=frozenset(named),
         )
+
+
+def _only_asks(raw: str, knowledge: Knowledge) -> bool:
+    """Whether a question is one clause that wants to know: `why did nginx stop?`"""
+    text = fold(raw).text.strip().rstrip(_ENDS)
+    if _CLAUSES.search(text):
+        return False
+    return any(text.startswith(f"{word} ") if word.isascii() else word in text for word in knowledge.asking)
 
 
 def sureness(reading: Reading) -> tuple[float, int]:

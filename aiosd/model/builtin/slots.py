@@ -75,6 +75,8 @@ def find_candidates(kind: str, segments: tuple[Segment, ...], raw: str) -> list[
             found.append(Candidate(covers=(index,), value=segment.value, quality=quality))
     if kind in {"time", "age"}:
         found.extend(_times(segments))
+    if kind == "size":
+        found.extend(_sizes(segments))
     if kind in {"text", "file_name"}:
         found.extend(_quoted_text(kind, segments, raw))
     return sorted(found, key=lambda candidate: -candidate.quality)
@@ -127,6 +129,17 @@ def _quality_beside_called(kind: str, segments: tuple[Segment, ...], index: int)
     if not (before or after) or segment.kind != "word" or kind not in _SHAPES:
         return 0.0
     return 0.8 * float(bool(_SHAPES[kind].fullmatch(segment.value)))
+
+
+def _sizes(segments: tuple[Segment, ...]) -> list[Candidate]:
+    """A number and the unit after it: more than `500 MB`."""
+    found = []
+    for index in range(len(segments) - 1):
+        number, unit = segments[index], segments[index + 1]
+        value = number.value + unit.value
+        if number.kind == "number" and number.value.isdigit() and _SIZE.fullmatch(value) and not unit.value.isdigit():
+            found.append(Candidate(covers=(index, index + 1), value=value, quality=1.0))
+    return found
 
 
 def _times(segments: tuple[Segment, ...]) -> list[Candidate]:

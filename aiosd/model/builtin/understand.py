@@ -23,9 +23,9 @@ from aiosd.model.builtin.slots import Slot, fill_slot
 
 BAR = 0.7  # below it, a reading is not taken: at most one word of three or four may be left unexplained
 CLOSE = 0.1  # two readings nearer than this are asked about
-_LIKELY = 0.25  # the least chance by which the examples alone settle it,
-_AHEAD = 1.8  # and how many times the next one's it must be
-_HALF = 0.3  # of a question that its intent explains less of, and against what the meanings say,
+_LIKELY = 0.2  # the least chance by which the examples alone settle it,
+_AHEAD = 1.5  # and how many times the next one's it must be
+_HALF = 0.2  # of a question that its intent explains less of, and against what the meanings say,
 _SURE = 0.5  # it must be this; and this
 _SURER = 0.4  # where a word of change is said that the intent does not know
 _CERTAIN = 0.9  # and where two could be meant
@@ -198,17 +198,18 @@ def _choose(
     shown = asked.read_as(intent, subject) if intent is not None and intent.name != _RUN else None
     if told is None:
         pair = _pair(readings, asked.segments)
-        if shown is None or (pair and likely < _CERTAIN):
+        both = all(chances.get(reading.intent.name, 0.0) >= _UNLIKELY for reading in pair)
+        if shown is None or (pair and both and likely < _CERTAIN):
             return pair
         least = _SURER if asked.changes(shown.intent) else _LIKELY if shown.confidence >= _HALF else _SURE
         sure = likely >= least and likely >= _AHEAD * next_likely
         return (replace(shown, confidence=likely),) if sure else pair
     if shown is None:
         return () if likely >= _SURE and chances[told.intent.name] < _UNLIKELY else (told,)
-    if rival is not None and rival.intent is not shown.intent:
-        return told, rival
     if likely >= _SURE:
         return (replace(shown, confidence=likely),)
+    if rival is not None and rival.intent is not shown.intent:
+        return told, rival
     return (told,) if likely < _LIKELY or told.confidence >= _PLAIN else (told, shown)
 
 

@@ -183,3 +183,18 @@ def test_whatever_fills_a_slot_is_one_word_to_bash(tmp_path: Path) -> None:
     # The twin: unquoted, they do more.
     unquoted = subprocess.run(["bash", "-c", "set -- $(touch x)"], cwd=tmp_path, check=True)
     assert (unquoted.returncode, [path.name for path in tmp_path.iterdir()]) == (0, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("question", "size"),
+    [("look for files larger than 500 MB in /var", "500MB"), ("/varで2 GB以上のファイルを探して", "2GB")],
+)
+def test_a_size_may_stand_apart_from_its_unit(question: str, size: str) -> None:
+    found = understand(question, KNOWLEDGE)
+    assert isinstance(found, Understood)
+    assert (found.intent.name, found.slots["size"].value) == ("find_file", size)
+
+
+@pytest.mark.parametrize("question", ["copy /etc to /srv", "what eats /var and /home and /srv", "move /a to /b"])
+def test_a_path_that_no_slot_takes_is_not_passed_over(question: str) -> None:
+    assert not isinstance(understand(question, KNOWLEDGE), Understood)

@@ -95,6 +95,29 @@ def test_a_change_that_is_not_wanted_is_not_proposed(question: str) -> None:
     assert not isinstance(understand(question, KNOWLEDGE), Understood)
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "when was nginx restarted?",
+        "why did docker stop last night?",
+        "who removed vim?",
+        "should I restart sshd?",
+        "is it safe to remove snapd?",
+        "was htop installed yesterday?",
+        "how do I stop nginx?",
+        "nginxはいつ再起動された？",
+        "dockerを止めても大丈夫？",
+        "vimを消したのは誰？",
+        "nginxの再起動の方法は？",
+    ],
+)
+def test_a_question_about_a_change_proposes_none(question: str) -> None:
+    found = understand(question, KNOWLEDGE)
+    changing = {intent.name for intent in KNOWLEDGE.intents.values() if "change" in intent.later}
+    assert {"restart_service", "stop_service", "remove_package"} <= changing
+    assert not isinstance(found, Understood) or found.intent.name not in changing
+
+
 def test_every_intent_is_asked_in_six_ways_and_more_in_each_language() -> None:
     assert len(KNOWLEDGE.intents) >= 45
     assert set(everyday.EVERYDAY) == set(KNOWLEDGE.intents)

@@ -71,6 +71,7 @@ class Knowledge:
     kin: Mapping[str, frozenset[str]]  # services that are called differently elsewhere
     joins: tuple[str, ...]  # what stands between two questions of one line
     starts: tuple[str, ...]  # what a question begins with
+    asking: tuple[str, ...]  # what marks a question that wants to know
     evidence: Evidence | None  # what was learned from the phrasings; none of other data than ours
 
 
@@ -125,6 +126,7 @@ def load_knowledge(folder: Path = Path(__file__).parent) -> Knowledge:
         kin=kin,
         starts=tuple(start for text in _strings(files, "starts") for start in _list(text)),
         joins=tuple(join for text in _strings(files, "joins") for join in _list(text)),
+        asking=tuple(word for text in _strings(files, "asking") for word in _list(text)),
         evidence=load_evidence(LEARNED) if LEARNED.exists() else None,
     )
 

@@ -57,6 +57,8 @@ def fix_finding(seen: Seen) -> Answer | More:
     """The fix of one finding of the check, by its number there; and whether the finding is gone then."""
     say, findings = seen.say, _find(seen)
     number = int(seen.slot("number"))
+    if not number:  # none was named: they are listed with their numbers
+        return security_check(seen)
     if not 0 < number <= len(findings):
         sentence = say.count("no_finding", len(findings), number=str(number)) if findings else say("security_clean")
         return Answer(sentences=(sentence,), failed=True)
