@@ -18,6 +18,7 @@ from aiosd.sandbox.folders import is_within
 _MOST_FILES: Final = 32
 _APART: Final = re.compile(r"[\s;&|<>(){}'\"]+")
 _FILES_OF_DEV: Final = (PLACE, "/dev/shm")
+_OWN_FOLDER: Final = re.compile(r"^[0-9]+:1 (?=/tmp(?:/|$))")  # the root of a file system in memory
 _EXPANDS: Final = frozenset("$`*?[~")
 
 
@@ -31,8 +32,13 @@ def looking_at(verdict: Verdict, action: CommandAction, path: str) -> Program:
 
 def find_changed(before: tuple[str, ...], after: tuple[str, ...]) -> str:
     """What is not as it was; "" where all is."""
-    changed = set(before) ^ set(after)
+    changed = set(map(_without_own, before)) ^ set(map(_without_own, after))
     return min((line.split(maxsplit=1)[-1] for line in changed), default="")
+
+
+def _without_own(line: str) -> str:
+    """A folder that the sandbox makes for itself, as below its private /tmp, is another with each sandbox."""
+    return _OWN_FOLDER.sub("own ", line)
 
 
 def _files(verdict: Verdict, cwd: str, path: list[str]) -> Iterator[str]:
