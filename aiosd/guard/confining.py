@@ -6,6 +6,7 @@ from dataclasses import replace
 from aiosd.guard.request import Proposed, find_folder
 from aiosd.policy import Verdict
 from aiosd.policy.verdict import FetchAction
+from aiosd.sandbox.folders import expand_home
 from aiosd.sandbox.profile import Profile, ProfileError, ProfileName, name_sockets
 from aiosd.types import Facet, Principal, RunAs, Tier
 
@@ -48,7 +49,11 @@ def _confine(
     if verdict.tier is not Tier.DENY and (verdict.run_as is RunAs.ROOT or (changes and principal.uid == 0)):
         if not root:
             raise ProfileError(ROOT_IN_STANDALONE)
-        return RunAs.ROOT, (Profile(name=ProfileName.ROOT),)
+        named = verdict.writes if verdict.tier is Tier.NOTIFY and "/" not in verdict.writes else ()
+        writes = tuple(
+            os.path.normpath(os.path.join(find_folder(action), expand_home(path, "/root"))) for path in named
+        )
+        return RunAs.ROOT, (Profile(name=ProfileName.ROOT, writes=writes),)
     if changes:
         return RunAs.USER, (Profile(name=ProfileName.USER),)
     views = verdict.facets or (frozenset[Facet](),)

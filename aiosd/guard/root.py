@@ -36,6 +36,7 @@ class RootUnit:
 
     name: str
     within: str
+    writes: tuple[str, ...] = ()  # where alone it may write; empty where that is not bounded
 
     @property
     def group(self) -> str:
@@ -55,9 +56,9 @@ class RootUnits:
         self._run = secrets.token_hex(3)
         self._numbers = itertools.count(1)
 
-    def name(self, within: str = "") -> RootUnit:
-        """A unit to run, in a session's slice."""
-        return RootUnit(name=f"aios-root-{self._run}-{next(self._numbers)}.service", within=within)
+    def name(self, within: str = "", writes: tuple[str, ...] = ()) -> RootUnit:
+        """A unit to run, in a session's slice, which writes below `writes` alone where there are some."""
+        return RootUnit(name=f"aios-root-{self._run}-{next(self._numbers)}.service", within=within, writes=writes)
 
     async def run(
         self,
@@ -78,6 +79,7 @@ class RootUnits:
             f"--slice={unit.within or WORK_SLICE}",
             "--description=A command as root, for aios-guard", f"--working-directory={cwd}",
             "--property=LimitCORE=0", "--property=TimeoutStopSec=5", "--property=UMask=0022",
+            *(f"--property={each}" for each in render_narrow(unit.writes)),
             *(f"--setenv={name}={value}" for name, value in environment), "--", *argv,
         )  # fmt: skip
         try:
@@ -103,6 +105,25 @@ class RootUnits:
         if len(packed) > _MAX_ARGUMENT:
             raise SandboxError("too much text for one edit as root; edit in smaller pieces")
         return (self._interpreter, "-I", "-S", "-X", "utf8", "-c", _TOOL, name, packed)
+
+
+def render_narrow(writes: tuple[str, ...]) -> tuple[str, ...]:
+    """The properties of a unit that writes below `writes` alone, and cannot mount or load its way past that.
+
+    It holds mistakes, not somebody who is root and asks PID 1 for another unit. Source: systemd.exec(5).
+    """
+    if not writes:
+        return ()
+    shared = any(f"{path}/".startswith(("/tmp/", "/var/tmp/")) for path in writes)
+    places = (path.replace("\\", "\\\\").replace('"', '\\"') for path in writes)
+    return (
+        "ProtectSystem=strict",
+        "ProtectHome=read-only",
+        f"PrivateTmp={'no' if shared else 'yes'}",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_MODULE CAP_SYS_RAWIO",
+        *(f'ReadWritePaths="-{place}"' for place in places),
+    )
 
 
 def open_root_units(interpreter: str) -> RootUnits | None:

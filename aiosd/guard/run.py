@@ -186,7 +186,7 @@ class Runner:
             if profile.name is ProfileName.ROOT:
                 if keep:
                     keep.begun.set()
-                async with self._unit(session) as unit:
+                async with self._unit(session, profile) as unit:
                     return await self._as_root().run(argv, unit, cwd=cwd, environment=environment, fds=fds)
             async with self._open(session, profile, cwd=cwd, egress=egress, alone=alone) as link:
                 if keep:
@@ -217,7 +217,7 @@ class Runner:
         async def act(fds: tuple[int, int, int]) -> int:
             if profile.name is ProfileName.ROOT:
                 argv = self._as_root().render_tool(name, arguments)
-                async with self._unit(session) as unit:
+                async with self._unit(session, profile) as unit:
                     status = await self._as_root().run(argv, unit, cwd="/", environment=environment, fds=fds)
             else:
                 async with self._open(session, profile, tool=True) as link:
@@ -268,10 +268,10 @@ class Runner:
         return self._root
 
     @asynccontextmanager
-    async def _unit(self, session: GuardSession) -> AsyncIterator[RootUnit]:
+    async def _unit(self, session: GuardSession, profile: Profile) -> AsyncIterator[RootUnit]:
         """A unit in the session's slice, which can be stopped in its tracks while it runs."""
         async with self._workers.slices.of(session.id) as name:
-            unit = self._as_root().name(name)
+            unit = self._as_root().name(name, profile.writes)
             with self._running.holding(session, unit.freeze):
                 yield unit
 

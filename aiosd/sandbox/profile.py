@@ -163,7 +163,9 @@ class Profile:
 
     def _describe(self) -> str:
         if self.name is ProfileName.ROOT:
-            return "no sandbox: as root in a systemd unit of its own, ended as a whole"
+            unit = "no sandbox: as root in a systemd unit of its own, ended as a whole"
+            written = f"writes below {', '.join(self.writes)} only"
+            return f"{unit}, {written}" if self.writes else unit
         box, walls = (
             f"sandbox '{self.name}'",
             ["files and network as the user", "no new privileges", "own process tree"],

@@ -27,6 +27,13 @@ tier = "notify"
 user = ["bob"]
 writes = ["."]
 network = ["127.0.0.1:8765"]
+
+[[rule]]
+pattern = ["truncate -s 1 *"]
+tier = "notify"
+user = ["bob"]
+run_as = "root"
+writes = ["/srv/open"]
 """
 _SSHD = """
 cd /srv/site && ssh-keygen -q -t ed25519 -N '' -f host && ssh-keygen -q -t ed25519 -N '' -f key
@@ -145,6 +152,15 @@ def test_aiosd_chooses_no_profile_and_tells_of_no_connection_of_others(machine: 
         assert ("NotEntitled" in call(user, "Execute", session=session, **proposal)) is refused
         told = call(user, "Connected", session=session, call="c", host="h", port=1)
         assert ("NotEntitled" in told) is not refused
+
+
+def test_as_root_a_rule_that_names_what_is_written_lets_nothing_else_be(machine: Guest) -> None:
+    machine.enter(["mkdir", "-p", "/srv/open"])
+    assert machine.run(["aios", "run", "--", "sudo", "truncate", "-s", "1", "/srv/open/in"], user="bob").status == 0
+    refused = machine.run(["aios", "run", "--", "sudo", "truncate", "-s", "1", "/srv/out"], user="bob", check=False)
+    assert "Read-only file system" in refused.stderr
+    found = machine.enter(["stat", "-c", "%U %n", "/srv/open/in", "/srv/out"], check=False).stdout
+    assert found == "root /srv/open/in\n"
 
 
 def test_the_doctor_finds_every_wall_standing(machine: Guest) -> None:

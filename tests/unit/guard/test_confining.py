@@ -1,9 +1,12 @@
 """In what an action runs where the policy lists the programs that may be started."""
 
+from dataclasses import replace
+
 import pytest
 
 from aiosd.guard.confining import ROOT_AND_PROGRAMS, confine
-from aiosd.policy import CommandAction, Verdict
+from aiosd.guard.root import render_narrow
+from aiosd.policy import CommandAction, Part, Verdict
 from aiosd.sandbox.profile import ProfileError, ProfileName
 from aiosd.types import RunAs, Tier
 from tests.unit.policy.samples import ALICE
@@ -33,3 +36,22 @@ def test_nothing_runs_as_root_under_it() -> None:
     with pytest.raises(ProfileError) as caught:
         confine(ALICE, _ACTION, listed, root=True)
     assert str(caught.value) == ROOT_AND_PROGRAMS
+
+
+def test_what_a_rule_lets_root_write_is_all_that_it_writes() -> None:
+    action = CommandAction(line="sudo touch x", cwd="/srv/desk")
+    part = Part(text="touch x", tier=Tier.NOTIFY, reason="", rules=(), writes=("/srv/open", ".", "~/x"))
+    for tier, writes, said in (
+        (Tier.NOTIFY, part.writes, ("/srv/open", "/srv/desk", "/root/x")),
+        (Tier.NOTIFY, ("/",), ()),
+        (Tier.REQUIRE_APPROVAL, part.writes, ()),
+    ):
+        parts = (replace(part, tier=tier, writes=writes),)
+        verdict = Verdict(tier=tier, reason="", parts=parts, line=action.line, run_as=RunAs.ROOT)
+        _run_as, (profile,) = confine(ALICE, action, verdict, root=True)
+        assert (profile.name, profile.writes) == (ProfileName.ROOT, said)
+        assert ("writes below" in profile.describe()) is bool(said)
+    assert render_narrow(()) == ()
+    assert render_narrow(('/srv/a "b"\\c',))[-1] == 'ReadWritePaths="-/srv/a \\"b\\"\\\\c"'
+    assert "PrivateTmp=no" in render_narrow(("/tmp/x",))
+    assert "PrivateTmp=yes" in render_narrow(("/tmpx",))
