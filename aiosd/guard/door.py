@@ -292,7 +292,8 @@ class Door:
         if isinstance(request.action, ObserveAction):
             return self._policy, judge_observation(request.action, principal, self._live.now.admin_groups)
         try:
-            policy = await self._own.of(request.session, self._policy)
+            stopped = self._running.why_stopped(request.session)  # then nothing starts, nor what reads their rules
+            policy = self._policy if stopped else await self._own.of(request.session, self._policy)
         except PolicyError as exc:
             return self._policy, denied(request.text, f"your own rules cannot be used: {exc}")
         if isinstance(request.action, CommandAction):

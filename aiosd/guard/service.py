@@ -71,7 +71,7 @@ class Service:
         self._sessions = sessions
         self._approvals = approvals
         self._ledger = ledger
-        self._workers = workers
+        self._workers, self._running = workers, running
         self.orders = Orders(running=running, approvals=approvals, leases=leases, ledger=ledger, live=live)
         self._jobs, self._job_calls = jobs, JobCalls(jobs, agent_uid)
         self._reach_calls = ReachCalls(door.reaching, lambda: door.policy_digest, agent_uid)
@@ -113,7 +113,8 @@ class Service:
             session = self._sessions.open(call.optional_text("session"), principal, identity)
         except SessionError as exc:
             raise VarlinkError(f"{_NAME}.NoSession", reason=str(exc)) from exc
-        self._workers.prepare(identity, CLOSED)
+        if not self._running.why_stopped(session):
+            self._workers.prepare(identity, CLOSED)
         await call.reply(
             {
                 "session": session.id,
