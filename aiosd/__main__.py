@@ -7,20 +7,7 @@ import sys
 from aiosd import __version__, exits
 from aiosd.errors import AiosError
 from aiosd.log import set_up_logging
-from aiosd.words import retell
-
-_USAGE = """\
-usage: aiosd [--standalone] [--verbose]
-       aiosd --show-config | --try-model | --version | --help
-
-The daemon behind aios. Under systemd it takes its socket from aiosd.socket.
-
-  --standalone    make its own socket under $XDG_RUNTIME_DIR and run the guard as its child
-  --verbose       log more
-  --show-config   print the effective configuration and where each value came from
-  --try-model     ask a model that standard input describes one question (for aios model add)
-  --version       print the version
-"""
+from aiosd.words import retell, say
 
 
 def main() -> None:
@@ -29,14 +16,29 @@ def main() -> None:
     known = {"--standalone", "--verbose", "--show-config", "--try-model", "--version", "--help"}
     unknown = [word for word in words if word not in known]
     if unknown:
-        sys.stderr.write(f"aiosd: unknown option {unknown[0]}\n{_USAGE}")
+        sys.stderr.write(f"aiosd: {say('unknown option {option}', option=unknown[0])}\n{_describe()}")
         sys.exit(exits.USAGE)
     if "--help" in words:
-        sys.stdout.write(_USAGE)
+        sys.stdout.write(_describe())
     elif "--version" in words:
         sys.stdout.write(f"aiosd {__version__}\n")
     else:
         _run(words)
+
+
+def _describe() -> str:
+    options = {
+        "--standalone": say("make its own socket under $XDG_RUNTIME_DIR and run the guard as its child"),
+        "--verbose": say("log more"),
+        "--show-config": say("print the effective configuration and where each value came from"),
+        "--try-model": say("ask a model that standard input describes one question (for aios model add)"),
+        "--version": say("print the version"),
+    }
+    about = say("The daemon behind aios. Under systemd it takes its socket from aiosd.socket.")
+    return (
+        "usage: aiosd [--standalone] [--verbose]\n       aiosd --show-config | --try-model | --version | --help\n"
+        f"\n{about}\n\n" + "".join(f"  {option:14}  {text}\n" for option, text in options.items())
+    )
 
 
 def _run(words: list[str]) -> None:

@@ -1,5 +1,9 @@
 """What `aios help` prints: every verb, option and operand of the table, in a narrow terminal."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from aiosd.cli.parse import UsageError, Verb, render_help
@@ -51,3 +55,14 @@ def test_help_of_no_verb_says_so() -> None:
 def test_exit_statuses_are_told_once_each_in_rising_order() -> None:
     statuses = [status for status, _about in EXIT_STATUSES]
     assert statuses == sorted(set(statuses))
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("C", "print the effective configuration"), ("ja_JP.UTF-8", "有効な設定と、それぞれの値の由来を表示する")],
+)
+def test_the_daemons_own_options_are_told_in_the_persons_language(language: str, said: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "LC_MESSAGES": language, "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "aiosd", "--help"]
+    ran = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
+    assert said in ran.stdout

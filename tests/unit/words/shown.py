@@ -61,6 +61,7 @@ _WHOLE = (
     "setup/*.py",
 )
 _ERRORS = (
+    "__main__.py",
     "agent/*.py",
     "api/*.py",
     "audit/*.py",
@@ -128,7 +129,7 @@ _LABEL = re.compile(r"^[a-z]{3,}:? +'?\{\}|\{\} [a-z]{4,}")  # one word and a va
 def read_shown() -> dict[str, str]:
     """Template by template, where it stands."""
     found = dict.fromkeys(_ENDS, "audit/records.py") | dict.fromkeys(_EFFECTS, "policy/knowledge.py")
-    found[BuiltinModel().info.description] = "model/builtin"
+    found |= {BuiltinModel().info.description: "model/builtin", "default": "config.py"}
     for _name, _operands, about, options in VERBS:
         found |= dict.fromkeys((about, *(option[3] for option in options)), "cli/table.py")
     for patterns, pick in ((_WHOLE, _all_texts), (_ERRORS, _error_texts)):
