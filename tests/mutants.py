@@ -248,7 +248,7 @@ MUTANTS = (
     Mutant(
         "B4",
         "aiosd/guard/drift.py",
-        "    changed = set(before) ^ set(after)\n",
+        "    changed = set(map(_without_own, before)) ^ set(map(_without_own, after))\n",
         "    changed = set[str]()\n",
         "tests/daemon/test_guard_drift.py",
     ),
@@ -318,7 +318,7 @@ MUTANTS = (
     Mutant(
         "D9",
         "aiosd/audit/log.py",
-        "        if sequence > self._sequence:\n",
+        "        if head.sequence > self._sequence:\n",
         "        if False:\n",
         "tests/unit/audit/test_log.py::test_what_was_cut_off_while_no_guard_ran_is_found_and_stays_found",
     ),

@@ -19,7 +19,7 @@ _INTERFACE = "io.aios.Guard"
 _CALL_DEADLINE_S = 30.0
 _INTERRUPT_DEADLINE_S = 4.0
 _NEXT_GUARD_S = 120.0  # one that ends lets what runs go on for a minute
-_LOOK_S = 0.25
+_LOOK_S = 0.5
 _LIMIT = 4 * 1024 * 1024  # of an answer
 _MAX_MESSAGE = 1024 * 1024  # the guard takes no longer one
 _FIRST = 16 * 1024  # bytes that a new connection's buffer surely takes
@@ -74,12 +74,12 @@ class GuardClient:
         """Whether the guard that came after one that ended still asks about `call`; it is waited for a while."""
         deadline = asyncio.get_running_loop().time() + _NEXT_GUARD_S
         while True:
+            await asyncio.sleep(_LOOK_S)  # where both are being stopped, this one leaves before it wakes the next guard
             try:
                 return (session, call) in await self.list_kept()
             except GuardUnavailableError:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
-            await asyncio.sleep(_LOOK_S)
 
     @asynccontextmanager
     async def stream(

@@ -204,12 +204,21 @@ def test_guard_worker_idle_s_says_how_long_a_sandbox_stays(make_daemon: MakeDaem
 
 
 def _sandboxes(daemon: Daemon) -> int:
-    """How many children the guard has."""
+    """How many children the guard has, but for the launcher that waits to be one."""
     guard = guard_pid(daemon)
-    return sum(
-        len(Path(f"/proc/{guard}/task/{thread}/children").read_text().split())
+    children = [
+        child
         for thread in os.listdir(f"/proc/{guard}/task")
-    )
+        for child in Path(f"/proc/{guard}/task/{thread}/children").read_text().split()
+    ]
+    return sum(b"main_ahead" not in _read_line(child) for child in children)
+
+
+def _read_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return b"main_ahead"
 
 
 def _is_below(pid: int, ancestor: int) -> bool:
