@@ -152,7 +152,8 @@ def _describe_kind(default: object, least: int) -> str:
 
 def _render_daemon_options() -> str:
     command = [sys.executable, "-m", "aiosd", "--help"]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    english = {**os.environ, "LC_ALL": "C.UTF-8"}
+    said = subprocess.run(command, cwd=ROOT, env=english, check=True, capture_output=True, text=True).stdout
     return _render_terms((option, f"{about[0].upper()}{about[1:]}.") for option, about in _OPTION.findall(said))
 
 

@@ -68,7 +68,7 @@ def test_every_rule_has_its_test_and_every_test_its_rule() -> None:
 def test_two_builds_are_the_same_bytes(guest: Guest, package: Path) -> None:
     environment = {"LANG": "ja_JP.UTF-8", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
     again = fetch(guest, build(guest, source_of(package), "--nocheck", environment=environment, umask="077"))
-    assert again == package.read_bytes()
+    assert (again == package.read_bytes()) is True  # without pytest's comparison, which takes hours
 
 
 @pytest.mark.soak
